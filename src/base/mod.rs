@@ -1,0 +1,4 @@
+//! Ids, time and the small containers that every room may use. Imports nothing of ours.
+
+pub mod ids;
+pub mod time;

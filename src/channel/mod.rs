@@ -1,0 +1,8 @@
+//! A channel's name, its rules, and its state at its home shard.
+//!
+//! Every channel has one home, `name.home(shards)`, which alone orders its publications and keeps its
+//! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
+
+pub mod name;
+pub mod op;
+pub mod publication;

@@ -1,0 +1,80 @@
+//! What travels through a channel: publications and the clients behind them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::ids::ClientId;
+
+/// Names one life of a channel's stream: eight random letters, or empty for a channel without history.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Epoch([u8; 8]);
+
+impl Epoch {
+    /// No epoch: the channel keeps no history.
+    pub const NONE: Epoch = Epoch([0; 8]);
+
+    /// An epoch from eight random bytes, as letters `a-zA-Z` (upstream: centrifuge internal/epoch).
+    pub fn from_random(random: [u8; 8]) -> Self {
+        const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        Self(random.map(|byte| LETTERS[usize::from(byte) % LETTERS.len()]))
+    }
+
+    /// The epoch as text; empty for [`Epoch::NONE`].
+    pub fn as_str(&self) -> &str {
+        if self.0[0] == 0 { "" } else { std::str::from_utf8(&self.0).unwrap_or("") }
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.0[0] == 0
+    }
+}
+
+impl std::fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A place in a channel's stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    /// Offset of the newest publication; 0 when nothing was published in this epoch.
+    pub offset: u64,
+    /// The stream's epoch.
+    pub epoch: Epoch,
+}
+
+/// Who published, joined, left, or is present.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientInfo {
+    /// User id; empty for an anonymous user.
+    pub user: Box<str>,
+    /// The connection.
+    pub client: ClientId,
+    /// Raw `info` of the connection; empty when absent.
+    pub conn_info: Bytes,
+    /// Raw `info` of the subscription; empty when absent.
+    pub chan_info: Bytes,
+}
+
+/// Key-value tags of a publication, in the order they were given.
+pub type Tags = Box<[(Box<str>, Box<str>)]>;
+
+/// One publication, immutable once its home gave it an offset, and shared by all shards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Publication {
+    /// Payload exactly as published.
+    pub data: Bytes,
+    /// The publishing client; absent for publications over the server API.
+    pub info: Option<Arc<ClientInfo>>,
+    /// Tags, if any.
+    pub tags: Option<Arc<Tags>>,
+    /// Place in the stream; 0 without history.
+    pub offset: u64,
+    /// Epoch of the stream; none without history.
+    pub epoch: Epoch,
+    /// When the home took it, milliseconds since the Unix epoch. Never sent to clients.
+    pub unix_ms: u64,
+}

@@ -1,0 +1,303 @@
+//! The configuration as the server uses it: typed, validated, with every default filled in.
+//!
+//! Made once from the loaded options (at start and on reload) and then shared, read-only, by all shards.
+//! Durations are milliseconds. Only options that are in force stand here.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that the shards, the server API and the command line need to know.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Listening address, ports, shutdown.
+    pub server: Server,
+    /// Cores and shards.
+    pub shards: Shards,
+    /// Rules of client connections.
+    pub client: Client,
+    /// Rules of channels.
+    pub channel: Channels,
+    /// `websocket.*`.
+    pub websocket: WebSocket,
+    /// `http_api.*`.
+    pub http_api: HttpApi,
+    /// `health.*`: prefix when enabled.
+    pub health: Option<Box<str>>,
+    /// `prometheus.*`: prefix when enabled.
+    pub prometheus: Option<Box<str>>,
+    /// `node.name`; a made-up one (host name and port) when empty.
+    pub node_name: Box<str>,
+    /// `node.info_metrics_aggregate_interval`, milliseconds.
+    pub node_info_metrics_interval_ms: u64,
+    /// The demo page and its live view are served (`--dev`).
+    pub dev: bool,
+}
+
+/// `http_server.*`, `shutdown.*`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Where API, health and metrics are served when split off (`http_server.internal_port`).
+    pub internal_address: Option<SocketAddr>,
+    /// Longest time from the stop signal to the exit (`shutdown.timeout`).
+    pub shutdown_timeout: Duration,
+    /// `pid_file`.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// How the process uses the machine. Options of Spindle alone (`shards.*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shards {
+    /// Number of shards; 0 = one per core the process may use (or per core of `cores`).
+    pub count: u16,
+    /// Cores to pin shards to, in order; empty = those the process may use.
+    pub cores: Vec<usize>,
+    /// Whether shards are pinned at all.
+    pub pin: bool,
+    /// Cores for everything beside the shards; empty = wherever the kernel puts it.
+    pub control_cores: Vec<usize>,
+    /// Microseconds a shard polls before it sleeps; 0 = sleep at once.
+    pub spin_us: u32,
+}
+
+/// `client.*`.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `client.allowed_origins`, as written.
+    pub allowed_origins: Vec<Box<str>>,
+    /// `client.token.*`.
+    pub token: Token,
+    /// `client.subscription_token.*` when enabled; replaces `token` for subscription tokens.
+    pub subscription_token: Option<Token>,
+    /// `client.insecure`.
+    pub insecure: bool,
+    /// `client.insecure_skip_token_signature_verify`.
+    pub insecure_skip_token_signature_verify: bool,
+    /// `client.allow_anonymous_connect_without_token`.
+    pub allow_anonymous_connect_without_token: bool,
+    /// `client.disallow_anonymous_connection_tokens`.
+    pub disallow_anonymous_connection_tokens: bool,
+    /// `client.user_id_http_header`, lower-cased.
+    pub user_id_http_header: Option<Box<str>>,
+    /// `client.subscribe_to_user_personal_channel.*` when enabled.
+    pub personal_channel: Option<PersonalChannel>,
+    /// `client.connect_include_server_time`.
+    pub connect_include_server_time: bool,
+    /// `client.ping_interval`, milliseconds; 0 = no pings.
+    pub ping_interval_ms: u64,
+    /// `client.pong_timeout`, milliseconds; 0 = pongs are not required.
+    pub pong_timeout_ms: u64,
+    /// `client.stale_close_delay`, milliseconds.
+    pub stale_close_delay_ms: u64,
+    /// `client.expired_close_delay`, milliseconds.
+    pub expired_close_delay_ms: u64,
+    /// `client.expired_sub_close_delay`, milliseconds.
+    pub expired_sub_close_delay_ms: u64,
+    /// `client.presence_update_interval`, milliseconds.
+    pub presence_update_interval_ms: u64,
+    /// `client.channel_position_check_delay`, milliseconds.
+    pub channel_position_check_delay_ms: u64,
+    /// `client.queue_max_size`, bytes.
+    pub queue_max_size: usize,
+    /// `client.channel_limit`.
+    pub channel_limit: usize,
+    /// `client.user_connection_limit`; 0 = none.
+    pub user_connection_limit: usize,
+    /// `client.connection_limit` of this node; 0 = none.
+    pub connection_limit: usize,
+    /// `client.connection_rate_limit`; 0 = none.
+    pub connection_rate_limit: usize,
+    /// `client.history_max_publication_limit`.
+    pub history_max_publication_limit: u32,
+    /// `client.recovery_max_publication_limit`.
+    pub recovery_max_publication_limit: u32,
+}
+
+/// Keys and claims of tokens (`client.token.*`). Never printed: `Debug` shows which are set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Token {
+    /// `hmac_secret_key`.
+    pub hmac_secret_key: Box<str>,
+    /// `hmac_previous_secret_key`.
+    pub hmac_previous_secret_key: Box<str>,
+    /// `hmac_previous_secret_key_valid_until`, Unix seconds; 0 = no limit.
+    pub hmac_previous_secret_key_valid_until: i64,
+    /// `rsa_public_key`, PEM.
+    pub rsa_public_key: Box<str>,
+    /// `ecdsa_public_key`, PEM.
+    pub ecdsa_public_key: Box<str>,
+    /// `jwks_public_endpoint`.
+    pub jwks_public_endpoint: Box<str>,
+    /// `audience`.
+    pub audience: Box<str>,
+    /// `audience_regex`.
+    pub audience_regex: Box<str>,
+    /// `issuer`.
+    pub issuer: Box<str>,
+    /// `issuer_regex`.
+    pub issuer_regex: Box<str>,
+    /// `user_id_claim`.
+    pub user_id_claim: Box<str>,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token")
+            .field("hmac", &!self.hmac_secret_key.is_empty())
+            .field("rsa", &!self.rsa_public_key.is_empty())
+            .field("ecdsa", &!self.ecdsa_public_key.is_empty())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `client.subscribe_to_user_personal_channel.*`.
+#[derive(Clone, Debug)]
+pub struct PersonalChannel {
+    /// `personal_channel_namespace`; empty = none.
+    pub namespace: Box<str>,
+    /// `single_connection`.
+    pub single_connection: bool,
+}
+
+/// `channel.*`.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// `channel.max_length`, bytes.
+    pub max_length: usize,
+    /// `channel.private_prefix`; may be empty (off).
+    pub private_prefix: Box<str>,
+    /// `channel.namespace_boundary`; may be empty (no namespaces).
+    pub namespace_boundary: Box<str>,
+    /// `channel.user_boundary`; may be empty (off).
+    pub user_boundary: Box<str>,
+    /// `channel.user_separator`.
+    pub user_separator: Box<str>,
+    /// `channel.history_meta_ttl`, seconds: for namespaces that set none.
+    pub history_meta_ttl_s: u32,
+    /// `channel.publication_data_format`: for namespaces that set none.
+    pub publication_data_format: DataFormat,
+    /// Options of channels without a namespace.
+    pub without_namespace: ChannelOptions,
+    /// Options by namespace.
+    pub namespaces: HashMap<Box<str>, ChannelOptions>,
+}
+
+/// Options of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelOptions {
+    /// `presence`.
+    pub presence: bool,
+    /// `join_leave`.
+    pub join_leave: bool,
+    /// `force_push_join_leave`.
+    pub force_push_join_leave: bool,
+    /// `history_size`, `history_ttl`, and the effective `history_meta_ttl`.
+    pub history: crate::channel::op::HistoryOptions,
+    /// `force_positioning`.
+    pub force_positioning: bool,
+    /// `allow_positioning`.
+    pub allow_positioning: bool,
+    /// `force_recovery`.
+    pub force_recovery: bool,
+    /// `allow_recovery`.
+    pub allow_recovery: bool,
+    /// `force_recovery_mode` is `cache`.
+    pub recovery_mode_cache: bool,
+    /// `auto_cache_recover`.
+    pub auto_cache_recover: bool,
+    /// `allow_tags_filter`.
+    pub allow_tags_filter: bool,
+    /// `fossil` is among `allowed_delta_types`.
+    pub delta_fossil: bool,
+    /// `delta_publish`.
+    pub delta_publish: bool,
+    /// `allow_subscribe_for_client`.
+    pub allow_subscribe_for_client: bool,
+    /// `allow_subscribe_for_anonymous`.
+    pub allow_subscribe_for_anonymous: bool,
+    /// `allow_publish_for_client`.
+    pub allow_publish_for_client: bool,
+    /// `allow_publish_for_subscriber`.
+    pub allow_publish_for_subscriber: bool,
+    /// `allow_publish_for_anonymous`.
+    pub allow_publish_for_anonymous: bool,
+    /// `allow_presence_for_client`.
+    pub allow_presence_for_client: bool,
+    /// `allow_presence_for_subscriber`.
+    pub allow_presence_for_subscriber: bool,
+    /// `allow_presence_for_anonymous`.
+    pub allow_presence_for_anonymous: bool,
+    /// `allow_history_for_client`.
+    pub allow_history_for_client: bool,
+    /// `allow_history_for_subscriber`.
+    pub allow_history_for_subscriber: bool,
+    /// `allow_history_for_anonymous`.
+    pub allow_history_for_anonymous: bool,
+    /// `allow_user_limited_channels`.
+    pub allow_user_limited_channels: bool,
+    /// `channel_regex`, compiled.
+    pub channel_regex: Option<regex::Regex>,
+    /// Effective `publication_data_format`.
+    pub publication_data_format: DataFormat,
+    /// `subscription_type`.
+    pub subscription_type: SubscriptionType,
+}
+
+/// What a publication's payload must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataFormat {
+    /// Anything but empty.
+    #[default]
+    Any,
+    /// Valid JSON.
+    Json,
+    /// A JSON object.
+    JsonObject,
+    /// Anything, empty included.
+    Binary,
+}
+
+/// The kind of subscriptions a namespace serves, with its number on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubscriptionType {
+    /// Publications as they come.
+    #[default]
+    Stream = 0,
+    /// A map of keys.
+    Map = 1,
+    /// A map of clients.
+    MapClients = 2,
+    /// A map of users.
+    MapUsers = 3,
+    /// Polled from the backend.
+    SharedPoll = 4,
+}
+
+/// `websocket.*`.
+#[derive(Clone, Debug)]
+pub struct WebSocket {
+    /// `handler_prefix` unless disabled.
+    pub handler_prefix: Option<Box<str>>,
+    /// `message_size_limit`, bytes; 0 = none.
+    pub message_size_limit: usize,
+    /// `write_timeout`, milliseconds.
+    pub write_timeout_ms: u64,
+}
+
+/// `http_api.*`.
+#[derive(Clone, Debug)]
+pub struct HttpApi {
+    /// `handler_prefix` unless disabled.
+    pub handler_prefix: Option<Box<str>>,
+    /// `key`; empty = no key is right.
+    pub key: Box<str>,
+    /// `insecure`.
+    pub insecure: bool,
+    /// `external`.
+    pub external: bool,
+    /// `error_mode` is `transport`.
+    pub error_mode_transport: bool,
+}

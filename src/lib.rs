@@ -1,0 +1,9 @@
+//! Spindle: a real-time messaging server, wire-compatible with Centrifugo v6.9.1, one shard per core.
+//!
+//! The rooms below stand in the order in which a message passes them; `ARCHITECTURE.md` walks the way.
+
+pub mod base;
+
+pub mod channel;
+pub mod config;
+pub mod protocol;

@@ -1,0 +1,2 @@
+//! Spindle.
+fn main() {}
