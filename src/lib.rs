@@ -5,5 +5,7 @@
 pub mod base;
 
 pub mod channel;
+pub mod fanout;
 pub mod config;
 pub mod protocol;
+pub mod transport;
