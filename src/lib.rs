@@ -7,3 +7,5 @@ pub mod base;
 pub mod channel;
 pub mod config;
 pub mod protocol;
+
+pub mod net;
