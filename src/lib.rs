@@ -5,7 +5,9 @@
 pub mod base;
 
 pub mod channel;
-pub mod fanout;
 pub mod config;
+pub mod fanout;
 pub mod protocol;
 pub mod transport;
+
+pub mod net;

@@ -157,10 +157,7 @@ impl Carry {
     }
 
     /// Ends the frame if its payload is complete.
-    fn end_frame(
-        &mut self,
-        on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, Violation> {
+    fn end_frame(&mut self, on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>) -> Result<ControlFlow<()>, Violation> {
         let Some((header, _)) = self.frame.take_if(|(header, arrived)| *arrived == header.len) else {
             return Ok(ControlFlow::Continue(()));
         };
