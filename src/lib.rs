@@ -7,6 +7,7 @@ pub mod base;
 pub mod channel;
 pub mod config;
 pub mod fanout;
+pub mod mesh;
 pub mod protocol;
 pub mod transport;
 

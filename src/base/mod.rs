@@ -3,3 +3,4 @@
 pub mod ids;
 pub mod slab;
 pub mod time;
+pub mod wheel;
