@@ -216,7 +216,7 @@ mod tests {
         for at_ms in [1, 511, 512, 513, 25_000, 32_768, 40_000, 3_600_000, 90_000_000, 8_000_000_000, 90_000_000_000] {
             let mut wheel = Wheel::new();
             wheel.insert(at_ms, at_ms);
-            assert_eq!(due(&mut wheel, at_ms - 1), []);
+            assert!(due(&mut wheel, at_ms - 1).is_empty());
             assert_eq!(due(&mut wheel, at_ms.next_multiple_of(TICK_MS)), [at_ms]);
             assert!(wheel.is_empty());
         }
@@ -225,11 +225,11 @@ mod tests {
     #[test]
     fn the_past_comes_out_at_once_and_never_does_not() {
         let mut wheel = Wheel::new();
-        assert_eq!(due(&mut wheel, 10_000), []);
+        assert!(due(&mut wheel, 10_000).is_empty());
         wheel.insert(5, 5);
         wheel.insert(u64::MAX, 6);
         assert_eq!(due(&mut wheel, 10_000), [5]);
-        assert_eq!(due(&mut wheel, 1 << 38), []);
+        assert!(due(&mut wheel, 1 << 38).is_empty());
         assert_eq!(wheel.len(), 1);
     }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn span() -> impl Strategy<Value = u64> {
-        prop_oneof![0..40u64, 0..2_000u64, 0..100_000u64, 0..10_000_000u64, 0..100_000_000_000u64]
+        prop_oneof![0..40u64, 0..2_000u64, 0..100_000u64, 0..10_000_000u64, 0..3_000_000_000u64]
     }
 
     fn step() -> impl Strategy<Value = Step> {

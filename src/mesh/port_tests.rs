@@ -49,7 +49,6 @@ fn a_full_lane_keeps_the_batch_and_says_so() {
     let mut ports = mesh::<u32, u32, u32>(2, TINY);
     for n in 0..4 {
         ports[0].stage_request(ShardId(1), n);
-        assert!(!ports[0].requests_congested());
         ports[0].flush(no_ring);
         assert_eq!(ports[0].requests_congested(), n >= 2);
     }

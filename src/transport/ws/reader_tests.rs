@@ -55,7 +55,7 @@ fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
     let key = [0x11, 0xa2, 0x33, payload.len() as u8];
     let header = FrameHeader { is_final: fin, opcode: OpCode::from(opcode), mask: Some(key), ..FrameHeader::default() };
     let mut out = Vec::new();
-    Frame::from_payload(header, payload.to_vec().into()).format_into_buf(&mut out).unwrap();
+    Frame::from_payload(header, payload.to_vec().into()).format(&mut out).unwrap();
     out
 }
 
@@ -112,7 +112,7 @@ fn breaches_of_the_header_are_named_as_the_reference_names_them() {
         (masked_header(0xc1, 0x80), "RSV1 set"),
         (masked_header(0xf1, 0x80), "RSV1 set, RSV2 set, RSV3 set"),
         (masked_header(0x83, 0x80), "bad opcode 3"),
-        (masked_header(0xdf, 0x00), "RSV1 set, bad opcode 15, bad MASK"),
+        (masked_header(0xcf, 0x00), "RSV1 set, bad opcode 15, bad MASK"),
         (masked_header(0x81, 0x00), "bad MASK"),
         (masked_header(0x80, 0x80), "continuation after FIN"),
         (masked_header(0x09, 0xfe), "len > 125 for control, FIN not set on control"),
