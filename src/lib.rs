@@ -6,6 +6,9 @@ pub mod base;
 
 pub mod channel;
 pub mod config;
+pub mod fanout;
+pub mod mesh;
 pub mod protocol;
+pub mod transport;
 
 pub mod net;
