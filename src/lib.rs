@@ -8,4 +8,7 @@ pub mod channel;
 pub mod config;
 pub mod protocol;
 
+pub mod api;
+pub mod metrics;
+
 pub mod net;
