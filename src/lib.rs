@@ -6,7 +6,10 @@ pub mod base;
 
 pub mod channel;
 pub mod config;
+pub mod fanout;
+pub mod mesh;
 pub mod protocol;
+pub mod transport;
 
 pub mod api;
 pub mod metrics;
