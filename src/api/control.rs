@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::api::glob::Glob;
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
-use crate::metrics::Snapshot as MetricsSnapshot;
+use crate::metrics::Shard as Metrics;
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
 
 /// What every shard is told.
@@ -76,7 +76,7 @@ pub enum ControlAnswer {
     /// The shard's numbers.
     Info(Box<ShardInfo>),
     /// A copy of the shard's metrics.
-    Metrics(Box<MetricsSnapshot>),
+    Metrics(Box<Metrics>),
 }
 
 /// The numbers of one shard.
@@ -92,7 +92,7 @@ pub struct ShardInfo {
     /// Channels that have their home on this shard and subscribers on any.
     pub channels: u32,
     /// What the metrics grew by in the last whole aggregation interval, if there was one.
-    pub metrics: Option<Box<MetricsSnapshot>>,
+    pub metrics: Option<Box<Metrics>>,
 }
 
 impl Control {
