@@ -6,3 +6,4 @@
 pub mod name;
 pub mod op;
 pub mod publication;
+pub mod rules;
