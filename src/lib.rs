@@ -11,4 +11,7 @@ pub mod mesh;
 pub mod protocol;
 pub mod transport;
 
+pub mod api;
+pub mod metrics;
+
 pub mod net;

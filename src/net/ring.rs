@@ -9,10 +9,11 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use io_uring::types::Fd;
+use io_uring::types::{Fd, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::bell::Bell;
+use crate::base::time::NEVER;
 
 /// Requests that fit before they must be handed to the kernel.
 const SUBMISSIONS: u32 = 1024;
@@ -48,6 +49,8 @@ pub enum Event {
         readable: bool,
         /// There may be room to write.
         writable: bool,
+        /// The peer has ended its side, or the connection is broken.
+        ending: bool,
         /// The kernel ended the watch: it must be armed again.
         ended: bool,
     },
@@ -80,6 +83,8 @@ impl Token {
 /// See the module.
 pub struct Ring {
     uring: IoUring,
+    /// When the timer that is set fires, by the shard's clock.
+    wakes_at_ms: u64,
 }
 
 impl Ring {
@@ -87,7 +92,7 @@ impl Ring {
     pub fn new(bell: &Bell) -> io::Result<Self> {
         let uring = IoUring::builder().setup_cqsize(COMPLETIONS).setup_clamp().dontfork().build(SUBMISSIONS)?;
         uring.submitter().register_eventfd(bell.as_fd().as_raw_fd())?;
-        Ok(Self { uring })
+        Ok(Self { uring, wakes_at_ms: NEVER })
     }
 
     /// Accepts connections of the listener until it is closed or [`Event::AcceptFailed`] comes.
@@ -123,10 +128,25 @@ impl Ring {
         self.push(&entry)
     }
 
+    /// Rings the bell at a time, unless an earlier ring is set already. Timers are not taken back: one that became
+    /// needless wakes the shard in vain.
+    pub fn wake_at(&mut self, now_ms: u64, at_ms: u64) -> io::Result<()> {
+        if self.wakes_at_ms > now_ms && self.wakes_at_ms <= at_ms {
+            return Ok(());
+        }
+        self.wakes_at_ms = at_ms;
+        let ms = at_ms.saturating_sub(now_ms);
+        let time = Timespec::new().sec(ms / 1000).nsec((ms % 1000) as u32 * 1_000_000);
+        let entry = opcode::Timeout::new(&raw const time).build().user_data(KIND_FORGET << 56);
+        self.push(&entry)?;
+        // The kernel reads the time while it takes the request, so that must happen before `time` is gone.
+        self.submit()
+    }
+
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: no request refers to memory of ours; descriptors are only polled, accepted from or cancelled,
-            // and the kernel keeps its own reference to each.
+            // SAFETY: no request refers to memory of ours that does not outlive its submission (see `wake_at`);
+            // descriptors are only polled, accepted from or cancelled, and the kernel keeps its own reference to each.
             if unsafe { self.uring.submission().push(entry) }.is_ok() {
                 return Ok(());
             }
@@ -201,6 +221,7 @@ fn event_of(completion: &cqueue::Entry) -> Option<Event> {
                 token,
                 readable: has(libc::POLLIN | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR),
                 writable: has(libc::POLLOUT | libc::POLLHUP | libc::POLLERR),
+                ending: has(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR),
                 ended: ended && result >= 0,
             })
         }

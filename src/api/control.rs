@@ -1,0 +1,116 @@
+//! What every shard is told on behalf of a call, and what it answers.
+//!
+//! A shard that gets a [`Control`] looks up the connections of [`Control::user`], keeps those that
+//! [`Control::matches`], and tells each what [`Control::to_session`] says (upstream: centrifuge hub.go).
+
+use bytes::Bytes;
+
+use crate::api::glob::Glob;
+use crate::base::ids::ClientId;
+use crate::channel::name::ChannelName;
+use crate::metrics::Shard as Metrics;
+use crate::protocol::disconnect::{Disconnect, Unsubscribe};
+
+/// What every shard is told.
+#[derive(Debug)]
+pub enum Control {
+    /// Something for the sessions of a user.
+    Sessions(Target, ForSession),
+    /// Which channels have subscribers on the shard? Answer: [`ControlAnswer::Channels`].
+    Channels {
+        /// Only names that match; all without.
+        pattern: Option<Glob>,
+    },
+    /// The shard's numbers. Answer: [`ControlAnswer::Info`].
+    Info,
+    /// The shard's metrics. Answer: [`ControlAnswer::Metrics`].
+    Metrics,
+}
+
+/// Which sessions are meant: those of one user, narrowed down by client, session and whitelist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The user; empty means the anonymous user, never "everyone".
+    pub user: Box<str>,
+    /// Only this connection.
+    pub client: Option<ClientId>,
+    /// Only this session id; empty = any.
+    pub session: Box<str>,
+    /// Connections that are spared.
+    pub whitelist: Box<[ClientId]>,
+}
+
+/// What the matching sessions are told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ForSession {
+    /// End the connection.
+    Disconnect(Disconnect),
+    /// End a subscription. An empty channel pushes an unsubscribe without channel and leaves the
+    /// subscriptions alone.
+    Unsubscribe {
+        /// The channel.
+        channel: Box<str>,
+        /// Code and reason.
+        unsubscribe: Unsubscribe,
+    },
+    /// Renew, shorten or end the connection's lifetime.
+    Refresh {
+        /// End it now.
+        expired: bool,
+        /// Unix seconds; 0 = never.
+        expire_at: i64,
+        /// New `info` of the connection; empty = unchanged.
+        info: Bytes,
+    },
+    /// Nothing: only count them.
+    Count,
+}
+
+/// What a shard answers to a [`Control`].
+#[derive(Debug)]
+pub enum ControlAnswer {
+    /// So many sessions matched.
+    Sessions(u32),
+    /// Channels with subscribers on the shard, and how many.
+    Channels(Vec<(ChannelName, u32)>),
+    /// The shard's numbers.
+    Info(Box<ShardInfo>),
+    /// A copy of the shard's metrics.
+    Metrics(Box<Metrics>),
+}
+
+/// The numbers of one shard.
+#[derive(Debug, Default)]
+pub struct ShardInfo {
+    /// Connected clients.
+    pub clients: u32,
+    /// Subscriptions of all clients.
+    pub subscriptions: u32,
+    /// Hashes of the distinct users ([`crate::channel::name::hash_of`]), in any order: the same user may be
+    /// connected to several shards.
+    pub users: Vec<u64>,
+    /// Channels that have their home on this shard and subscribers on any.
+    pub channels: u32,
+    /// What the metrics grew by in the last whole aggregation interval, if there was one.
+    pub metrics: Option<Box<Metrics>>,
+}
+
+impl Control {
+    /// The user whose sessions are meant; none when no session is.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Control::Sessions(target, _) => Some(&target.user),
+            Control::Channels { .. } | Control::Info | Control::Metrics => None,
+        }
+    }
+
+    /// Whether one of the user's sessions is meant.
+    pub fn matches(&self, client: ClientId, session: &str) -> bool {
+        let Control::Sessions(target, _) = self else {
+            return false;
+        };
+        target.client.is_none_or(|wanted| wanted == client)
+            && (target.session.is_empty() || *target.session == *session)
+            && !target.whitelist.contains(&client)
+    }
+}
