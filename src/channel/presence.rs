@@ -241,7 +241,10 @@ mod tests {
     }
 
     fn at(mono_ms: u64) -> Now {
-        Now { mono_ms, unix_ms: 0 }
+        Now {
+            mono_ms,
+            ..Now::default()
+        }
     }
 
     #[test]
