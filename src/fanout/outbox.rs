@@ -36,7 +36,10 @@ const MAX_KEPT_FRAMES: usize = 64;
 impl Pool {
     /// A pool that keeps at most `limit` queues; further ones are freed.
     pub const fn new(limit: usize) -> Self {
-        Self { idle: Vec::new(), limit }
+        Self {
+            idle: Vec::new(),
+            limit,
+        }
     }
 
     /// Queues kept at the moment.
@@ -96,7 +99,13 @@ impl Outbox {
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let sent = self.0.as_ref().map_or(0, |queue| queue.sent);
         let frames = self.0.iter().flat_map(|queue| queue.frames.iter());
-        frames.enumerate().map(move |(at, frame)| if at == 0 { &frame.as_bytes()[sent..] } else { frame.as_bytes() })
+        frames.enumerate().map(move |(at, frame)| {
+            if at == 0 {
+                &frame.as_bytes()[sent..]
+            } else {
+                frame.as_bytes()
+            }
+        })
     }
 
     /// Points `slices` at the first pieces owed and returns how many were filled.
