@@ -38,12 +38,13 @@ impl ShardHost {
         .await;
     }
 
-    async fn run_call(&self, start: impl FnOnce(&mut Inner) -> ConnId) -> Response {
+    async fn run_call(&self, start: impl FnOnce(&mut Inner) -> Option<ConnId>) -> Response {
         let call = {
             let mut inner = self.inner.borrow_mut();
             inner.engine.set_now(self.clock.now());
             start(&mut inner)
         };
+        let Some(call) = call else { return Response::overloaded() };
         let waiting = Waiting { host: self, call };
         // What the call caused is written and handed over by the next turn.
         self.nudge.nudge();

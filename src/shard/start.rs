@@ -1,6 +1,7 @@
 //! Starting all shards of a process, and stopping them.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use crossbeam::utils::CachePadded;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use hashbrown::HashMap;
 
 use super::clock::Clock;
 use super::host::ShardHost;
@@ -222,7 +222,6 @@ fn assemble(
     listeners: Vec<Listener>,
 ) -> io::Result<(Rc<ShardHost>, Sleeper)> {
     let me = parts.id.index();
-    let now = parts.now;
     let sleeper = Sleeper::new(&bells[me])?;
     let mut ring = Ring::new(&bells[me])?;
     ring.silence();
@@ -230,13 +229,13 @@ fn assemble(
         engine: Engine::new(parts),
         callers: HashMap::new(),
         admission: Vec::new(),
-        sockets: Sockets::default(),
+        sockets: Sockets::new(),
         ring,
         listeners,
         bells,
         me,
         pulse,
-        http_timers: Wheel::new(now.mono_ms),
+        http_timers: Wheel::new(),
         scratch: vec![0; super::turn::READ_SIZE].into(),
         copies: Vec::new(),
         dirty: Vec::new(),
@@ -290,7 +289,7 @@ impl Running {
     /// The first failure of a shard's loop.
     pub fn join(self) -> io::Result<()> {
         for thread in self.threads {
-            thread.join().map_err(io::Error::other)??;
+            thread.join().map_err(|error| io::Error::other(error.to_string()))??;
         }
         Ok(())
     }
