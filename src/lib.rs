@@ -5,5 +5,6 @@
 pub mod base;
 
 pub mod channel;
+pub mod cli;
 pub mod config;
 pub mod protocol;
