@@ -17,10 +17,7 @@ pub struct ChannelName {
 impl ChannelName {
     /// Takes the text over and hashes it.
     pub fn new(text: &str) -> Self {
-        Self {
-            hash: hash_of(text),
-            text: Arc::from(text),
-        }
+        Self { hash: hash_of(text), text: Arc::from(text) }
     }
 
     /// The name as text.

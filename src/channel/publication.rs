@@ -22,11 +22,7 @@ impl Epoch {
 
     /// The epoch as text; empty for [`Epoch::NONE`].
     pub fn as_str(&self) -> &str {
-        if self.0[0] == 0 {
-            ""
-        } else {
-            std::str::from_utf8(&self.0).unwrap_or("")
-        }
+        if self.0[0] == 0 { "" } else { std::str::from_utf8(&self.0).unwrap_or("") }
     }
 
     /// Whether there is none.
