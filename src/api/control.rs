@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::api::glob::Glob;
+use crate::base::glob::Glob;
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
 use crate::metrics::Shard as Metrics;

@@ -7,7 +7,6 @@
 pub mod authorize;
 pub mod call;
 pub mod control;
-pub mod glob;
 pub mod request;
 pub mod response;
 

@@ -149,6 +149,17 @@ impl Outbox {
         }
     }
 
+    /// Drops every frame of which the socket has not taken a byte. A frame that is sent in part stays: the peer
+    /// could not read anything behind a torn one.
+    pub fn drop_unsent(&mut self, pool: &mut Pool) {
+        let Some(queue) = &mut self.0 else { return };
+        if queue.sent == 0 {
+            return self.clear(pool);
+        }
+        queue.frames.truncate(1);
+        queue.bytes = queue.frames[0].len() - queue.sent;
+    }
+
     /// Drops all that is owed and gives the memory back.
     pub fn clear(&mut self, pool: &mut Pool) {
         if let Some(queue) = self.0.take() {
