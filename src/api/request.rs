@@ -1,13 +1,11 @@
 //! A request of the server API and what it may use.
 
-use std::sync::Arc;
-
 use crate::api::control::Control;
 use crate::base::time::Now;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::config::snapshot::Snapshot;
-use crate::metrics::Shard as Metrics;
+use crate::metrics::ShardMetrics;
 
 /// One authorized request.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +35,12 @@ pub struct ApiCx<'a> {
     pub config: &'a Snapshot,
     /// This node.
     pub node: &'a Node,
-    /// Number of shards; each of them answers a survey once.
+    /// Number of shards; each of them answers a broadcast once.
     pub shards: u16,
     /// What the call wants done, executed by the engine in order.
     pub effects: &'a mut Vec<ApiEffect>,
     /// This shard's counters.
-    pub metrics: &'a mut Metrics,
+    pub metrics: &'a mut ShardMetrics,
 }
 
 /// What a call wants done.
@@ -58,9 +56,9 @@ pub enum ApiEffect {
         tag: u32,
     },
     /// Tell every shard, the sending one included. Each answers once with the tag.
-    Survey {
+    Broadcast {
         /// What is told.
-        control: Arc<Control>,
+        control: Control,
         /// Comes back with each answer.
         tag: u32,
     },

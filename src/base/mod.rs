@@ -1,5 +1,6 @@
 //! Ids, time and the small containers that every room may use. Imports nothing of ours.
 
+pub mod glob;
 pub mod ids;
 pub mod slab;
 pub mod time;

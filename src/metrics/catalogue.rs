@@ -7,14 +7,18 @@ use std::borrow::Cow;
 
 use super::family::{Family, Kind, Value};
 use super::labels::{Action, Api, Command, Frame, Message, Transport};
-use super::shard::{ClientLabels, Durations, Shard, TrafficTable, UNMARSHAL};
+use super::shard::{ClientLabels, Durations, MARSHAL, ShardMetrics, TrafficTable, UNMARSHAL};
 
 /// Numbers of the node that no shard counts by itself.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
     /// The server's version.
     pub version: &'a str,
-    /// Distinct users.
+    /// Connected clients.
+    pub clients: u64,
+    /// Their subscriptions.
+    pub subscriptions: u64,
+    /// Distinct users among them.
     pub users: u64,
     /// Channels with subscribers.
     pub channels: u64,
@@ -28,7 +32,7 @@ const NAMESPACE: &str = "";
 const PROTOCOL: &str = "http";
 
 /// The families in order of their names, empty ones left out. `shard` is the sum of all shards.
-pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
+pub fn families(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     let mut all: Vec<Family> = [
         api(shard, node).as_slice(),
         clients(shard, node).as_slice(),
@@ -42,7 +46,7 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     all.into_iter().map(Family::sorted).collect()
 }
 
-fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
+fn api(shard: &ShardMetrics, node: &Node<'_>) -> [Family; 3] {
     let used = || {
         Api::ALL
             .iter()
@@ -77,7 +81,7 @@ fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
     [summary, histogram, errors]
 }
 
-fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
+fn clients(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     let rows = Command::ALL
         .iter()
         .zip(&shard.commands)
@@ -150,7 +154,7 @@ fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     all
 }
 
-fn connections(shard: &Shard) -> [Family; 3] {
+fn connections(shard: &ShardMetrics) -> [Family; 3] {
     const LABELS: &[&str] = &["accept_protocol", "client_name", "client_version", "transport"];
     let mut accepted = Family::new(
         Kind::Counter,
@@ -201,7 +205,7 @@ fn client_name(named: bool) -> &'static str {
     if named { "unregistered" } else { "unnamed" }
 }
 
-fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
+fn nodes(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     const TYPES: &[&str] = &["channel_namespace", "type"];
     let mut actions = Family::new(
         Kind::Counter,
@@ -273,7 +277,6 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         surveyed.into_iter(),
         node.mono_ms,
     );
-    let subscriptions: i64 = shard.subscriptions.iter().map(|open| open.0).sum();
     vec![
         actions,
         build,
@@ -299,7 +302,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
             Kind::Gauge,
             "centrifugo_node_num_clients",
             "Connected clients.",
-            shard.connections.0 as f64,
+            node.clients as f64,
         ),
         single(
             Kind::Gauge,
@@ -322,7 +325,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     ]
 }
 
-fn transports(shard: &Shard) -> [Family; 5] {
+fn transports(shard: &ShardMetrics) -> [Family; 5] {
     let [sent, sent_size] = traffic(
         [
             "centrifugo_transport_messages_sent",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shard::Shard;
+use super::shard::ShardMetrics;
 use super::sum::Sum;
 use crate::base::time::Now;
 
@@ -11,17 +11,17 @@ use crate::base::time::Now;
 pub struct Interval {
     length_ms: u64,
     next_ms: u64,
-    earlier: Box<Shard>,
-    grown: Option<Arc<Shard>>,
+    earlier: Box<ShardMetrics>,
+    grown: Option<Arc<ShardMetrics>>,
 }
 
 impl Interval {
     /// Starts with an interval from the process's start on; a length of 0 turns it off.
-    pub fn new(length_ms: u64, shard: &Shard) -> Self {
+    pub fn new(length_ms: u64, shard: &ShardMetrics) -> Self {
         Self {
             length_ms,
             next_ms: length_ms,
-            earlier: Box::new(Shard::new(shard.id())),
+            earlier: Box::new(ShardMetrics::new(shard.id())),
             grown: None,
         }
     }
@@ -36,7 +36,7 @@ impl Interval {
     }
 
     /// Ends the interval when it is over. Copies the metrics, so it is called by a timer, not every turn.
-    pub fn tick(&mut self, now: Now, shard: &Shard) {
+    pub fn tick(&mut self, now: Now, shard: &ShardMetrics) {
         if now.mono_ms < self.next_ms() {
             return;
         }
@@ -48,7 +48,7 @@ impl Interval {
     }
 
     /// What was counted in the last whole interval, once there was one.
-    pub fn grown(&self) -> Option<&Arc<Shard>> {
+    pub fn grown(&self) -> Option<&Arc<ShardMetrics>> {
         self.grown.as_ref()
     }
 }
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn each_interval_shows_its_own_growth() {
-        let mut shard = Shard::new(ShardId(0));
+        let mut shard = ShardMetrics::new(ShardId(0));
         let mut interval = Interval::new(1000, &shard);
         let count = |interval: &Interval| {
             interval
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn no_length_means_no_intervals() {
-        let shard = Shard::new(ShardId(0));
+        let shard = ShardMetrics::new(ShardId(0));
         let mut interval = Interval::new(0, &shard);
         interval.tick(at(u64::MAX - 1), &shard);
         assert!(interval.grown().is_none());

@@ -57,16 +57,14 @@ mod tests {
     use crate::base::time::Now;
     use crate::metrics::catalogue::{Node, families};
     use crate::metrics::labels::{Command, Transport};
-    use crate::metrics::shard::{ClientLabels, Shard};
+    use crate::metrics::shard::{ClientLabels, ShardMetrics};
 
     #[test]
     fn items_are_named_like_the_reference_names_them() {
-        let mut shard = Shard::new(ShardId(0));
+        let mut shard = ShardMetrics::new(ShardId(0));
         shard.connected(Transport::WebSocket, ClientLabels::default());
         shard.command(Now::default(), Command::Connect, 1_000_000);
-        let node = Node {
-            version: "1.0 X",
-            users: 3,
+        let node = Node { version: "1.0 X", clients: 4, subscriptions: 3, users: 3,
             channels: 2,
             nodes: 1,
             mono_ms: 0,

@@ -126,12 +126,10 @@ mod tests {
     use crate::metrics::catalogue::{self, Node};
     use crate::metrics::labels::{Api, Command, Frame, Transport};
     use crate::metrics::own;
-    use crate::metrics::shard::{ClientLabels, Shard, UNMARSHAL};
+    use crate::metrics::shard::{ClientLabels, ShardMetrics, UNMARSHAL};
 
-    fn text(shard: &Shard) -> String {
-        let node = Node {
-            version: "1.0",
-            users: 1,
+    fn text(shard: &ShardMetrics) -> String {
+        let node = Node { version: "1.0", clients: 4, subscriptions: 3, users: 1,
             channels: 2,
             nodes: 1,
             mono_ms: 0,
@@ -174,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_idle_node_shows_what_the_reference_shows() {
-        let text = text(&Shard::new(ShardId(0)));
+        let text = text(&ShardMetrics::new(ShardId(0)));
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE centrifugo_")?.split(' ').next())
@@ -215,7 +213,7 @@ mod tests {
 
     #[test]
     fn traffic_shows_with_labels_in_order() {
-        let mut shard = Shard::new(ShardId(0));
+        let mut shard = ShardMetrics::new(ShardId(0));
         shard.connected(Transport::WebSocket, ClientLabels::default());
         shard.subscribed(ClientLabels {
             named: true,
@@ -262,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_shard_has_a_series_of_its_own() {
-        let mut shards = [Box::new(Shard::new(ShardId(0))), Box::new(Shard::new(ShardId(1)))];
+        let mut shards = [ShardMetrics::new(ShardId(0)), ShardMetrics::new(ShardId(1))];
         shards[1].broadcast(5, 1000, 2);
         let mut out = String::new();
         write(&own::families(&shards), &mut out);

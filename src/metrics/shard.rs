@@ -11,8 +11,10 @@ use crate::base::time::Now;
 /// A turn longer than this is a stall: whoever waits for the shard notices.
 const STALL_NS: u64 = 10_000_000;
 
-/// The code under which a body that could not be decoded is counted in [`Shard::api_errors`].
-pub const UNMARSHAL: u32 = 0;
+/// The code under which a body that could not be decoded is counted in [`ShardMetrics::api_errors`].
+pub const UNMARSHAL: u32 = u32::MAX;
+/// The code for a result that could not be encoded.
+pub const MARSHAL: u32 = u32::MAX - 1;
 
 /// Durations as a histogram and as a summary.
 #[derive(Clone, Debug)]
@@ -112,19 +114,19 @@ macro_rules! shard {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $new:expr,)*) => {
         /// The metrics of one shard, or the sum of several.
         #[derive(Clone, Debug)]
-        pub struct Shard {
+        pub struct ShardMetrics {
             id: ShardId,
             $($(#[$doc])* pub(super) $field: $type,)*
         }
 
-        impl Shard {
+        impl ShardMetrics {
             /// Nothing counted yet.
             pub fn new(id: ShardId) -> Self {
                 Self { id, $($field: $new,)* }
             }
         }
 
-        impl Sum for Shard {
+        impl Sum for ShardMetrics {
             fn add(&mut self, other: &Self) {
                 $(self.$field.add(&other.$field);)*
             }
@@ -197,7 +199,7 @@ shard! {
     outbox_bytes: Gauge = Gauge(0),
 }
 
-impl Shard {
+impl ShardMetrics {
     /// Whose metrics these are.
     pub fn id(&self) -> ShardId {
         self.id
@@ -368,13 +370,13 @@ mod tests {
     #[test]
     fn shards_add_up_and_intervals_come_apart() {
         let now = Now::default();
-        let mut one = Shard::new(ShardId(0));
+        let mut one = ShardMetrics::new(ShardId(0));
         one.connected(Transport::WebSocket, ClientLabels::default());
         one.command(now, Command::Connect, 1000);
         let earlier = one.clone();
         one.command(now, Command::Connect, 2000);
         one.reply_error(Command::Rpc, 108);
-        let mut two = Shard::new(ShardId(1));
+        let mut two = ShardMetrics::new(ShardId(1));
         two.connected(
             Transport::WebSocket,
             ClientLabels {
@@ -398,7 +400,7 @@ mod tests {
 
     #[test]
     fn only_long_turns_are_stalls() {
-        let mut shard = Shard::new(ShardId(0));
+        let mut shard = ShardMetrics::new(ShardId(0));
         shard.turn(STALL_NS);
         shard.turn(STALL_NS + 1);
         assert_eq!((shard.turns, shard.stall_ns), (2, STALL_NS + 1));
