@@ -5,13 +5,21 @@
 pub mod base;
 
 pub mod channel;
+pub mod cli;
 pub mod config;
-pub mod fanout;
-pub mod mesh;
 pub mod protocol;
-pub mod transport;
-
-pub mod api;
-pub mod metrics;
 
 pub mod net;
+pub mod shard;
+pub mod transport;
+
+pub mod auth;
+pub mod session;
+
+pub mod engine;
+pub mod fanout;
+pub mod mesh;
+
+pub mod api;
+pub mod control;
+pub mod metrics;

@@ -5,6 +5,8 @@
 //! out in order, and what the home sends because of them arrives in order everywhere; so a run of commands with the
 //! same home is sent at once.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::control::{Control, ControlAnswer};
@@ -53,7 +55,7 @@ pub struct Call {
 #[derive(Debug)]
 struct Slot {
     method: Api,
-    started_ms: u64,
+    started_us: u64,
     /// Tag of its first request; meaningful once it has begun.
     first_tag: u32,
     state: State,
@@ -92,10 +94,11 @@ pub fn start(cx: &mut ApiCx<'_>, request: Request<'_>) -> Started {
     if request.method.is_empty() {
         return start_legacy(cx, request.body);
     }
-    let Some(method) = method::by_name(request.method) else { return Started::Done(Response::not_found()) };
+    let Some(method) = method::by_name(request.method) else {
+        return Started::Done(Response::not_found());
+    };
     let prepared = if method == Api::Batch {
-        batch::prepare(cx, request.body)
-            .map(|(parallel, steps)| Call::new(Form::Batch { parallel }, steps))
+        batch::prepare(cx, request.body).map(|(parallel, steps)| Call::new(Form::Batch { parallel }, steps))
     } else {
         let transport_errors = cx.config.http_api.error_mode_transport || request.error_mode == Some("transport");
         method::prepare(cx, method, request.body)
@@ -113,8 +116,14 @@ pub fn start(cx: &mut ApiCx<'_>, request: Request<'_>) -> Started {
 /// Starts to read the metrics of all shards.
 pub fn scrape(cx: &mut ApiCx<'_>, form: ScrapeForm) -> Started {
     let scrape = Scrape::new(form);
-    let form = Form::Bare { content_type: scrape.content_type() };
-    Call::new(form, [(Api::Unknown, Step::Survey(Control::Metrics, Wait::Scrape(scrape)))]).begin(cx)
+    let form = Form::Bare {
+        content_type: scrape.content_type(),
+    };
+    Call::new(
+        form,
+        [(Api::Unknown, Step::Survey(Control::Metrics, Wait::Scrape(scrape)))],
+    )
+    .begin(cx)
 }
 
 fn start_legacy(cx: &mut ApiCx<'_>, body: &[u8]) -> Started {
@@ -127,7 +136,12 @@ fn start_legacy(cx: &mut ApiCx<'_>, body: &[u8]) -> Started {
 
 impl Call {
     fn new(form: Form, steps: impl IntoIterator<Item = (Api, Step)>) -> Self {
-        let slot = |(method, step)| Slot { method, started_ms: 0, first_tag: 0, state: State::Waiting(step) };
+        let slot = |(method, step)| Slot {
+            method,
+            started_us: 0,
+            first_tag: 0,
+            state: State::Waiting(step),
+        };
         Self {
             form,
             slots: steps.into_iter().map(slot).collect(),
@@ -150,7 +164,9 @@ impl Call {
     pub fn on_answer(&mut self, cx: &mut ApiCx<'_>, tag: u32, answer: Answer) -> Option<Response> {
         let index = self.slot_of(tag)?;
         let slot = &mut self.slots[index];
-        let State::Asking { wait, out, .. } = &mut slot.state else { return None };
+        let State::Asking { wait, out, .. } = &mut slot.state else {
+            return None;
+        };
         self.in_flight -= 1;
         if let Some(outcome) = wait.on_answer(cx, (tag - slot.first_tag) as usize, answer, out) {
             let finished = outcome.map(|()| std::mem::take(out));
@@ -159,10 +175,12 @@ impl Call {
         self.go_on(cx)
     }
 
-    /// A shard answered the broadcast with this tag. Returns the response when it was the last one.
+    /// A shard answered the survey with this tag. Returns the response when it was the last one.
     pub fn on_control_answer(&mut self, cx: &mut ApiCx<'_>, tag: u32, answer: ControlAnswer) -> Option<Response> {
         let index = self.slot_of(tag)?;
-        let State::Surveying { wait, left, out } = &mut self.slots[index].state else { return None };
+        let State::Surveying { wait, left, out } = &mut self.slots[index].state else {
+            return None;
+        };
         *left -= 1;
         if let Some(outcome) = wait.on_shard(cx, *left == 0, answer, out) {
             let finished = outcome.map(|()| std::mem::take(out));
@@ -174,7 +192,9 @@ impl Call {
     /// The slot that a tag belongs to. Slots take their tags in order, so the last one that begins at or before the
     /// tag has it (a slot that took none shares the next one's first tag).
     fn slot_of(&self, tag: u32) -> Option<usize> {
-        self.slots[..self.begun].partition_point(|slot| slot.first_tag <= tag).checked_sub(1)
+        self.slots[..self.begun]
+            .partition_point(|slot| slot.first_tag <= tag)
+            .checked_sub(1)
     }
 
     /// Sends what may be sent now; the response when all is done.
@@ -185,11 +205,19 @@ impl Call {
 
     /// Sends the requests of the slot that began last; false when some must still wait.
     fn send_rest(&mut self, cx: &mut ApiCx<'_>) -> bool {
-        let Some(last) = self.begun.checked_sub(1) else { return true };
-        let State::Asking { rest, .. } = &mut self.slots[last].state else { return true };
+        let Some(last) = self.begun.checked_sub(1) else {
+            return true;
+        };
+        let State::Asking { rest, .. } = &mut self.slots[last].state else {
+            return true;
+        };
         while self.in_flight < MOST_IN_FLIGHT {
             let Some((channel, op)) = rest.next() else { return true };
-            cx.effects.push(ApiEffect::Op { channel, op, tag: self.next_tag });
+            cx.effects.push(ApiEffect::Op {
+                channel,
+                op,
+                tag: self.next_tag,
+            });
             self.next_tag += 1;
             self.in_flight += 1;
         }
@@ -198,8 +226,12 @@ impl Call {
 
     /// Begins the next slot; false when there is none, or it must wait.
     fn begin_next(&mut self, cx: &mut ApiCx<'_>) -> bool {
-        let Some(slot) = self.slots.get_mut(self.begun) else { return false };
-        let State::Waiting(step) = &slot.state else { return false };
+        let Some(slot) = self.slots.get_mut(self.begun) else {
+            return false;
+        };
+        let State::Waiting(step) = &slot.state else {
+            return false;
+        };
         if self.open == 0 {
             self.lane = Lane::Idle;
         }
@@ -209,19 +241,36 @@ impl Call {
             return false;
         }
         if lane != Lane::Idle {
-            self.lane = if self.lane == Lane::Idle || self.lane == lane { lane } else { Lane::Mixed };
+            self.lane = if self.lane == Lane::Idle || self.lane == lane {
+                lane
+            } else {
+                Lane::Mixed
+            };
         }
         let index = self.begun;
         self.begun += 1;
         self.open += 1;
-        slot.started_ms = cx.now.mono_ms;
+        slot.started_us = cx.now.mono_us;
         slot.first_tag = self.next_tag;
         let out = self.form.buffer();
         match std::mem::replace(&mut slot.state, State::Taken) {
-            State::Waiting(Step::Ops(ops, wait)) => slot.state = State::Asking { wait, rest: ops.into_iter(), out },
+            State::Waiting(Step::Ops(ops, wait)) => {
+                slot.state = State::Asking {
+                    wait,
+                    rest: ops.into_iter(),
+                    out,
+                }
+            }
             State::Waiting(Step::Survey(control, wait)) => {
-                slot.state = State::Surveying { wait, left: cx.shards, out };
-                cx.effects.push(ApiEffect::Broadcast { control, tag: self.next_tag });
+                slot.state = State::Surveying {
+                    wait,
+                    left: cx.shards,
+                    out,
+                };
+                cx.effects.push(ApiEffect::Survey {
+                    control: Arc::new(control),
+                    tag: self.next_tag,
+                });
                 self.next_tag += 1;
             }
             State::Waiting(Step::Done(result)) => {
@@ -237,7 +286,7 @@ impl Call {
     fn finish(&mut self, cx: &mut ApiCx<'_>, index: usize, finished: Finished) {
         self.open -= 1;
         let slot = &mut self.slots[index];
-        let ns = cx.now.mono_ms.saturating_sub(slot.started_ms) * 1_000_000;
+        let ns = cx.now.mono_us.saturating_sub(slot.started_us) * 1000;
         if slot.method != Api::Unknown {
             cx.metrics.api(cx.now, slot.method, ns);
         }
@@ -256,17 +305,24 @@ impl Call {
         let is_unencodable = |slot: &&Slot| matches!(slot.state, State::Finished(Err(Failed::NotJson)));
         match self.form {
             Form::Single { .. } => {
-                self.slots.iter().filter(is_unencodable).for_each(|slot| cx.metrics.api_error(slot.method, MARSHAL));
+                self.slots
+                    .iter()
+                    .filter(is_unencodable)
+                    .for_each(|slot| cx.metrics.api_error(slot.method, MARSHAL));
             }
             Form::Batch { .. } if self.slots.iter().any(|slot| is_unencodable(&slot)) => {
                 cx.metrics.api_error(Api::Batch, MARSHAL);
             }
             Form::Batch { .. } | Form::Legacy { .. } | Form::Bare { .. } => {}
         }
-        self.form.respond(std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot.state {
-            State::Finished(finished) => Some((slot.method, finished)),
-            _ => None,
-        }))
+        self.form.respond(
+            std::mem::take(&mut self.slots)
+                .into_iter()
+                .filter_map(|slot| match slot.state {
+                    State::Finished(finished) => Some((slot.method, finished)),
+                    _ => None,
+                }),
+        )
     }
 }
 
@@ -283,7 +339,11 @@ fn lane(step: &Step, shards: u16) -> Lane {
         Step::Ops(ops, _) => {
             let mut homes = ops.iter().map(|(channel, _)| channel.home(shards));
             let Some(first) = homes.next() else { return Lane::Idle };
-            if homes.all(|home| home == first) { Lane::Home(first) } else { Lane::Mixed }
+            if homes.all(|home| home == first) {
+                Lane::Home(first)
+            } else {
+                Lane::Mixed
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `channels`: which channels have subscribers, and how many (upstream: internal/survey).
 
-use hashbrown::HashMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::control::{Control, ControlAnswer};
 use super::step::{Outcome, Step, Wait, write};
@@ -41,7 +42,7 @@ impl Channels {
             .iter()
             .map(|(channel, clients)| (channel.as_str().into(), ChannelInfo { num_clients: *clients }))
             .collect();
-        channels.sort_unstable_by(|a: &(std::borrow::Cow<'_, str>, ChannelInfo), b| a.0.cmp(&b.0));
+        channels.sort_unstable_by(|a: &(Cow<'_, str>, ChannelInfo), b| a.0.cmp(&b.0));
         write(&ChannelsResult { channels }, out)
     }
 }

@@ -11,7 +11,8 @@ use crate::base::glob::Glob;
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Since;
-use crate::metrics::ShardMetrics;
+use crate::metrics::Shard;
+use crate::metrics::interval::Ends;
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
 
 /// What every shard is told.
@@ -24,8 +25,7 @@ pub enum Control {
         /// Only names that fit; all without.
         pattern: Option<Glob>,
     },
-    /// The shard's numbers, with what its metrics grew by in the last whole interval
-    /// ([`crate::metrics::Interval`]). Answer: [`ControlAnswer::Info`].
+    /// The shard's numbers, with its [`crate::metrics::Interval`]. Answer: [`ControlAnswer::Info`].
     Info,
     /// The shard's numbers, with all of its metrics. Answer: [`ControlAnswer::Info`].
     Metrics,
@@ -120,8 +120,10 @@ pub struct ShardInfo {
     pub users: Vec<u64>,
     /// Channels that have their home on this shard and subscribers on any.
     pub channels: u32,
-    /// See [`Control::Info`] and [`Control::Metrics`].
-    pub metrics: Option<Arc<ShardMetrics>>,
+    /// For [`Control::Info`]: the last whole interval, if there was one.
+    pub interval: Option<Arc<Ends>>,
+    /// For [`Control::Metrics`]: a copy.
+    pub metrics: Option<Box<Shard>>,
 }
 
 impl Control {
@@ -135,7 +137,9 @@ impl Control {
 
     /// Whether one of the user's sessions is meant.
     pub fn matches(&self, client: ClientId, session: &str) -> bool {
-        let Control::Sessions(target, _) = self else { return false };
+        let Control::Sessions(target, _) = self else {
+            return false;
+        };
         target.client.is_none_or(|wanted| wanted == client)
             && (target.session.is_empty() || *target.session == *session)
             && !target.whitelist.contains(&client)

@@ -1,20 +1,21 @@
 //! `info`: the node in numbers (upstream: internal/api/api.go, centrifuge node.go).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::control::{Control, ControlAnswer, ShardInfo};
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, write};
-use crate::base::ids::ShardId;
-use crate::metrics::{ShardMetrics, Sum, catalogue, items};
+use crate::metrics::interval::Ends;
+use crate::metrics::{Sum, catalogue, items};
 use crate::protocol::api::{InfoRequest, InfoResult, Metrics, NodeResult};
 
 /// Adds up the numbers of all shards.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     numbers: Numbers,
-    /// What the metrics of the shards grew by.
-    grown: Option<Box<ShardMetrics>>,
+    /// The last interval of all shards.
+    interval: Option<Box<Ends>>,
 }
 
 /// The numbers of a node.
@@ -55,18 +56,23 @@ impl Info {
     pub(super) fn add(&mut self, answer: ControlAnswer) {
         let ControlAnswer::Info(shard) = answer else { return };
         self.numbers.add(&shard);
-        if let Some(metrics) = &shard.metrics {
-            self.grown.get_or_insert_with(|| Box::new(ShardMetrics::new(ShardId(0)))).add(metrics);
+        match (&mut self.interval, shard.interval) {
+            (Some(sum), Some(ends)) => sum.add(&ends),
+            (sum @ None, ends) => *sum = ends.map(|ends| Box::new(Arc::unwrap_or_clone(ends))),
+            // The shard's first interval is not over.
+            (Some(_), None) => {}
         }
     }
 
     pub(super) fn write(&self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
-        let metrics = self.grown.as_ref().map(|grown| Metrics {
-            interval: cx.config.node_info_metrics_interval_ms as f64 / 1000.0,
-            items: items::items(&catalogue::families(grown, &self.numbers.for_metrics(cx)))
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
+        let node = self.numbers.for_metrics(cx);
+        let metrics = self.interval.as_ref().map(|ends| {
+            let families = |metrics| catalogue::families(metrics, &node);
+            let items = items::items(&families(&ends.before), &families(&ends.after));
+            Metrics {
+                interval: cx.config.node_info_metrics_interval_ms as f64 / 1000.0,
+                items: items.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            }
         });
         let node = NodeResult {
             uid: (&*cx.node.uid).into(),

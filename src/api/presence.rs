@@ -11,7 +11,9 @@ pub(super) fn presence(cx: &mut ApiCx<'_>, request: &PresenceRequest<'_>) -> Ste
 }
 
 pub(super) fn present(answer: Answer, out: &mut Vec<u8>) -> Outcome {
-    let Answer::Presence(clients) = answer else { return Err(Error::INTERNAL.into()) };
+    let Answer::Presence(clients) = answer else {
+        return Err(Error::INTERNAL.into());
+    };
     let mut presence: Vec<_> = clients
         .iter()
         .map(|info| {
@@ -28,8 +30,16 @@ pub(super) fn presence_stats(cx: &mut ApiCx<'_>, request: &PresenceStatsRequest<
 }
 
 pub(super) fn counted(answer: Answer, out: &mut Vec<u8>) -> Outcome {
-    let Answer::PresenceStats { clients, users } = answer else { return Err(Error::INTERNAL.into()) };
-    write(&PresenceStatsResult { num_clients: clients, num_users: users }, out)
+    let Answer::PresenceStats { clients, users } = answer else {
+        return Err(Error::INTERNAL.into());
+    };
+    write(
+        &PresenceStatsResult {
+            num_clients: clients,
+            num_users: users,
+        },
+        out,
+    )
 }
 
 fn with_presence(cx: &ApiCx<'_>, channel: &str, op: Op, wait: Wait) -> Step {

@@ -1,11 +1,13 @@
 //! A request of the server API and what it may use.
 
+use std::sync::Arc;
+
 use crate::api::control::Control;
 use crate::base::time::Now;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::config::snapshot::Snapshot;
-use crate::metrics::ShardMetrics;
+use crate::metrics::Shard as Metrics;
 
 /// One authorized request.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +37,12 @@ pub struct ApiCx<'a> {
     pub config: &'a Snapshot,
     /// This node.
     pub node: &'a Node,
-    /// Number of shards; each of them answers a broadcast once.
+    /// Number of shards; each of them answers a survey once.
     pub shards: u16,
     /// What the call wants done, executed by the engine in order.
     pub effects: &'a mut Vec<ApiEffect>,
     /// This shard's counters.
-    pub metrics: &'a mut ShardMetrics,
+    pub metrics: &'a mut Metrics,
 }
 
 /// What a call wants done.
@@ -56,9 +58,9 @@ pub enum ApiEffect {
         tag: u32,
     },
     /// Tell every shard, the sending one included. Each answers once with the tag.
-    Broadcast {
+    Survey {
         /// What is told.
-        control: Control,
+        control: Arc<Control>,
         /// Comes back with each answer.
         tag: u32,
     },

@@ -21,6 +21,11 @@ impl Response {
         }
     }
 
+    /// The shard has too many calls already.
+    pub fn overloaded() -> Self {
+        Self::text(503, "Service Unavailable\n")
+    }
+
     /// A body that could not be decoded.
     pub(crate) fn bad_request() -> Self {
         Self::text(400, "Bad Request\n")

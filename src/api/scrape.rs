@@ -5,7 +5,7 @@ use super::info::Numbers;
 use super::request::ApiCx;
 use super::step::Outcome;
 use crate::base::ids::ShardId;
-use crate::metrics::{ShardMetrics, Sum, catalogue, own, prometheus};
+use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
 
 /// How the metrics are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,12 +22,16 @@ pub enum ScrapeForm {
 pub(super) struct Scrape {
     form: ScrapeForm,
     numbers: Numbers,
-    shards: Vec<ShardMetrics>,
+    shards: Vec<Shard>,
 }
 
 impl Scrape {
     pub(super) fn new(form: ScrapeForm) -> Self {
-        Self { form, numbers: Numbers::default(), shards: Vec::new() }
+        Self {
+            form,
+            numbers: Numbers::default(),
+            shards: Vec::new(),
+        }
     }
 
     pub(super) fn content_type(&self) -> &'static str {
@@ -41,15 +45,15 @@ impl Scrape {
         let ControlAnswer::Info(shard) = answer else { return };
         self.numbers.add(&shard);
         if let Some(metrics) = shard.metrics {
-            self.shards.push(std::sync::Arc::unwrap_or_clone(metrics));
+            self.shards.push(*metrics);
         }
     }
 
     pub(super) fn write(&mut self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
-        self.shards.sort_by_key(ShardMetrics::id);
+        self.shards.sort_by_key(Shard::id);
         match self.form {
             ScrapeForm::Prometheus => {
-                let mut all = ShardMetrics::new(ShardId(0));
+                let mut all = Shard::new(ShardId(0));
                 self.shards.iter().for_each(|shard| all.add(shard));
                 let mut text = String::with_capacity(64 << 10);
                 prometheus::write(&catalogue::families(&all, &self.numbers.for_metrics(cx)), &mut text);

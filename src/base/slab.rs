@@ -33,7 +33,12 @@ enum State<T> {
 impl<T> Slab<T> {
     /// An empty table for at most `limit` values. Allocates nothing yet.
     pub const fn new(limit: u32) -> Self {
-        Self { slots: Vec::new(), vacant: NONE, len: 0, limit: if limit == NONE { NONE - 1 } else { limit } }
+        Self {
+            slots: Vec::new(),
+            vacant: NONE,
+            len: 0,
+            limit: if limit == NONE { NONE - 1 } else { limit },
+        }
     }
 
     /// Values held.
@@ -54,8 +59,14 @@ impl<T> Slab<T> {
     /// The key that the next [`Slab::insert`] gives out, or nothing at the limit.
     pub fn next_key(&self) -> Option<ConnId> {
         match self.slots.get(self.vacant as usize) {
-            Some(slot) => Some(ConnId { slot: self.vacant, generation: slot.generation }),
-            None => (self.slots() < self.limit).then(|| ConnId { slot: self.slots(), generation: 0 }),
+            Some(slot) => Some(ConnId {
+                slot: self.vacant,
+                generation: slot.generation,
+            }),
+            None => (self.slots() < self.limit).then(|| ConnId {
+                slot: self.slots(),
+                generation: 0,
+            }),
         }
     }
 
@@ -69,7 +80,10 @@ impl<T> Slab<T> {
                 }
                 slot.state = State::Occupied(value);
             }
-            None => self.slots.push(Slot { generation: 0, state: State::Occupied(value) }),
+            None => self.slots.push(Slot {
+                generation: 0,
+                state: State::Occupied(value),
+            }),
         }
         self.len += 1;
         Ok(key)
@@ -79,7 +93,10 @@ impl<T> Slab<T> {
     #[inline]
     pub fn get(&self, key: ConnId) -> Option<&T> {
         match self.slots.get(key.slot as usize) {
-            Some(Slot { generation, state: State::Occupied(value) }) if *generation == key.generation => Some(value),
+            Some(Slot {
+                generation,
+                state: State::Occupied(value),
+            }) if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -88,7 +105,10 @@ impl<T> Slab<T> {
     #[inline]
     pub fn get_mut(&mut self, key: ConnId) -> Option<&mut T> {
         match self.slots.get_mut(key.slot as usize) {
-            Some(Slot { generation, state: State::Occupied(value) }) if *generation == key.generation => Some(value),
+            Some(Slot {
+                generation,
+                state: State::Occupied(value),
+            }) if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -110,19 +130,35 @@ impl<T> Slab<T> {
     /// The value in a slot and its key, for walks that spread over several turns.
     pub fn at(&mut self, slot: u32) -> Option<(ConnId, &mut T)> {
         match self.slots.get_mut(slot as usize) {
-            Some(Slot { generation, state: State::Occupied(value) }) => {
-                Some((ConnId { slot, generation: *generation }, value))
-            }
+            Some(Slot {
+                generation,
+                state: State::Occupied(value),
+            }) => Some((
+                ConnId {
+                    slot,
+                    generation: *generation,
+                },
+                value,
+            )),
             _ => None,
         }
     }
 
     /// All values with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
-        self.slots.iter().enumerate().filter_map(|(at, slot)| match &slot.state {
-            State::Occupied(value) => Some((ConnId { slot: at as u32, generation: slot.generation }, value)),
-            State::Vacant { .. } => None,
-        })
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(at, slot)| match &slot.state {
+                State::Occupied(value) => Some((
+                    ConnId {
+                        slot: at as u32,
+                        generation: slot.generation,
+                    },
+                    value,
+                )),
+                State::Vacant { .. } => None,
+            })
     }
 }
 

@@ -1,7 +1,5 @@
 //! Calls of the server API on their way through homes and shards.
 
-use std::sync::Arc;
-
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
 use crate::api::{self, ApiCx, ApiEffect, Call, ControlAnswer, Response, Started};
 use crate::base::ids::{ConnId, ShardId};
@@ -21,11 +19,11 @@ pub enum CallState {
 
 impl Engine {
     /// Starts a call. Its response is there (see [`Engine::take_response`]) when [`Engine::finished_calls`] names it,
-    /// which may be at once.
-    pub fn call(&mut self, request: api::Request<'_>) -> ConnId {
-        let id = self.calls.insert(CallState::Starting);
+    /// which may be at once. Nothing when too many calls are under way.
+    pub fn call(&mut self, request: api::Request<'_>) -> Option<ConnId> {
+        let id = self.calls.insert(CallState::Starting).ok()?;
         let mut effects = Vec::new();
-        let started = api::start(&mut Self::api_cx(self, id, &mut effects), request);
+        let started = api::start(&mut Self::api_cx(self, &mut effects), request);
         match started {
             Started::Done(response) => self.finish_call(id, response),
             Started::Pending(call) => {
@@ -37,7 +35,7 @@ impl Engine {
         self.apply(id, effects);
         // Homes on this shard have answered already: most calls end here.
         self.deliver_local(TURN_BUDGET);
-        id
+        Some(id)
     }
 
     /// Calls that ended since the last time.
@@ -67,12 +65,11 @@ impl Engine {
         }
     }
 
-    fn api_cx<'a>(engine: &'a mut Engine, call: ConnId, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
+    fn api_cx<'a>(engine: &'a mut Engine, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
         ApiCx {
             now: engine.now,
             config: &engine.config,
             shards: engine.shards,
-            call,
             effects,
             metrics: &mut engine.metrics,
             node: &engine.node,
@@ -98,7 +95,7 @@ impl Engine {
             }
         };
         let mut effects = Vec::new();
-        let response = step(&mut call, &mut Self::api_cx(self, id, &mut effects));
+        let response = step(&mut call, &mut Self::api_cx(self, &mut effects));
         match response {
             Some(_) if is_abandoned => {
                 self.calls.remove(id);
@@ -124,8 +121,8 @@ impl Engine {
         for effect in effects {
             match effect {
                 ApiEffect::Op { channel, op, tag } => self.request(channel, op, ReplyTo::Call { call, tag }),
-                ApiEffect::Broadcast { control, tag } => {
-                    let ask = Ask { from: self.id, call, tag, control: Arc::new(control) };
+                ApiEffect::Survey { control, tag } => {
+                    let ask = Ask { from: self.id, call, tag, control };
                     for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != self.id) {
                         self.port.stage_control(shard, ControlFrame::Ask(ask.clone()));
                     }

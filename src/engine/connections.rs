@@ -1,20 +1,26 @@
 //! The life of a connection: opening, input, what a session asks for, timers, closing.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use rand::Rng;
+use rand::RngExt;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::{Action, CLOSE_WAIT_MS, ControlFrame, Engine, TURN_BUDGET};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
 use crate::fanout::frame::Frame;
-use crate::fanout::outbox::Outbox;
+use crate::fanout::outbox::{Outbox, Pool};
 use crate::protocol::Protocol;
-use crate::protocol::client::Commands;
+use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::Disconnect;
 use crate::session::{Cx, Effect, Session, Setup, TransportKind};
-use crate::transport::ws::{self, Event, Opcode, Reader, Violation};
+use crate::transport::ws::header::{write_close, write_ping, write_pong};
+use crate::transport::ws::{Event, Reader, Violation};
+
+/// Bytes of reason that fit into a close frame.
+const MAX_CLOSE_REASON: usize = 123;
 
 /// A connection and everything that exists per connection.
 pub(super) struct Conn {
@@ -25,6 +31,8 @@ pub(super) struct Conn {
     held: Option<Box<Held>>,
     /// When the earliest wheel entry of this connection fires.
     armed_at: u64,
+    /// When the socket will have taken nothing for too long.
+    stalls_at: u64,
     /// When a closing connection is closed even if the peer says nothing.
     close_at: u64,
     pub(super) socket: u32,
@@ -72,11 +80,17 @@ impl Conn {
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
+
+    /// When the connection next needs a timer.
+    fn due_at(&self) -> u64 {
+        let session = if self.is_open() { self.session.next_deadline() } else { NEVER };
+        session.min(self.stalls_at).min(self.close_at)
+    }
 }
 
 impl Engine {
-    /// Opens a connection.
-    pub fn open(&mut self, opening: Opening) -> ConnId {
+    /// Opens a connection; nothing when the shard has as many as it can hold.
+    pub fn open(&mut self, opening: Opening) -> Option<ConnId> {
         let client = ClientId::from_random(self.rng.random());
         let setup = Setup {
             client,
@@ -86,12 +100,13 @@ impl Engine {
             transport: TransportKind::WebSocket,
         };
         let session = Session::new(setup, &self.config, self.now, &mut self.rng);
-        let id = self.conns.insert(Conn {
+        let conn = Conn {
             session,
             outbox: Outbox::new(),
             reader: Reader::default(),
             held: None,
             armed_at: NEVER,
+            stalls_at: NEVER,
             close_at: NEVER,
             socket: opening.socket,
             user_place: 0,
@@ -99,12 +114,13 @@ impl Engine {
             phase: Phase::Open,
             is_dirty: false,
             is_indexed: false,
-        });
+        };
+        let id = self.conns.insert(conn).ok()?;
         self.arm(id);
         if self.is_stopping {
             self.end(id, Disconnect::SHUTDOWN);
         }
-        id
+        Some(id)
     }
 
     /// Whether the connection's socket may be read now. If not, an [`Action::Resume`] says when.
@@ -142,15 +158,29 @@ impl Engine {
         self.forget(id);
     }
 
-    /// The outbox was offered to the socket. Ends the connection when too much is left, or when it only waited for
+    /// The outbox was offered to the socket, which took something or not. Ends the connection when too much is left, or when it only waited for
     /// this.
-    pub fn flushed(&mut self, id: ConnId) {
+    pub fn flushed(&mut self, id: ConnId, progress: bool) {
         let limit = self.config.client.queue_max_size;
-        let Some(conn) = self.conns.get(id) else { return };
+        let timeout_ms = self.config.websocket.write_timeout_ms;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.outbox.is_empty() {
+            conn.stalls_at = NEVER;
+        } else if progress || conn.stalls_at == NEVER {
+            conn.stalls_at = self.now.mono_ms + timeout_ms;
+        }
         match conn.phase {
             Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
             Phase::Open if conn.outbox.bytes() > limit => self.end(id, Disconnect::SLOW),
-            _ => {}
+            _ => self.arm(id),
+        }
+    }
+
+    /// The socket may take more of what the connection is owed.
+    pub fn writable(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !conn.outbox.is_empty() && !std::mem::replace(&mut conn.is_dirty, true) {
+            self.dirty.push(id);
         }
     }
 
@@ -167,7 +197,7 @@ impl Engine {
     }
 
     /// The connection's socket and outbox, for flushing.
-    pub fn outbox(&mut self, id: ConnId) -> Option<(u32, &mut Outbox, &mut crate::fanout::outbox::Pool)> {
+    pub fn outbox(&mut self, id: ConnId) -> Option<(u32, &mut Outbox, &mut Pool)> {
         let conn = self.conns.get_mut(id)?;
         Some((conn.socket, &mut conn.outbox, &mut self.pool))
     }
@@ -192,19 +222,18 @@ impl Engine {
                 self.close_session(id);
                 if !answered {
                     let Event::Close(close) = event else { unreachable!() };
-                    self.push(id, Frame::close(close.map(|(code, _)| code), ""));
+                    self.push_control(id, |out| write_close(out, close.map(|(code, _)| (code, ""))));
                 }
                 self.leave(id);
                 ControlFlow::Break(())
             }
             _ if !conn.is_open() => ControlFlow::Continue(()),
             Event::Message(message) => {
-                self.metrics.message_received(message.len());
                 let commands = Commands::new(conn.protocol, message);
                 self.run_commands(id, commands)
             }
             Event::Ping(payload) => {
-                self.push(id, Frame::pong(payload));
+                self.push_control(id, |out| write_pong(out, payload));
                 ControlFlow::Continue(())
             }
             Event::Pong => {
@@ -310,8 +339,12 @@ impl Engine {
             if let Some(conn) = self.conns.get(id) {
                 let opcode = opcode_of(conn.protocol);
                 for message in out.messages() {
-                    self.metrics.message_sent(message.len());
-                    self.push(id, Frame::message(opcode, message));
+                    let built = self.builder.websocket(opcode, |frame| {
+                        frame.extend_from_slice(message);
+                        Ok::<_, Infallible>(())
+                    });
+                    let Ok(frame) = built;
+                    self.push(id, frame);
                 }
             }
             self.out = out;
@@ -344,7 +377,7 @@ impl Engine {
                 }
                 self.disconnect_others(&user, except, &disconnect);
             }
-            Effect::Ping => self.push(id, Frame::ping()),
+            Effect::Ping => self.push_control(id, |out| write_ping(out, &[])),
             Effect::Disconnect(disconnect) => self.end(id, disconnect),
             Effect::Drain => {
                 self.close_session(id);
@@ -355,6 +388,13 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Queues a control frame.
+    fn push_control(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut frame = Vec::new();
+        write(&mut frame);
+        self.push(id, Frame::new(&frame));
     }
 
     /// Queues a frame; the connection is flushed at the end of the turn.
@@ -375,7 +415,7 @@ impl Engine {
         conn: &mut Conn,
         id: ConnId,
         frame: Frame,
-        pool: &mut crate::fanout::outbox::Pool,
+        pool: &mut Pool,
         dirty: &mut Vec<ConnId>,
         limit: usize,
     ) -> usize {
@@ -393,7 +433,7 @@ impl Engine {
         if !matches!(conn.phase, Phase::Open | Phase::Draining) {
             return;
         }
-        self.metrics.disconnected(disconnect.code);
+        self.metrics.server_disconnect(u32::from(disconnect.code));
         self.close_session(id);
         let Some(conn) = self.conns.get_mut(id) else { return };
         if disconnect.code == Disconnect::SLOW.code {
@@ -402,13 +442,13 @@ impl Engine {
         }
         conn.phase = Phase::Closing;
         conn.close_at = self.now.mono_ms + CLOSE_WAIT_MS;
-        match ws::close_frame(disconnect.code, &disconnect.reason) {
-            Some(frame) if disconnect.code != Disconnect::CONNECTION_CLOSED.code => {
-                self.push(id, Frame::raw(&frame));
-                self.arm(id);
-            }
+        let fits = disconnect.reason.len() <= MAX_CLOSE_REASON;
+        if fits && disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.push_control(id, |out| write_close(out, Some((disconnect.code, &disconnect.reason))));
+            self.arm(id);
+        } else {
             // A reason that does not fit: the socket ends without a close frame, as upstream.
-            _ => self.leave(id),
+            self.leave(id);
         }
     }
 
@@ -419,9 +459,7 @@ impl Engine {
             return;
         }
         self.close_session(id);
-        if let Some(frame) = violation.close_frame() {
-            self.push(id, Frame::raw(&frame));
-        }
+        self.push_control(id, |out| violation.write_close(out));
         self.leave(id);
     }
 
@@ -485,7 +523,7 @@ impl Engine {
     /// Makes sure that a wheel entry fires when the connection next needs it. Later ones are left to fire in vain.
     fn arm(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let due = if conn.is_open() { conn.session.next_deadline() } else { conn.close_at };
+        let due = conn.due_at();
         if due < conn.armed_at {
             conn.armed_at = due;
             self.wheel.insert(due, id);
@@ -498,15 +536,12 @@ impl Engine {
         for id in due {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.armed_at = NEVER;
-            if conn.is_open() {
-                if conn.session.next_deadline() <= self.now.mono_ms {
-                    self.with_session(id, |session, cx| session.on_timer(cx));
-                } else {
-                    self.arm(id);
-                }
-            } else if conn.close_at <= self.now.mono_ms {
+            if conn.stalls_at <= self.now.mono_ms || conn.close_at <= self.now.mono_ms {
+                // Nothing can be written to it any more: no close frame.
                 self.close_session(id);
                 self.forget(id);
+            } else if conn.is_open() && conn.session.next_deadline() <= self.now.mono_ms {
+                self.with_session(id, |session, cx| session.on_timer(cx));
             } else {
                 self.arm(id);
             }
@@ -519,9 +554,9 @@ fn user_of(conns: &crate::base::slab::Slab<Conn>, id: ConnId) -> &str {
     conns.get(id).map_or("", |conn| conn.session.user())
 }
 
-fn opcode_of(protocol: Protocol) -> Opcode {
+fn opcode_of(protocol: Protocol) -> OpCode {
     match protocol {
-        Protocol::Json => Opcode::Text,
-        Protocol::Protobuf => Opcode::Binary,
+        Protocol::Json => OpCode::Data(Data::Text),
+        Protocol::Protobuf => OpCode::Data(Data::Binary),
     }
 }

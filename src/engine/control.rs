@@ -1,13 +1,14 @@
 //! What every shard is told by calls of the server API: to act on a user's connections, or to report.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::{Control, ControlAnswer};
+use crate::api::control::{Control, ControlAnswer, ShardInfo};
 use crate::base::ids::ConnId;
 
 /// An [`Ask`] about a user's connections, carried out piece by piece.
 pub(super) struct Job {
     ask: Ask,
     left: Vec<ConnId>,
+    matched: u32,
 }
 
 impl Engine {
@@ -16,7 +17,7 @@ impl Engine {
             ControlFrame::Ask(ask) => match ask.control.user() {
                 Some(user) => {
                     let left = self.connections_of(user);
-                    self.control_jobs.push_back(Job { ask, left });
+                    self.control_jobs.push_back(Job { ask, left, matched: 0 });
                 }
                 None => {
                     let answer = self.report(&ask.control);
@@ -38,10 +39,10 @@ impl Engine {
             while budget > 0 {
                 let Some(id) = job.left.pop() else { break };
                 budget -= 1;
-                self.control_session(id, &job.ask.control);
+                job.matched += u32::from(self.control_session(id, &job.ask.control));
             }
             if job.left.is_empty() {
-                self.reply(&job.ask, ControlAnswer::Done);
+                self.reply(&job.ask, ControlAnswer::Sessions(job.matched));
             } else {
                 self.control_jobs.push_front(job);
             }
@@ -49,12 +50,16 @@ impl Engine {
         true
     }
 
-    fn control_session(&mut self, id: ConnId, control: &Control) {
-        let Some(conn) = self.conns.get(id).filter(|conn| conn.is_open()) else { return };
-        let told = control.for_session(conn.session.client(), conn.session.session_id());
-        if let Some(told) = told {
+    /// Tells the session if it is meant; whether it is.
+    fn control_session(&mut self, id: ConnId, control: &Control) -> bool {
+        let Some(conn) = self.conns.get(id).filter(|conn| conn.is_open()) else { return false };
+        if !control.matches(conn.session.client(), conn.session.session_id()) {
+            return false;
+        }
+        if let Some(told) = control.to_session() {
             self.with_session(id, |session, cx| session.on_control(cx, &told));
         }
+        true
     }
 
     fn report(&mut self, control: &Control) -> ControlAnswer {
@@ -62,20 +67,26 @@ impl Engine {
             Control::Channels { pattern } => ControlAnswer::Channels(
                 self.hub
                     .channels()
-                    .filter(|(name, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(name.as_str())))
+                    .filter(|(name, count)| {
+                        *count > 0 && pattern.as_ref().is_none_or(|pattern| pattern.matches(name.as_str()))
+                    })
                     .map(|(name, count)| (name.clone(), count as u32))
                     .collect(),
             ),
-            Control::Metrics => {
-                self.refresh_gauges();
-                ControlAnswer::Metrics(Box::new(self.metrics.clone()))
-            }
-            _ => ControlAnswer::Done,
+            Control::Info => ControlAnswer::Info(Box::new(self.info())),
+            Control::Metrics => ControlAnswer::Metrics(Box::new(self.metrics.clone())),
+            Control::Sessions(..) => ControlAnswer::Sessions(0),
         }
     }
 
-    fn refresh_gauges(&mut self) {
-        self.metrics.set_gauges(self.conns.len(), self.users.len(), self.hub.len(), self.hub.members_total());
+    fn info(&self) -> ShardInfo {
+        ShardInfo {
+            clients: self.users.connections() as u32,
+            subscriptions: self.hub.member_count() as u32,
+            users: self.users.hashes().collect(),
+            channels: self.homes.channels_with_interest() as u32,
+            metrics: None,
+        }
     }
 
     fn reply(&mut self, ask: &Ask, answer: ControlAnswer) {

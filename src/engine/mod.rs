@@ -19,6 +19,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
@@ -27,10 +28,11 @@ use crate::base::wheel::Wheel;
 use crate::channel::home::Homes;
 use crate::channel::op::Delivery;
 use crate::config::snapshot::Snapshot;
+use crate::fanout::frame::FrameBuilder;
 use crate::fanout::hub::Hub;
 use crate::fanout::outbox::Pool;
 use crate::mesh::Port;
-use crate::metrics::shard::ShardMetrics;
+use crate::metrics::Shard as Metrics;
 use crate::session::{Effect, Output};
 
 pub use calls::CallState;
@@ -42,6 +44,15 @@ pub type ShardPort = Port<Request, Delivery, ControlFrame>;
 
 /// Milliseconds that a closing connection waits for its peer (upstream: 5 s in handler_websocket.go).
 const CLOSE_WAIT_MS: u64 = 5_000;
+
+/// Connections of one shard at most.
+const MAX_CONNECTIONS: u32 = 16 << 20;
+
+/// Calls of the server API under way on one shard at most; each belongs to an HTTP connection.
+const MAX_CALLS: u32 = 1 << 20;
+
+/// Empty outboxes kept for reuse.
+const IDLE_OUTBOXES: usize = 4096;
 
 /// What a turn handles at most of each kind before sockets get their turn again.
 pub(crate) const TURN_BUDGET: usize = 4096;
@@ -77,6 +88,7 @@ pub struct Engine {
     homes: Homes,
     wheel: Wheel<ConnId>,
     pool: Pool,
+    builder: FrameBuilder,
 
     port: ShardPort,
     /// Deliveries of this shard's homes for this shard: they take no hop.
@@ -90,21 +102,14 @@ pub struct Engine {
     /// Connections whose outbox went over its bound and must be flushed before more is pushed.
     overfull: usize,
     unblocked: VecDeque<ConnId>,
+    /// When homes took the publications that were delivered since the last flush.
+    unflushed: Vec<u64>,
     actions: Vec<Action>,
     is_stopping: bool,
 
     out: Output,
     effects: Vec<Effect>,
-    metrics: ShardMetrics,
-}
-
-/// Facts about the process that every shard may report.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Unique id of this run of the process.
-    pub uid: Box<str>,
-    /// When the process started, by the shards' monotonic clock.
-    pub started_mono_ms: u64,
+    metrics: Metrics,
 }
 
 /// What an engine is made of.
@@ -138,25 +143,27 @@ impl Engine {
             verifiers: parts.verifiers,
             node: parts.node,
             now: parts.now,
-            conns: Slab::new(),
+            conns: Slab::new(MAX_CONNECTIONS),
             users: users::Users::default(),
             hub: Hub::new(),
             homes: Homes::new(StdRng::from_rng(&mut rng)),
-            wheel: Wheel::new(parts.now.mono_ms),
-            pool: Pool::new(),
+            wheel: Wheel::new(),
+            pool: Pool::new(IDLE_OUTBOXES),
+            builder: FrameBuilder::new(),
             port: parts.port,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
-            calls: Slab::new(),
+            calls: Slab::new(MAX_CALLS),
             finished_calls: Vec::new(),
             dirty: Vec::new(),
             overfull: 0,
             unblocked: VecDeque::new(),
+            unflushed: Vec::new(),
             actions: Vec::new(),
             is_stopping: false,
             out: Output::new(),
             effects: Vec::new(),
-            metrics: ShardMetrics::new(),
+            metrics: Metrics::new(parts.id),
             rng,
         }
     }
@@ -212,13 +219,18 @@ impl Engine {
     }
 
     /// Counters and histograms of this shard.
-    pub fn metrics(&mut self) -> &mut ShardMetrics {
+    pub fn metrics(&mut self) -> &mut Metrics {
         &mut self.metrics
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &Arc<Snapshot> {
         &self.config
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Now {
+        self.now
     }
 
     /// Number of open connections.

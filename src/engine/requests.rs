@@ -34,8 +34,8 @@ impl Engine {
         let mut budget = TURN_BUDGET;
         while budget > 0 && self.overfull == 0 {
             let Some((_, mut batch)) = self.port.take_deliveries() else { break };
+            self.metrics.inbox(1);
             budget = budget.saturating_sub(batch.len());
-            self.metrics.mesh_batch(batch.len());
             for delivery in batch.drain(..) {
                 self.deliver(delivery);
             }
@@ -52,8 +52,8 @@ impl Engine {
         let mut budget = TURN_BUDGET;
         while budget > 0 && self.overfull == 0 && !self.port.deliveries_congested() && self.local.len() < TURN_BUDGET {
             let Some((from, mut batch)) = self.port.take_requests() else { break };
+            self.metrics.inbox(1);
             budget = budget.saturating_sub(batch.len());
-            self.metrics.mesh_batch(batch.len());
             for request in batch.drain(..) {
                 self.handle_request(from, request);
             }

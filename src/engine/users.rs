@@ -12,6 +12,7 @@ use crate::channel::name::hash_of;
 #[derive(Default)]
 pub struct Users {
     entries: HashTable<Entry>,
+    connections: usize,
 }
 
 struct Entry {
@@ -30,6 +31,7 @@ impl Users {
             .or_insert_with(|| Entry { hash, conns: SmallVec::new() });
         let conns = &mut entry.into_mut().conns;
         conns.push(conn);
+        self.connections += 1;
         (conns.len() - 1) as u32
     }
 
@@ -43,6 +45,7 @@ impl Users {
         };
         let conns = &mut found.get_mut().conns;
         conns.swap_remove(place as usize);
+        self.connections -= 1;
         let moved = conns.get(place as usize).copied();
         if conns.is_empty() {
             found.remove();
@@ -56,6 +59,16 @@ impl Users {
         self.entries
             .find(hash, |entry| entry.hash == hash && user_of(entry.conns[0]) == user)
             .map_or(&[], |entry| &entry.conns)
+    }
+
+    /// Number of connections of all users.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// The hash of each user's name.
+    pub fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().map(|entry| entry.hash)
     }
 
     /// Number of distinct users, the anonymous one included.

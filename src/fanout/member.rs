@@ -1,6 +1,7 @@
 //! A connection's live membership in a channel, as fan-out reads it.
 
 use crate::base::ids::ConnId;
+use crate::protocol::Protocol;
 
 /// What a member wants to be sent, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,6 +27,15 @@ impl MemberFlags {
     #[must_use]
     pub const fn with_if(self, condition: bool, other: Self) -> Self {
         if condition { self.with(other) } else { self }
+    }
+
+    /// What the client speaks.
+    pub const fn protocol(self) -> Protocol {
+        if self.contains(Self::PROTOBUF) {
+            Protocol::Protobuf
+        } else {
+            Protocol::Json
+        }
     }
 
     /// Whether all of the other set is in this one.

@@ -36,7 +36,10 @@ const MAX_KEPT_FRAMES: usize = 64;
 impl Pool {
     /// A pool that keeps at most `limit` queues; further ones are freed.
     pub const fn new(limit: usize) -> Self {
-        Self { idle: Vec::new(), limit }
+        Self {
+            idle: Vec::new(),
+            limit,
+        }
     }
 
     /// Queues kept at the moment.
@@ -96,7 +99,13 @@ impl Outbox {
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let sent = self.0.as_ref().map_or(0, |queue| queue.sent);
         let frames = self.0.iter().flat_map(|queue| queue.frames.iter());
-        frames.enumerate().map(move |(at, frame)| if at == 0 { &frame.as_bytes()[sent..] } else { frame.as_bytes() })
+        frames.enumerate().map(move |(at, frame)| {
+            if at == 0 {
+                &frame.as_bytes()[sent..]
+            } else {
+                frame.as_bytes()
+            }
+        })
     }
 
     /// Points `slices` at the first pieces owed and returns how many were filled.
@@ -138,6 +147,17 @@ impl Outbox {
             queue.sent -= first.len();
             queue.frames.pop_front();
         }
+    }
+
+    /// Drops every frame of which the socket has not taken a byte. A frame that is sent in part stays: the peer
+    /// could not read anything behind a torn one.
+    pub fn drop_unsent(&mut self, pool: &mut Pool) {
+        let Some(queue) = &mut self.0 else { return };
+        if queue.sent == 0 {
+            return self.clear(pool);
+        }
+        queue.frames.truncate(1);
+        queue.bytes = queue.frames[0].len() - queue.sent;
     }
 
     /// Drops all that is owed and gives the memory back.

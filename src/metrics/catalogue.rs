@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::family::{Family, Kind, Value};
 use super::labels::{Action, Api, Command, Frame, Message, Transport};
-use super::shard::{ClientLabels, Durations, MARSHAL, ShardMetrics, TrafficTable, UNMARSHAL};
+use super::shard::{ClientLabels, Durations, MARSHAL, Shard, TrafficTable, UNMARSHAL};
 
 /// Numbers of the node that no shard counts by itself.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ const NAMESPACE: &str = "";
 const PROTOCOL: &str = "http";
 
 /// The families in order of their names, empty ones left out. `shard` is the sum of all shards.
-pub fn families(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
+pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     let mut all: Vec<Family> = [
         api(shard, node).as_slice(),
         clients(shard, node).as_slice(),
@@ -46,7 +46,7 @@ pub fn families(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     all.into_iter().map(Family::sorted).collect()
 }
 
-fn api(shard: &ShardMetrics, node: &Node<'_>) -> [Family; 3] {
+fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
     let used = || {
         Api::ALL
             .iter()
@@ -71,17 +71,17 @@ fn api(shard: &ShardMetrics, node: &Node<'_>) -> [Family; 3] {
         "Methods of the server API that failed.",
     );
     for ((method, code), count) in shard.api_errors.iter() {
-        let error = if code == UNMARSHAL {
-            "unmarshal".into()
-        } else {
-            number(code)
+        let error = match code {
+            UNMARSHAL => "unmarshal".into(),
+            MARSHAL => "marshal".into(),
+            code => number(code),
         };
         errors.number([error, method.name().into(), PROTOCOL.into()], count as f64);
     }
     [summary, histogram, errors]
 }
 
-fn clients(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
+fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     let rows = Command::ALL
         .iter()
         .zip(&shard.commands)
@@ -154,7 +154,7 @@ fn clients(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     all
 }
 
-fn connections(shard: &ShardMetrics) -> [Family; 3] {
+fn connections(shard: &Shard) -> [Family; 3] {
     const LABELS: &[&str] = &["accept_protocol", "client_name", "client_version", "transport"];
     let mut accepted = Family::new(
         Kind::Counter,
@@ -194,9 +194,8 @@ fn connections(shard: &ShardMetrics) -> [Family; 3] {
         "Subscriptions of connected clients.",
     );
     let rows = shard.subscribed.iter().zip(&shard.subscriptions);
-    for (named, (made, open)) in [false, true].into_iter().zip(rows).filter(|(_, (made, _))| **made > 0) {
+    for (named, (_, open)) in [false, true].into_iter().zip(rows).filter(|(_, (made, _))| **made > 0) {
         subscriptions.number([NAMESPACE, client_name(named)], open.0 as f64);
-        debug_assert!(open.0 >= 0 && open.0 as u64 <= *made, "subscriptions");
     }
     [accepted, inflight, subscriptions]
 }
@@ -205,7 +204,7 @@ fn client_name(named: bool) -> &'static str {
     if named { "unregistered" } else { "unnamed" }
 }
 
-fn nodes(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
+fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     const TYPES: &[&str] = &["channel_namespace", "type"];
     let mut actions = Family::new(
         Kind::Counter,
@@ -249,12 +248,12 @@ fn nodes(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
         Kind::Histogram,
         "centrifugo_node_broadcast_duration_seconds",
         TYPES,
-        "Time to hand a publication to all its subscribers on a shard.",
+        "Time from a publication until all its subscribers on a shard were served.",
     );
-    if shard.broadcast.count() > 0 {
+    if shard.latency.count() > 0 {
         broadcast.push(
             [NAMESPACE, Message::Publication.name()],
-            Value::Histogram(shard.broadcast.clone()),
+            Value::Histogram(shard.latency.clone()),
         );
     }
     let mut lag = Family::new(
@@ -314,7 +313,7 @@ fn nodes(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
             Kind::Gauge,
             "centrifugo_node_num_subscriptions",
             "Subscriptions.",
-            subscriptions as f64,
+            node.subscriptions as f64,
         ),
         single(
             Kind::Gauge,
@@ -325,7 +324,7 @@ fn nodes(shard: &ShardMetrics, node: &Node<'_>) -> Vec<Family> {
     ]
 }
 
-fn transports(shard: &ShardMetrics) -> [Family; 5] {
+fn transports(shard: &Shard) -> [Family; 5] {
     let [sent, sent_size] = traffic(
         [
             "centrifugo_transport_messages_sent",

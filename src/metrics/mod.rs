@@ -1,6 +1,6 @@
 //! Counters and histograms of one shard, and the text that Prometheus reads.
 //!
-//! A [`ShardMetrics`] is plain data with one owner: counting is an ordinary addition. Whoever reads asks every shard
+//! A [`Shard`] is plain data with one owner: counting is an ordinary addition. Whoever reads asks every shard
 //! for a copy, adds the copies up ([`Sum`]) and passes them through the [`catalogue`], which names them.
 
 pub mod labels;
@@ -19,5 +19,5 @@ pub mod own;
 pub mod prometheus;
 
 pub use interval::Interval;
-pub use shard::{ClientLabels, ShardMetrics};
+pub use shard::{ClientLabels, Shard};
 pub use sum::Sum;

@@ -126,10 +126,14 @@ mod tests {
     use crate::metrics::catalogue::{self, Node};
     use crate::metrics::labels::{Api, Command, Frame, Transport};
     use crate::metrics::own;
-    use crate::metrics::shard::{ClientLabels, ShardMetrics, UNMARSHAL};
+    use crate::metrics::shard::{ClientLabels, Shard, UNMARSHAL};
 
-    fn text(shard: &ShardMetrics) -> String {
-        let node = Node { version: "1.0", clients: 4, subscriptions: 3, users: 1,
+    fn text(shard: &Shard) -> String {
+        let node = Node {
+            version: "1.0",
+            clients: 4,
+            subscriptions: 3,
+            users: 1,
             channels: 2,
             nodes: 1,
             mono_ms: 0,
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_idle_node_shows_what_the_reference_shows() {
-        let text = text(&ShardMetrics::new(ShardId(0)));
+        let text = text(&Shard::new(ShardId(0)));
         let names: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE centrifugo_")?.split(' ').next())
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn traffic_shows_with_labels_in_order() {
-        let mut shard = ShardMetrics::new(ShardId(0));
+        let mut shard = Shard::new(ShardId(0));
         shard.connected(Transport::WebSocket, ClientLabels::default());
         shard.subscribed(ClientLabels {
             named: true,
@@ -227,7 +231,8 @@ mod tests {
         shard.recovery(true, true);
         shard.sent(Transport::WebSocket, Frame::PushPublication, 3, 300);
         shard.received(Transport::WebSocket, Frame::Connect, 24);
-        shard.broadcast(3, 40_000, 0);
+        shard.broadcast(3, 0);
+        shard.delivery(40);
         shard.api(Now::default(), Api::Publish, 20_000);
         shard.api_error(Api::Publish, UNMARSHAL);
         shard.api_error(Api::BroadcastPublish, 107);
@@ -260,8 +265,9 @@ mod tests {
 
     #[test]
     fn every_shard_has_a_series_of_its_own() {
-        let mut shards = [ShardMetrics::new(ShardId(0)), ShardMetrics::new(ShardId(1))];
-        shards[1].broadcast(5, 1000, 2);
+        let mut shards = [Shard::new(ShardId(0)), Shard::new(ShardId(1))];
+        shards[1].broadcast(5, 2);
+        shards[1].delivery(2000);
         let mut out = String::new();
         write(&own::families(&shards), &mut out);
         check(

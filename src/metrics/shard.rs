@@ -11,7 +11,7 @@ use crate::base::time::Now;
 /// A turn longer than this is a stall: whoever waits for the shard notices.
 const STALL_NS: u64 = 10_000_000;
 
-/// The code under which a body that could not be decoded is counted in [`ShardMetrics::api_errors`].
+/// The code under which a body that could not be decoded is counted in [`Shard::api_errors`].
 pub const UNMARSHAL: u32 = u32::MAX;
 /// The code for a result that could not be encoded.
 pub const MARSHAL: u32 = u32::MAX - 1;
@@ -44,10 +44,6 @@ impl Sum for Durations {
         self.histogram.add(&other.histogram);
         self.window.add(&other.window);
     }
-
-    fn subtract(&mut self, earlier: &Self) {
-        self.histogram.subtract(&earlier.histogram);
-    }
 }
 
 /// Messages and their bytes.
@@ -63,11 +59,6 @@ impl Sum for Traffic {
     fn add(&mut self, other: &Self) {
         self.messages += other.messages;
         self.bytes += other.bytes;
-    }
-
-    fn subtract(&mut self, earlier: &Self) {
-        self.messages -= earlier.messages;
-        self.bytes -= earlier.bytes;
     }
 }
 
@@ -114,25 +105,21 @@ macro_rules! shard {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $new:expr,)*) => {
         /// The metrics of one shard, or the sum of several.
         #[derive(Clone, Debug)]
-        pub struct ShardMetrics {
+        pub struct Shard {
             id: ShardId,
             $($(#[$doc])* pub(super) $field: $type,)*
         }
 
-        impl ShardMetrics {
+        impl Shard {
             /// Nothing counted yet.
             pub fn new(id: ShardId) -> Self {
                 Self { id, $($field: $new,)* }
             }
         }
 
-        impl Sum for ShardMetrics {
+        impl Sum for Shard {
             fn add(&mut self, other: &Self) {
                 $(self.$field.add(&other.$field);)*
-            }
-
-            fn subtract(&mut self, earlier: &Self) {
-                $(self.$field.subtract(&earlier.$field);)*
             }
         }
     };
@@ -175,8 +162,8 @@ shard! {
     sent: TrafficTable = [[Traffic::default(); Frame::COUNT]; Transport::COUNT],
     /// From clients.
     received: TrafficTable = [[Traffic::default(); Frame::COUNT]; Transport::COUNT],
-    /// Time to hand one publication to the shard's subscribers.
-    broadcast: Histogram = Histogram::new(BROADCAST_NS),
+    /// Time from a publication until it was offered to the sockets of all its subscribers on the shard.
+    latency: Histogram = Histogram::new(BROADCAST_NS),
     /// Time from a publication to its arrival on the shard.
     lag: Histogram = Histogram::new(LAG_NS),
     /// By [`Api`].
@@ -199,7 +186,7 @@ shard! {
     outbox_bytes: Gauge = Gauge(0),
 }
 
-impl ShardMetrics {
+impl Shard {
     /// Whose metrics these are.
     pub fn id(&self) -> ShardId {
         self.id
@@ -312,12 +299,17 @@ impl ShardMetrics {
         self.received[transport as usize][frame as usize].add(&Traffic { messages: 1, bytes });
     }
 
-    /// A publication was handed to all its subscribers on the shard, in this time, so long after it was made.
+    /// A publication was handed to so many subscribers of the shard, so long after it was made.
     #[inline]
-    pub fn broadcast(&mut self, subscribers: u64, ns: u64, lag_ms: u64) {
+    pub fn broadcast(&mut self, subscribers: u64, lag_ms: u64) {
         self.deliveries += subscribers;
-        self.broadcast.observe(ns);
-        self.lag.observe(lag_ms * 1_000_000);
+        self.lag.observe(lag_ms.saturating_mul(1_000_000));
+    }
+
+    /// A publication was offered to the sockets of all its subscribers on the shard, so long after it was made.
+    #[inline]
+    pub fn delivery(&mut self, us: u64) {
+        self.latency.observe(us.saturating_mul(1000));
     }
 
     /// A channel of the shard took a publication.
@@ -368,15 +360,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_add_up_and_intervals_come_apart() {
+    fn shards_add_up() {
         let now = Now::default();
-        let mut one = ShardMetrics::new(ShardId(0));
+        let mut one = Shard::new(ShardId(0));
         one.connected(Transport::WebSocket, ClientLabels::default());
         one.command(now, Command::Connect, 1000);
-        let earlier = one.clone();
-        one.command(now, Command::Connect, 2000);
         one.reply_error(Command::Rpc, 108);
-        let mut two = ShardMetrics::new(ShardId(1));
+        let mut two = Shard::new(ShardId(1));
         two.connected(
             Transport::WebSocket,
             ClientLabels {
@@ -391,16 +381,12 @@ mod tests {
         assert_eq!(all.connections, Gauge(2));
         assert_eq!(all.accepted[0], [1, 0, 0, 1]);
         assert_eq!(all.reply_errors.iter().collect::<Vec<_>>(), [((Command::Rpc, 108), 2)]);
-
-        one.subtract(&earlier);
-        assert_eq!(one.commands[Command::Connect as usize].histogram.count(), 1);
-        assert_eq!(one.actions[Action::AddClient as usize], 0);
-        assert_eq!(one.connections, Gauge(1), "what stands now is no matter of intervals");
+        assert_eq!(all.commands[Command::Connect as usize].histogram.count(), 1);
     }
 
     #[test]
     fn only_long_turns_are_stalls() {
-        let mut shard = ShardMetrics::new(ShardId(0));
+        let mut shard = Shard::new(ShardId(0));
         shard.turn(STALL_NS);
         shard.turn(STALL_NS + 1);
         assert_eq!((shard.turns, shard.stall_ns), (2, STALL_NS + 1));

@@ -32,15 +32,14 @@ pub fn flush(socket: BorrowedFd<'_>, outbox: &mut Outbox, pool: &mut Pool, scrat
     let mut progress = false;
     while !outbox.is_empty() {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let (offered, sent) = if let Some(only) = outbox.single() {
-            (only.len(), send(socket, only, flags))
-        } else if outbox.bytes() <= COPY_LIMIT {
-            scratch.clear();
-            outbox.copy_to(scratch);
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let (offered, sent) = if outbox.frames() == 1 {
+            outbox.fill(&mut slices[..1]);
+            (slices[0].len(), send(socket, &slices[0], flags))
+        } else if outbox.copy_small(scratch, COPY_LIMIT) > 0 {
             (scratch.len(), send(socket, scratch, flags))
         } else {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = outbox.slices(&mut slices);
+            let count = outbox.fill(&mut slices);
             let offered = slices[..count].iter().map(|slice| slice.len()).sum();
             (offered, sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), flags))
         };

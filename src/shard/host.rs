@@ -10,8 +10,8 @@ use super::clock::Clock;
 use super::start::Shared;
 use super::turn::Inner;
 use crate::api::{self, Response};
-use crate::base::glob::Glob;
 use crate::base::ids::ConnId;
+use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
 use crate::net::routes::{Host, MetricsForm};
@@ -38,12 +38,13 @@ impl ShardHost {
         .await;
     }
 
-    async fn run_call(&self, start: impl FnOnce(&mut Inner) -> ConnId) -> Response {
+    async fn run_call(&self, start: impl FnOnce(&mut Inner) -> Option<ConnId>) -> Response {
         let call = {
             let mut inner = self.inner.borrow_mut();
             inner.engine.set_now(self.clock.now());
             start(&mut inner)
         };
+        let Some(call) = call else { return Response::overloaded() };
         let waiting = Waiting { host: self, call };
         // What the call caused is written and handed over by the next turn.
         self.nudge.nudge();
@@ -80,7 +81,7 @@ impl Host for ShardHost {
         self.inner.borrow().engine.config().clone()
     }
 
-    fn origins(&self) -> &[Glob] {
+    fn origins(&self) -> &Origins {
         &self.shared.origins
     }
 

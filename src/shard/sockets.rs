@@ -9,6 +9,9 @@ use crate::base::slab::Slab;
 use crate::net::ring::{Ring, Token};
 use crate::net::stream::HttpSocket;
 
+/// Sockets of one shard at most.
+const MAX_SOCKETS: u32 = 16 << 20;
+
 /// An accepted socket.
 pub(super) struct Socket {
     pub(super) role: Role,
@@ -39,13 +42,16 @@ pub(super) struct WebSocket {
 }
 
 /// All sockets of a shard, and those that are to be read.
-#[derive(Default)]
 pub(super) struct Sockets {
     table: Slab<Socket>,
     readable: VecDeque<ConnId>,
 }
 
 impl Sockets {
+    pub(super) fn new() -> Self {
+        Self { table: Slab::new(MAX_SOCKETS), readable: VecDeque::new() }
+    }
+
     /// Takes over an accepted socket and has it watched. None when the table is full or the ring refuses it: the
     /// socket is closed.
     pub(super) fn accept(&mut self, fd: OwnedFd, mono_ms: u64, ring: &mut Ring) -> Option<(ConnId, Rc<HttpSocket>)> {

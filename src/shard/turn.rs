@@ -1,13 +1,14 @@
 //! One turn of the loop, and the loop.
 
 use std::io;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 
-use hashbrown::HashMap;
+use crossbeam::utils::CachePadded;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
@@ -25,7 +26,7 @@ use crate::net::routes::Side;
 use crate::net::stream::HttpSocket;
 
 /// Bytes read from one socket in one turn.
-const READ_SIZE: usize = 64 * 1024;
+pub(super) const READ_SIZE: usize = 64 * 1024;
 /// Sockets read in one turn.
 const READS_PER_TURN: usize = 1024;
 /// Events taken in one turn.
@@ -58,7 +59,7 @@ pub(super) struct Inner {
     pub(super) listeners: Vec<Listener>,
     pub(super) bells: Arc<[Bell]>,
     pub(super) me: usize,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<CachePadded<Pulse>>,
     pub(super) http_timers: Wheel<ConnId>,
     pub(super) scratch: Box<[u8]>,
     pub(super) copies: Vec<u8>,
@@ -247,12 +248,13 @@ impl Inner {
             self.sockets.close(key, &mut self.ring);
             return;
         };
-        let conn = self.engine.open(Opening {
+        let opened = self.engine.open(Opening {
             socket: key.slot,
             protocol: upgraded.upgrade.protocol,
             native_ping: upgraded.upgrade.native_ping,
             user_header: upgraded.upgrade.user_header,
         });
+        let Some(conn) = opened else { return self.sockets.close(key, &mut self.ring) };
         let Some(socket) = self.sockets.get_mut(key) else { return };
         socket.role = Role::WebSocket(super::sockets::WebSocket {
             fd,

@@ -26,7 +26,9 @@ pub struct Header {
 /// Reads the header at the start of `bytes`; nothing when it is not complete yet. Faults of the first two bytes
 /// are found as soon as these are there. `open` tells that a fragmented message waits for its continuation.
 pub fn parse(bytes: &[u8], open: bool) -> Result<Option<Header>, Violation> {
-    let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
+    let &[first, second, ref rest @ ..] = bytes else {
+        return Ok(None);
+    };
     let opcode = OpCode::from(first & 0x0f);
     let fin = first & 0x80 != 0;
     let short = usize::from(second & 0x7f);
@@ -45,8 +47,16 @@ pub fn parse(bytes: &[u8], open: bool) -> Result<Option<Header>, Violation> {
     if i64::try_from(len).is_err() {
         return Err(Violation::Length);
     }
-    let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-    Ok(Some(Header { opcode, fin, len, key: *key, size: bytes.len() - rest.len() }))
+    let Some((key, rest)) = rest.split_first_chunk() else {
+        return Ok(None);
+    };
+    Ok(Some(Header {
+        opcode,
+        fin,
+        len,
+        key: *key,
+        size: bytes.len() - rest.len(),
+    }))
 }
 
 fn check(first: u8, second: u8, opcode: OpCode, open: bool) -> Result<(), Violation> {
@@ -64,5 +74,9 @@ fn check(first: u8, second: u8, opcode: OpCode, open: bool) -> Result<(), Violat
         OpCode::Data(Data::Continue) => faults.continuation_after_fin = !open,
         OpCode::Data(_) => faults.data_before_fin = open,
     }
-    if faults.any() { Err(Violation::Header(faults)) } else { Ok(()) }
+    if faults.any() {
+        Err(Violation::Header(faults))
+    } else {
+        Ok(())
+    }
 }
