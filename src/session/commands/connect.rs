@@ -30,9 +30,9 @@ pub(in crate::session) struct Connecting {
 
 #[derive(Debug)]
 enum Stage {
-    /// For the presence of the personal channel. What comes of connect stands already, but the user's other
+    /// For the presence of the user's personal channel. What comes of connect stands already, but the user's other
     /// connections end even if it fails.
-    Presence(Result<Plan, Refusal>),
+    Presence(Box<str>, Result<Plan, Refusal>),
     /// For the number of the user's connections.
     Count(Plan),
     /// For the homes of server-side subscriptions.
@@ -74,24 +74,30 @@ impl Session {
         let (credentials, grants) = authenticate(cx, &request.token)?;
         let personal = &cx.config.client.personal_channel;
         let is_single = personal.as_ref().is_some_and(|personal| personal.single_connection);
-        let channel = credentials.as_ref().filter(|_| is_single);
-        let channel = channel.and_then(|credentials| personal_channel(cx.config, &credentials.user));
+        let user = credentials
+            .as_ref()
+            .filter(|_| is_single)
+            .map(|credentials| credentials.user.clone());
         let plan = complete(cx, credentials, grants, self.user_header.take(), &request);
-        match channel {
-            None => self.check_limits(cx, id, plan?),
-            Some(channel) => {
-                let pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Presence(plan) }));
-                self.wait_for(cx, ChannelName::new(&channel), Op::PresenceStats, pending);
-                Ok(())
-            }
-        }
+        let Some((user, channel)) = user.and_then(|user| Some((user.clone(), personal_channel(cx.config, &user)?)))
+        else {
+            return self.check_limits(cx, id, plan?);
+        };
+        let pending = Pending::Connect(Box::new(Connecting {
+            id,
+            stage: Stage::Presence(user, plan),
+        }));
+        self.wait_for(cx, ChannelName::new(&channel), Op::PresenceStats, pending);
+        Ok(())
     }
 
     /// Whether an answer is one that connect waits for.
     pub(in crate::session) fn is_answer_to_connect(&self, tag: u32) -> bool {
-        let Pending::Connect(connecting) = &self.pending else { return false };
+        let Pending::Connect(connecting) = &self.pending else {
+            return false;
+        };
         match &connecting.stage {
-            Stage::Presence(_) => tag == self.pending_tag,
+            Stage::Presence(..) => tag == self.pending_tag,
             Stage::Count(_) => false,
             Stage::Subscriptions(slots) => slot_of(slots, tag).is_some(),
         }
@@ -106,19 +112,19 @@ impl Session {
     }
 
     pub(in crate::session) fn on_connect_answer(&mut self, cx: &mut Cx<'_>, tag: u32, answer: Answer) -> Outcome {
-        let Some(connecting) = self.take_connecting() else { return Ok(()) };
+        let Some(connecting) = self.take_connecting() else {
+            return Ok(());
+        };
         match connecting.stage {
-            Stage::Presence(plan) => {
+            Stage::Presence(user, plan) => {
                 let Answer::PresenceStats { clients, .. } = answer else {
                     return Err(Disconnect::SERVER_ERROR.into());
                 };
-                let user = match &plan {
-                    Ok(plan) => plan.credentials.user.clone(),
-                    // The plan failed, and with it went the user's name; nobody else's connections are touched.
-                    Err(_) => "".into(),
-                };
-                if clients >= 1 && !user.is_empty() {
-                    cx.effects.push(Effect::DisconnectOthers { user, disconnect: Disconnect::CONNECTION_LIMIT });
+                if clients >= 1 {
+                    cx.effects.push(Effect::DisconnectOthers {
+                        user,
+                        disconnect: Disconnect::CONNECTION_LIMIT,
+                    });
                 }
                 self.check_limits(cx, connecting.id, plan?)
             }
@@ -138,7 +144,9 @@ impl Session {
     }
 
     pub(in crate::session) fn on_connections_counted(&mut self, cx: &mut Cx<'_>, count: usize) -> Outcome {
-        let Some(connecting) = self.take_connecting() else { return Ok(()) };
+        let Some(connecting) = self.take_connecting() else {
+            return Ok(());
+        };
         let Stage::Count(plan) = connecting.stage else {
             self.pending = Pending::Connect(connecting);
             return Ok(());
@@ -155,20 +163,28 @@ impl Session {
             return self.establish(cx, id, plan);
         }
         cx.effects.push(Effect::CountConnections { user: user.clone() });
-        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Count(plan) }));
+        self.pending = Pending::Connect(Box::new(Connecting {
+            id,
+            stage: Stage::Count(plan),
+        }));
         Ok(())
     }
 
     /// The client is who it says. The reply waits for the server-side subscriptions, if there are any.
     fn establish(&mut self, cx: &mut Cx<'_>, id: u32, plan: Plan) -> Outcome {
-        let Plan { credentials, subscriptions } = plan;
+        let Plan {
+            credentials,
+            subscriptions,
+        } = plan;
         let unix_s = cx.now.unix_s();
         self.expire_at = credentials.expire_at.min(unix_s + MAX_TTL_S);
         if self.expire_at > 0 && self.expire_at < unix_s {
             return Err(Error::EXPIRED.into());
         }
         self.phase = Phase::Authenticated;
-        cx.effects.push(Effect::Connected { user: credentials.user.clone() });
+        cx.effects.push(Effect::Connected {
+            user: credentials.user.clone(),
+        });
         self.identity = Some(Arc::new(ClientInfo {
             user: credentials.user,
             client: self.client,
@@ -179,7 +195,11 @@ impl Session {
         for planned in subscriptions {
             let name = ChannelName::new(&planned.channel);
             let subscribing = Subscribing::begin(self, cx, name.clone(), planned.grant, planned.wish);
-            slots.push(Slot { name, subscribing, answer: None });
+            slots.push(Slot {
+                name,
+                subscribing,
+                answer: None,
+            });
         }
         if slots.is_empty() {
             return self.reply_to_connect(cx, id, &slots);
@@ -189,7 +209,9 @@ impl Session {
     }
 
     fn fill_slot(&mut self, cx: &mut Cx<'_>, slots: &mut [Slot], tag: u32, answer: Answer) -> Outcome {
-        let Some(slot) = slot_of(slots, tag).and_then(|at| slots.get_mut(at)) else { return Ok(()) };
+        let Some(slot) = slot_of(slots, tag).and_then(|at| slots.get_mut(at)) else {
+            return Ok(());
+        };
         match answer {
             Answer::Subscribed(subscribed) => {
                 slot.subscribing.admit(self, cx, &subscribed);
@@ -211,23 +233,45 @@ impl Session {
             client: (&*self.client.write(&mut text)).into(),
             version: VERSION.into(),
             expires: self.expire_at > 0,
-            ttl: if self.expire_at > 0 { (self.expire_at - unix_s) as u32 } else { 0 },
+            ttl: if self.expire_at > 0 {
+                (self.expire_at - unix_s) as u32
+            } else {
+                0
+            },
             subs: subs.collect(),
-            ping: if self.native_ping { 0 } else { (client.ping_interval_ms / 1000) as u32 },
+            ping: if self.native_ping {
+                0
+            } else {
+                (client.ping_interval_ms / 1000) as u32
+            },
             pong: !self.native_ping && client.pong_timeout_ms > 0,
-            time: if client.connect_include_server_time { cx.now.unix_ms as i64 } else { 0 },
+            time: if client.connect_include_server_time {
+                cx.now.unix_ms as i64
+            } else {
+                0
+            },
             ..ConnectResult::default()
         };
         if !slots.is_empty() {
             cx.out.put_first();
         }
-        self.send(cx, &Reply { id, connect: Some(Box::new(result)), ..Reply::default() });
+        self.send(
+            cx,
+            &Reply {
+                id,
+                connect: Some(Box::new(result)),
+                ..Reply::default()
+            },
+        );
         self.start_timers(cx);
         Ok(())
     }
 
     fn await_subscriptions(&mut self, id: u32, slots: Vec<Slot>) {
-        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Subscriptions(slots) }));
+        self.pending = Pending::Connect(Box::new(Connecting {
+            id,
+            stage: Stage::Subscriptions(slots),
+        }));
     }
 
     fn take_connecting(&mut self) -> Option<Box<Connecting>> {

@@ -12,9 +12,9 @@ mod sub_refresh;
 mod subscribe;
 mod unsubscribe;
 
+use super::Cx;
 use super::permissions::Claim;
 use super::state::{Outcome, Phase, Session};
-use super::Cx;
 use crate::base::time::NEVER;
 use crate::channel::rules;
 use crate::config::snapshot::ChannelOptions;
