@@ -124,3 +124,58 @@ fn tags(publication: &publication::Publication) -> Vec<(Cow<'_, str>, Cow<'_, st
         .map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::base::ids::ClientId;
+    use crate::channel::publication::{ClientInfo, Epoch, Publication};
+
+    fn publication(offset: u64) -> Publication {
+        let info = ClientInfo {
+            user: "u".into(),
+            client: ClientId([7; 16]),
+            conn_info: Bytes::from_static(b"{}"),
+            chan_info: Bytes::new(),
+        };
+        let tags: publication::Tags = Box::new([("k".into(), "v".into())]);
+        Publication {
+            data: Bytes::from_static(b"1"),
+            info: Some(Arc::new(info)),
+            tags: Some(Arc::new(tags)),
+            offset,
+            epoch: Epoch::from_random([0; 8]),
+            unix_ms: 1_700_000_000_000,
+        }
+    }
+
+    #[test]
+    fn the_epoch_goes_along_with_the_first_publication() {
+        for (offset, epoch) in [(0, ""), (1, "aaaaaaaa"), (2, "")] {
+            let publication = publication(offset);
+            let wire = client::Publication::of(&publication);
+            assert_eq!((wire.offset, &*wire.epoch, wire.time), (offset, epoch, 0));
+        }
+    }
+
+    #[test]
+    fn all_forms_say_the_same() {
+        let publication = publication(1);
+        let wire = client::Publication::of(&publication);
+        assert_eq!(client::Publication::with(&publication, &mut [0; 36]), wire);
+        let info = wire.info.unwrap();
+        assert_eq!(
+            (&*info.user, &*info.client),
+            ("u", "07070707-0707-0707-0707-070707070707")
+        );
+        assert_eq!((info.conn_info, info.chan_info), ("{}".into(), "".into()));
+        assert_eq!(wire.tags, [("k".into(), "v".into())]);
+        let wire = api::Publication::of(&publication);
+        assert_eq!((wire.data, wire.offset, wire.tags.len()), ("1".into(), 1, 1));
+        assert_eq!(wire.info.unwrap().client, info.client);
+    }
+}

@@ -24,6 +24,9 @@ pub mod commands;
 pub mod convert;
 pub mod reply;
 
+#[cfg(test)]
+mod against_prost;
+
 /// The encoding a client speaks, chosen when it connects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Protocol {

@@ -219,3 +219,123 @@ pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::client::{Command, FilterNode, HistoryRequest, StreamPosition};
+
+    #[track_caller]
+    fn check(bytes: &[u8], expect: Option<Command<'_>>) {
+        assert_eq!(decode(bytes).ok(), expect, "{bytes:x?}");
+    }
+
+    fn with_id(id: u32) -> Option<Command<'static>> {
+        Some(Command {
+            id,
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn numbers() {
+        check(&[], with_id(0));
+        check(&[8, 1], with_id(1));
+        check(&[8, 1, 8, 2], with_id(2));
+        check(&[8, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F], with_id(u32::MAX));
+        // Beyond 32 bits is cut, as upstream does.
+        check(&[8, 0x81, 0x80, 0x80, 0x80, 0x10], with_id(1));
+        check(
+            &[8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
+            None,
+        );
+        check(&[8, 0x80], None);
+        check(&[8], None);
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped() {
+        check(&[0x10, 5, 8, 1], with_id(1));
+        check(&[0x11, 1, 2, 3, 4, 5, 6, 7, 8, 8, 1], with_id(1));
+        check(&[0x12, 2, 0xFF, 0xFF, 8, 1], with_id(1));
+        check(&[0x15, 1, 2, 3, 4, 8, 1], with_id(1));
+        check(&[0x13, 0x10, 5, 0x1B, 0x1C, 0x14, 8, 1], with_id(1));
+        check(&[0x12, 3, 0xFF, 0xFF], None);
+        check(&[0x13, 0x10, 5], None);
+        check(&[0x14], None);
+        check(&[0x16, 0], None);
+        check(&[0x17, 0], None);
+        check(&[0, 0], None);
+        check(&[0x80, 0x80, 0x80, 0x80, 0x40, 0], None);
+    }
+
+    #[test]
+    fn known_fields_must_have_their_wire_type() {
+        check(&[0x0A, 0], None);
+        check(&[0x0D, 0, 0, 0, 0], None);
+        check(&[0x28, 1], None);
+        check(&[0x2B, 0x2C], None);
+    }
+
+    #[test]
+    fn messages_merge() {
+        let since = StreamPosition {
+            offset: 7,
+            epoch: "e".into(),
+        };
+        let history = HistoryRequest {
+            channel: "b".into(),
+            since: Some(since),
+            ..Default::default()
+        };
+        let bytes = [
+            0x52, 7, 10, 1, b'a', 0x42, 2, 8, 7, 0x52, 8, 10, 1, b'b', 0x42, 3, 18, 1, b'e',
+        ];
+        check(
+            &bytes,
+            Some(Command {
+                history: Some(Box::new(history)),
+                ..Default::default()
+            }),
+        );
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_repaired() {
+        let bytes = [0x32, 4, 10, 2, b'a', 0xFF];
+        assert_eq!(
+            decode::<Command<'_>>(&bytes).unwrap().unsubscribe.unwrap().channel,
+            "a\u{FFFD}"
+        );
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: u32| {
+            let mut node = FilterNode::default();
+            for _ in 0..depth {
+                node = FilterNode {
+                    nodes: vec![node],
+                    ..Default::default()
+                };
+            }
+            let mut out = Vec::new();
+            encode(&node, &mut out);
+            out
+        };
+        assert!(decode::<FilterNode<'_>>(&nested(MAX_MESSAGE_DEPTH)).is_ok());
+        assert!(decode::<FilterNode<'_>>(&nested(MAX_MESSAGE_DEPTH + 1)).is_err());
+    }
+
+    #[test]
+    fn lengths_of_numbers() {
+        for shift in 0..64 {
+            for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+                let mut out = Vec::new();
+                write_varint(value, &mut out);
+                assert_eq!(varint_len(value), out.len(), "{value}");
+                assert_eq!(Reader::new(&out).varint(), Ok(value));
+            }
+        }
+    }
+}

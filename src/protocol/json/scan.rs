@@ -267,27 +267,29 @@ impl<'a> Scanner<'a> {
         self.skip_bounded(MAX_JSON_DEPTH)
     }
 
-    /// Passes over a value that nests at most so deep.
+    /// Passes over a value; with the messages around it, it nests at most so deep.
     pub fn skip_bounded(&mut self, max_depth: usize) -> Result<(), Malformed> {
         let mut open = Open::default();
         loop {
             // Here a value begins.
             match self.peek()? {
                 b'{' => {
+                    self.check_depth(&open, max_depth)?;
                     self.pos += 1;
                     self.blanks();
                     if self.peek()? != b'}' {
-                        open.push(true, max_depth)?;
+                        open.push(true);
                         self.skip_key()?;
                         continue;
                     }
                     self.pos += 1;
                 }
                 b'[' => {
+                    self.check_depth(&open, max_depth)?;
                     self.pos += 1;
                     self.blanks();
                     if self.peek()? != b']' {
-                        open.push(false, max_depth)?;
+                        open.push(false);
                         continue;
                     }
                     self.pos += 1;
@@ -326,6 +328,15 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
+    fn check_depth(&self, open: &Open, max_depth: usize) -> Result<(), Malformed> {
+        if open.depth + self.messages as usize >= max_depth {
+            Err(Malformed("JSON nests too deep"))
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
     fn skip_key(&mut self) -> Result<(), Malformed> {
         self.skip_string()?;
         self.blanks();
@@ -345,16 +356,12 @@ struct Open {
 
 impl Open {
     #[inline]
-    fn push(&mut self, is_object: bool, max_depth: usize) -> Result<(), Malformed> {
-        if self.depth >= max_depth {
-            return Err(Malformed("JSON nests too deep"));
-        }
+    fn push(&mut self, is_object: bool) {
         if self.depth > 0 && self.depth.is_multiple_of(64) {
             self.outer.push(self.innermost);
         }
         self.innermost = self.innermost << 1 | u64::from(is_object);
         self.depth += 1;
-        Ok(())
     }
 
     #[inline]
@@ -460,4 +467,259 @@ fn hex(digits: &[u8]) -> u32 {
     digits.iter().take(4).fold(0, |value, digit| {
         value << 4 | char::from(*digit).to_digit(16).unwrap_or(0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::client::{Command, SubscribeRequest};
+    use crate::protocol::json::{decode_first, decode_whole};
+
+    #[track_caller]
+    fn check_text(json: &[u8], expect: &str) {
+        let mut scan = Scanner::new(json);
+        let text = scan.string().unwrap();
+        assert_eq!(text, expect);
+        let plain = !json.contains(&b'\\') && std::str::from_utf8(json).is_ok();
+        assert_eq!(matches!(text, Cow::Borrowed(_)), plain, "borrowed");
+        assert!(scan.end().is_ok());
+    }
+
+    #[test]
+    fn strings() {
+        check_text(br#""""#, "");
+        check_text(br#""chat:index""#, "chat:index");
+        check_text("\"кириллица и далее\"".as_bytes(), "кириллица и далее");
+        check_text(br#""a\"\\\/\b\f\n\r\tz""#, "a\"\\/\u{8}\u{C}\n\r\tz");
+        check_text(br#""\u0041\u00e9\u20AC""#, "Aé€");
+        check_text(br#""\ud83d\ude00""#, "😀");
+        check_text(br#""\ud83d""#, "\u{FFFD}");
+        check_text(br#""\ud83d\u0041""#, "\u{FFFD}A");
+        check_text(br#""\ude00\ud83d\ude00""#, "\u{FFFD}😀");
+        check_text(b"\"a\xE2\x82b\xFF\"", "a\u{FFFD}\u{FFFD}b\u{FFFD}");
+        check_text(b"\"\\n\xFF\"", "\n\u{FFFD}");
+    }
+
+    #[track_caller]
+    fn check_command(json: &str, expect: Command<'_>) {
+        assert_eq!(decode_first::<Command<'_>>(json.as_bytes()), Ok(expect), "{json}");
+    }
+
+    #[track_caller]
+    fn check_malformed(json: &str) {
+        let decoded = decode_first::<Command<'_>>(json.as_bytes());
+        assert!(decoded.is_err(), "{json}: {decoded:?}");
+    }
+
+    fn with_id(id: u32) -> Command<'static> {
+        Command {
+            id,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn ids() {
+        check_command(r#"{"id":4294967295}"#, with_id(u32::MAX));
+        check_command(r#"{"id":0}"#, with_id(0));
+        for bad in [
+            "4294967296",
+            "-1",
+            "-0",
+            "1.0",
+            "1e2",
+            "01",
+            r#""1""#,
+            "true",
+            "[]",
+            "{}",
+            "18446744073709551617",
+        ] {
+            check_malformed(&format!(r#"{{"id":{bad}}}"#));
+        }
+    }
+
+    #[test]
+    fn keys_blanks_duplicates_and_nulls() {
+        check_command(" \t\r{ \"id\" : 2 } ", with_id(2));
+        check_command(r#"{"ID":2}"#, with_id(2));
+        check_command(r#"{"\u0069d":2}"#, with_id(2));
+        check_command(r#"{"id":1,"id":2}"#, with_id(2));
+        check_command(r#"{"id":1,"id":null}"#, with_id(1));
+        check_command(r#"{"other":{"id":[3,{}]},"id":2,"я":null}"#, with_id(2));
+        check_command("null", Command::default());
+        check_command("{}", Command::default());
+        check_command(r#"{"subscribe":null}"#, Command::default());
+        check_command(r#"{"subscribe":{},"subscribe":null}"#, Command::default());
+        check_command(r#"{"id":2}trailing"#, with_id(2));
+        let both = SubscribeRequest {
+            channel: "a".into(),
+            recover: true,
+            ..Default::default()
+        };
+        check_command(
+            r#"{"subscribe":{"channel":"a"},"subscribe":{"recover":true}}"#,
+            Command {
+                subscribe: Some(Box::new(both)),
+                ..Default::default()
+            },
+        );
+        // KELVIN SIGN and LONG S fold to k and s.
+        let json = "{\"refre\u{17F}h\":{\"to\u{212A}en\":\"t\"}}";
+        assert_eq!(
+            decode_first::<Command<'_>>(json.as_bytes())
+                .unwrap()
+                .refresh
+                .unwrap()
+                .token,
+            "t"
+        );
+    }
+
+    #[test]
+    fn malformed() {
+        for json in [
+            "",
+            " ",
+            "{",
+            "hello",
+            "5",
+            "[]",
+            "[{}]",
+            "\"x\"",
+            "nul",
+            "{\"id\"",
+            "{\"id\":",
+            "{\"id\":2",
+            "{\"id\":2,}",
+            "{,}",
+            "{\"id\" 2}",
+            "{id:2}",
+            "{\"x\":[1,]}",
+            "{\"x\":[,1]}",
+            "{\"x\":[1 2]}",
+            "{\"x\":{\"y\":1,}}",
+            "{\"x\":{\"y\"}}",
+            "{\"x\":[}",
+            "{\"x\":{]}",
+            "{\"x\":[1}",
+            "{\"x\":tru}",
+            "{\"x\":1.}",
+            "{\"x\":.5}",
+            "{\"x\":1e}",
+            "{\"x\":1e+}",
+            "{\"x\":-}",
+            "{\"x\":+1}",
+            "{\"x\":01}",
+            "{\"x\":\"\\x\"}",
+            "{\"x\":\"\\u12g4\"}",
+            "{\"x\":\"\\u12\"}",
+            "{\"x\":\"a\nb\"}",
+            "{\"x\":\"\u{1}\"}",
+            "{\"x\":\"",
+            "{\"x\":'a'}",
+            "{\"x\":\"\\",
+            "{\"subscribe\":\"x\"}",
+            "{\"subscribe\":[]}",
+            "{\"subscribe\":{\"channel\":1}}",
+            "{\"subscribe\":{\"recover\":1}}",
+            "{\"subscribe\":{\"recover\":truer}}",
+            "{null:1}",
+            "{\"id\":2]",
+            "{\"connect\":{\"headers\":[]}}",
+            "{\"connect\":{\"headers\":{\"a\":1}}}",
+            "{\"connect\":{\"data\":}}",
+            "\u{FEFF}{}",
+            "{\"sub_refresh\":{\"untrack\":[1]}}",
+            "{\"sub_refresh\":{\"untrack\":{}}}",
+        ] {
+            check_malformed(json);
+        }
+    }
+
+    #[test]
+    fn payloads_are_slices_of_the_input() {
+        let json = br#"{"publish":{"data": {"b" : [1, 2.50e+01],"a":"\u0041"} ,"channel":"c"}}"#;
+        let publish = decode_first::<Command<'_>>(json).unwrap().publish.unwrap();
+        let Cow::Borrowed(data) = publish.data.0 else {
+            panic!("a copy")
+        };
+        assert_eq!(data, br#"{"b" : [1, 2.50e+01],"a":"\u0041"}"#);
+        assert!(json.as_ptr_range().contains(&data.as_ptr()));
+        let publish = decode_first::<Command<'_>>(br#"{"publish":{"data":null}}"#)
+            .unwrap()
+            .publish
+            .unwrap();
+        assert_eq!(publish.data, "null".into());
+    }
+
+    #[test]
+    fn maps_keep_the_last_of_equal_keys() {
+        let json = br#"{"connect":{"headers":{"b":"1","a":"2","b":"3"},"headers":{"c":null}}}"#;
+        let headers = decode_first::<Command<'_>>(json).unwrap().connect.unwrap().headers;
+        assert_eq!(
+            headers,
+            [
+                ("a".into(), "2".into()),
+                ("b".into(), "3".into()),
+                ("c".into(), "".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(decode_first::<Command<'_>>(nested(MAX_JSON_DEPTH - 1).as_bytes()).is_ok());
+        assert!(decode_first::<Command<'_>>(nested(MAX_JSON_DEPTH).as_bytes()).is_err());
+        let filter = |depth: usize| {
+            format!(
+                r#"{{"subscribe":{{"tf":{}{{}}{}}}}}"#,
+                r#"{"nodes":["#.repeat(depth),
+                "]}".repeat(depth)
+            )
+        };
+        // The command, the request and the innermost node are messages too.
+        assert!(decode_first::<Command<'_>>(filter(MAX_MESSAGE_DEPTH as usize - 3).as_bytes()).is_ok());
+        assert!(decode_first::<Command<'_>>(filter(MAX_MESSAGE_DEPTH as usize - 2).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_body_holds_one_value() {
+        let check = |json: &str, valid: bool| {
+            let decoded = decode_whole::<crate::protocol::api::PublishRequest<'_>>(json.as_bytes());
+            assert_eq!(decoded.is_ok(), valid, "{json}");
+        };
+        check("null", true);
+        check(" {} \n", true);
+        check(r#"{"Channel":"a","DATA":null}"#, true);
+        check("{}{}", false);
+        check("{} x", false);
+        check("", false);
+        check("nullx", false);
+    }
+
+    proptest! {
+        #[test]
+        fn strings_read_what_serde_json_wrote(text: String) {
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(Scanner::new(json.as_bytes()).string().unwrap(), text);
+        }
+
+        #[test]
+        fn numbers_read_what_serde_json_wrote(unsigned: u64, signed: i64, double in proptest::num::f64::NORMAL) {
+            prop_assert_eq!(Scanner::new(unsigned.to_string().as_bytes()).unsigned(), Ok(unsigned));
+            prop_assert_eq!(Scanner::new(signed.to_string().as_bytes()).signed(), Ok(signed));
+            let json = serde_json::to_string(&double).unwrap();
+            prop_assert_eq!(Scanner::new(json.as_bytes()).double(), Ok(double));
+        }
+
+        #[test]
+        fn plain_prefix_finds_the_first_byte_that_matters(bytes: Vec<u8>) {
+            let first = bytes.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
+            prop_assert_eq!(plain_prefix(&bytes), first.unwrap_or(bytes.len()));
+        }
+    }
 }

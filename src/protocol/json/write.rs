@@ -178,3 +178,84 @@ const NEEDS_LOOK: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(style: Style, write: impl FnOnce(&mut Writer<'_>)) -> (String, bool) {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, style);
+        write(&mut writer);
+        let valid = writer.is_valid();
+        (String::from_utf8(out).unwrap(), valid)
+    }
+
+    #[test]
+    fn strings_are_safe_within_html() {
+        let check = |style, text: &str, expect: &str| {
+            assert_eq!(written(style, |writer| writer.string(text)).0, format!("\"{expect}\""));
+        };
+        for style in [Style::Client, Style::Api] {
+            check(style, "", "");
+            check(style, "<a&b>", "\\u003ca\\u0026b\\u003e");
+            check(style, "\"\\/\n\r\t\u{1f}\u{7f}", "\\\"\\\\/\\n\\r\\t\\u001f\u{7f}");
+            check(style, "\u{2028}\u{2029}\u{2027}â", "\\u2028\\u2029\u{2027}â");
+        }
+        check(Style::Client, "\u{8}\u{c}", "\\u0008\\u000c");
+        check(Style::Api, "\u{8}\u{c}", "\\b\\f");
+    }
+
+    #[test]
+    fn payloads() {
+        let check = |style, payload: &str, expect: &str| {
+            assert_eq!(
+                written(style, |writer| writer.raw(payload.as_bytes())),
+                (expect.to_owned(), true)
+            );
+        };
+        check(Style::Client, "{ \"a\":\r\n\t\"<\" }\n", "{ \"a\":\r\t\"<\" }");
+        check(Style::Api, "{ \"a\":\r\n\t\"<\" }\n", "{\"a\":\"\\u003c\"}");
+        // Upstream validates behind the dropping of newlines.
+        check(Style::Client, "\"a\nb\"", "\"ab\"");
+        for payload in ["", " ", "{", "1 2", "\u{1}", "\"a\tb\"", "\\"] {
+            for style in [Style::Client, Style::Api] {
+                assert!(!written(style, |writer| writer.raw(payload.as_bytes())).1, "{payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn doubles_look_like_those_of_go() {
+        let check = |number: f64, expect: &str| {
+            assert_eq!(
+                written(Style::Api, |writer| writer.double(number)),
+                (expect.to_owned(), true)
+            );
+        };
+        check(0.0, "0");
+        check(60.0, "60");
+        check(-1.5, "-1.5");
+        check(1e20, "100000000000000000000");
+        check(1e21, "1e+21");
+        check(1.25e-6, "0.00000125");
+        check(1.25e-7, "1.25e-7");
+        check(f64::MAX, "1.7976931348623157e+308");
+        assert!(!written(Style::Api, |writer| writer.double(f64::NAN)).1);
+    }
+
+    proptest! {
+        #[test]
+        fn serde_json_reads_what_is_written(text: String, number in proptest::num::f64::NORMAL) {
+            for style in [Style::Client, Style::Api] {
+                let json = written(style, |writer| writer.string(&text)).0;
+                prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text.as_str());
+                let json = written(style, |writer| writer.double(number)).0;
+                serde_json::from_str::<f64>(&json).unwrap();
+                prop_assert_eq!(json.parse(), Ok(number));
+            }
+        }
+    }
+}
