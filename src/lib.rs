@@ -5,6 +5,7 @@
 pub mod base;
 
 pub mod channel;
+pub mod cli;
 pub mod config;
 pub mod protocol;
 

@@ -83,7 +83,10 @@ impl Deadlines {
     }
 
     fn place_of(&self, slot: u32) -> Option<usize> {
-        self.place.get(slot as usize).filter(|at| **at != ABSENT).map(|at| *at as usize)
+        self.place
+            .get(slot as usize)
+            .filter(|at| **at != ABSENT)
+            .map(|at| *at as usize)
     }
 
     /// Moves the entry up or down to where it belongs, and notes the places.
@@ -99,7 +102,9 @@ impl Deadlines {
         }
         loop {
             let children = at * ARITY + 1..(at * ARITY + 1 + ARITY).min(self.heap.len());
-            let Some(child) = children.min_by_key(|child| self.heap[*child].at_ms) else { break };
+            let Some(child) = children.min_by_key(|child| self.heap[*child].at_ms) else {
+                break;
+            };
             if self.heap[child].at_ms >= due.at_ms {
                 break;
             }

@@ -48,7 +48,10 @@ impl Stream {
     /// Offset of the newest publication, and the epoch.
     #[inline]
     pub fn position(&self) -> Position {
-        Position { offset: self.top, epoch: self.epoch }
+        Position {
+            offset: self.top,
+            epoch: self.epoch,
+        }
     }
 
     /// Publications kept.
@@ -75,13 +78,11 @@ impl Stream {
     /// Whether a publication of this version is to be suppressed: it has one, and it is not above the stored
     /// version of the same (or an empty) version epoch.
     pub fn is_outdated(&self, version: u64, version_epoch: &str) -> bool {
-        version > 0
-            && version <= self.version
-            && (version_epoch.is_empty() || version_epoch == &*self.version_epoch)
+        version > 0 && version <= self.version && (version_epoch.is_empty() || version_epoch == &*self.version_epoch)
     }
 
-    /// Appends a publication under the next offset, and drops the oldest ones beyond `size`. Its version is
-    /// stored in place of the last one's, also when it has none (version 0).
+    /// Appends a publication under the next offset, and drops the oldest ones beyond `size` (at least 1). Its
+    /// version is stored in place of the last one's, also when it has none (version 0).
     pub fn append(
         &mut self,
         mut publication: Publication,
@@ -97,9 +98,7 @@ impl Stream {
         while self.ring.len() >= size.max(1) as usize {
             self.ring.pop_front();
         }
-        if size > 0 {
-            self.ring.push_back(publication.clone());
-        }
+        self.ring.push_back(publication.clone());
         self.version = version;
         self.version_epoch = version_epoch;
         publication
@@ -114,7 +113,11 @@ impl Stream {
         let start = match since {
             None => Some(if reverse { len.saturating_sub(1) } else { 0 }),
             Some(offset) => {
-                let offset = if reverse { offset.wrapping_sub(1) } else { offset.wrapping_add(1) };
+                let offset = if reverse {
+                    offset.wrapping_sub(1)
+                } else {
+                    offset.wrapping_add(1)
+                };
                 match self.place(offset) {
                     Some(at) => Some(at),
                     None if reverse || offset > self.top => None,
@@ -144,7 +147,11 @@ impl Stream {
     /// The selected publications.
     pub fn read(&self, selection: &Selection) -> Vec<Arc<Publication>> {
         let range = self.ring.range(selection.range.clone());
-        if selection.reverse { range.rev().cloned().collect() } else { range.cloned().collect() }
+        if selection.reverse {
+            range.rev().cloned().collect()
+        } else {
+            range.cloned().collect()
+        }
     }
 
     /// The newest publication kept.

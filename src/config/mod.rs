@@ -5,6 +5,7 @@
 //! values, [`validate`] refuses what makes no sense, [`prepare`] makes the snapshot. Nothing here reads a file, the
 //! environment or the clock.
 
+pub mod dev;
 pub mod option;
 pub mod options;
 
@@ -15,7 +16,12 @@ pub mod env;
 pub mod error;
 pub mod file;
 pub mod load;
+pub mod origin;
+pub mod pattern;
+pub mod prepare;
 pub mod text;
+pub mod validate;
 pub mod value;
+pub mod write;
 
 pub mod snapshot;

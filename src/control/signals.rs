@@ -5,14 +5,23 @@ use std::io;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Waits for SIGINT or SIGTERM and returns its name.
+/// Installed handlers of SIGINT and SIGTERM.
+pub struct Stop(Signals);
+
+/// Installs the handlers, so that from now on a signal is kept until [`Stop::wait`] takes it.
 ///
 /// # Errors
 /// The handlers cannot be installed.
-pub fn wait_for_stop() -> io::Result<&'static str> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    match signals.forever().next() {
-        Some(SIGINT) => Ok("SIGINT"),
-        _ => Ok("SIGTERM"),
+pub fn install() -> io::Result<Stop> {
+    Ok(Stop(Signals::new([SIGINT, SIGTERM])?))
+}
+
+impl Stop {
+    /// Waits for one of them and returns its name.
+    pub fn wait(mut self) -> &'static str {
+        match self.0.forever().next() {
+            Some(SIGINT) => "SIGINT",
+            _ => "SIGTERM",
+        }
     }
 }

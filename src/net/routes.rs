@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 
 use super::http::Reply;
 use crate::api;
-use crate::base::glob::Glob;
+use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::protocol::Protocol;
 use crate::transport::handshake::{self, Handshake};
@@ -47,7 +47,7 @@ pub trait Host: 'static {
     /// The configuration in force.
     fn config(&self) -> Arc<Snapshot>;
     /// Compiled `client.allowed_origins`.
-    fn origins(&self) -> &[Glob];
+    fn origins(&self) -> &Origins;
     /// The shard's clock, milliseconds.
     fn mono_ms(&self) -> u64;
     /// Whether one more client connection may be opened (`client.connection_limit`, `connection_rate_limit`).
@@ -135,7 +135,7 @@ fn websocket<H: Host>(
         key: text(headers, &header::SEC_WEBSOCKET_KEY),
         subprotocols: text(headers, &header::SEC_WEBSOCKET_PROTOCOL),
         query: request.uri().query().unwrap_or(""),
-        origin_allowed: origin_allowed(host.origins(), text(headers, &header::ORIGIN)),
+        origin_allowed: host.origins().allow(headers.get(header::ORIGIN).and_then(|value| value.to_str().ok())),
     });
     let accept = match decided {
         Ok(accept) => accept,
@@ -164,13 +164,6 @@ fn websocket<H: Host>(
         .filter(|user| !user.is_empty())
         .map(Box::from);
     (reply, Some(Upgrade { protocol: accept.protocol, native_ping: accept.native_ping, user_header }))
-}
-
-fn origin_allowed(origins: &[Glob], origin: &str) -> bool {
-    origin.is_empty() || {
-        let origin = origin.to_lowercase();
-        origins.iter().any(|glob| glob.matches(&origin))
-    }
 }
 
 async fn server_api<H: Host>(

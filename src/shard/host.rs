@@ -10,8 +10,8 @@ use super::clock::Clock;
 use super::start::Shared;
 use super::turn::Inner;
 use crate::api::{self, Response};
-use crate::base::glob::Glob;
 use crate::base::ids::ConnId;
+use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
 use crate::net::routes::{Host, MetricsForm};
@@ -81,7 +81,7 @@ impl Host for ShardHost {
         self.inner.borrow().engine.config().clone()
     }
 
-    fn origins(&self) -> &[Glob] {
+    fn origins(&self) -> &Origins {
         &self.shared.origins
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use super::sockets::Sockets;
 use super::turn::{Inner, Listener};
 use crate::api::Node;
 use crate::auth::Verifiers;
-use crate::base::glob::Glob;
 use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
+use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::engine::{Engine, Parts, ShardPort};
 use crate::mesh::{Limits, mesh};
@@ -54,7 +54,7 @@ pub struct Pulse {
 
 /// What all shards of the process share.
 pub(super) struct Shared {
-    pub(super) origins: Vec<Glob>,
+    pub(super) origins: Origins,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
     connection_limit: usize,
     rate: Option<Mutex<Bucket>>,
@@ -96,7 +96,7 @@ pub struct Startup {
     /// Prepared token keys.
     pub verifiers: Arc<Verifiers>,
     /// Compiled `client.allowed_origins`.
-    pub origins: Vec<Glob>,
+    pub origins: Origins,
     /// The core of each shard; none where it is not pinned.
     pub cores: Vec<Option<usize>>,
     /// What the process says about itself.
@@ -106,9 +106,26 @@ pub struct Startup {
 /// Running shards.
 pub struct Running {
     threads: Vec<ExecutorJoinHandle<io::Result<()>>>,
+    alive: Arc<AtomicUsize>,
     bells: Arc<[Bell]>,
     /// One for each shard.
     pub pulses: Vec<Arc<CachePadded<Pulse>>>,
+}
+
+/// Counts a shard for as long as it runs.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// Why the shards could not start. Says what to change.
@@ -163,7 +180,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     });
     let ports: Vec<ShardPort> = mesh(shards, Limits::default());
     let (ready, started) = mpsc::channel();
-    let mut running = Running { threads: Vec::with_capacity(shards), bells: bells.clone(), pulses: pulses.clone() };
+    let mut running = Running { threads: Vec::with_capacity(shards), alive: Arc::default(), bells: bells.clone(), pulses: pulses.clone() };
     for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),
@@ -176,6 +193,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             now: clock.now(),
         };
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
+        let alive = Alive::new(&running.alive);
         let spin_us = startup.config.shards.spin_us;
         let placement = startup.cores[index].map_or(Placement::Unbound, Placement::Fixed);
         let thread = LocalExecutorBuilder::new(placement)
@@ -184,6 +202,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             .io_memory(EXECUTOR_IO_MEMORY)
             .ring_depth(EXECUTOR_RING)
             .spawn(move || async move {
+                let _alive = alive;
                 match assemble(parts, bells, pulse, shared, clock, listeners) {
                     Ok((host, sleeper)) => {
                         let _ = ready.send(Ok(()));
@@ -281,6 +300,11 @@ impl Running {
             pulse.stop.store(true, Ordering::Relaxed);
             bell.ring();
         }
+    }
+
+    /// Whether all shards have ended.
+    pub fn is_finished(&self) -> bool {
+        self.alive.load(Ordering::Acquire) == 0
     }
 
     /// Waits for the end of all shards.

@@ -15,7 +15,7 @@ mod server;
 mod tls;
 mod transport;
 
-use super::option::{Opt, named, section, switch, text};
+use super::option::{Kind, Opt, named, rows, section, switch, text};
 
 /// All options, from the top.
 pub const ROOT: &[Opt] = &[
@@ -97,3 +97,18 @@ pub const ROOT: &[Opt] = &[
     ),
     section("shards", server::SHARDS, "Cores and shards.").own(),
 ];
+
+/// The option at a path such as `client.token.audience`. Lists cannot be passed through.
+pub fn find(path: &str) -> Option<&'static Opt> {
+    let mut options = ROOT;
+    let mut names = path.split('.').peekable();
+    while let Some(name) = names.next() {
+        let option = rows(options).into_iter().find(|option| option.name == name)?;
+        if names.peek().is_none() {
+            return Some(option);
+        }
+        let Kind::Section(inner) = option.kind else { return None };
+        options = inner;
+    }
+    None
+}
