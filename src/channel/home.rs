@@ -53,8 +53,13 @@ pub struct Homes {
 }
 
 impl Homes {
-    /// No channels. Epochs are drawn from `rng`.
-    pub fn new(rng: StdRng, limits: Limits) -> Self {
+    /// No channels, under the default limits. Epochs are drawn from `rng`.
+    pub fn new(rng: StdRng) -> Self {
+        Self::with_limits(rng, Limits::default())
+    }
+
+    /// No channels, under limits of the caller's.
+    pub fn with_limits(rng: StdRng, limits: Limits) -> Self {
         Self {
             table: Table::new(limits.channels),
             deadlines: Deadlines::default(),
@@ -132,12 +137,12 @@ impl Homes {
     }
 
     /// When [`Homes::expire`] next has work to do, on the clock of [`Now::mono_ms`]; 0 = at once.
-    pub fn next_deadline_ms(&self) -> u64 {
+    pub fn next_expiry(&self) -> Option<u64> {
         if !self.retired.is_empty() {
-            return 0;
+            return Some(0);
         }
-        let results = self.results.deadline_ms();
-        self.deadlines.first().map_or(results, |(at_ms, _)| at_ms.min(results))
+        let channels = self.deadlines.first().map(|(at_ms, _)| at_ms);
+        channels.into_iter().chain(self.results.next_expiry()).min()
     }
 
     /// Upstream: `MemoryBroker.Publish`. The delivery goes out before the answer, so a publisher that is
@@ -162,6 +167,7 @@ impl Homes {
             return Answer::Published(position);
         }
         publication.unix_ms = now.unix_ms;
+        publication.taken_us = now.mono_us;
         let position = if history.is_on() {
             let Some((slot, stream)) = self.stream(channel, now) else {
                 return Answer::Failed(Error::LIMIT_EXCEEDED);

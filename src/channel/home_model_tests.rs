@@ -334,8 +334,8 @@ proptest! {
                 run.step(&mut bench, Step::Unsubscribe { channel, client, leave: true });
             }
         }
-        while bench.homes.next_deadline_ms() != NEVER {
-            let ms = bench.homes.next_deadline_ms().saturating_sub(bench.now.mono_ms);
+        while let Some(at_ms) = bench.homes.next_expiry() {
+            let ms = at_ms.saturating_sub(bench.now.mono_ms);
             run.step(&mut bench, Step::Wait { ms, budget: 1 });
         }
         prop_assert!(bench.homes.is_empty(), "nothing is left behind");

@@ -33,7 +33,7 @@ impl Bench {
 
     fn with_limits(limits: Limits) -> Self {
         Self {
-            homes: Homes::new(StdRng::seed_from_u64(1), limits),
+            homes: Homes::with_limits(StdRng::seed_from_u64(1), limits),
             now: Now::default(),
             sent: Vec::new(),
         }
@@ -128,6 +128,7 @@ fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
         offset: 0,
         epoch: Epoch::NONE,
         unix_ms: 0,
+        taken_us: 0,
     };
     PublishOp {
         publication,
@@ -268,6 +269,7 @@ fn shards_share_one_publication_and_one_name() {
 fn the_home_stamps_publications() {
     let mut bench = Bench::new();
     bench.now.unix_ms = 1_700_000_000_000;
+    bench.now.mono_us = 77;
     bench.op(0, "a", subscribe(plain()));
     bench.op_for(0, "a", publish("x"), ReplyTo::None);
     let epoch = bench.sent.iter().find_map(|(_, delivery)| match delivery {
@@ -342,7 +344,7 @@ fn presence_comes_and_goes_with_subscriptions() {
     bench.wait(30_000);
     assert_eq!(bench.op(5, "a", Op::PresenceStats), ["5:PresenceStats 0 0"]);
     assert_eq!(bench.homes.len(), 1, "the shard still listens");
-    assert_eq!(bench.homes.next_deadline_ms(), NEVER);
+    assert_eq!(bench.homes.next_expiry(), None);
 }
 
 #[test]
@@ -543,5 +545,5 @@ fn expiry_keeps_to_its_budget() {
         bench.homes.expire(bench.now, 30);
         assert_eq!(bench.homes.len(), left);
     }
-    assert_eq!(bench.homes.next_deadline_ms(), NEVER);
+    assert_eq!(bench.homes.next_expiry(), None);
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use crate::base::time::{NEVER, Now};
+use crate::base::time::Now;
 use crate::channel::name::{ChannelName, hash_of};
 use crate::channel::publication::Position;
 
@@ -117,14 +117,14 @@ impl Results {
     }
 
     /// When the oldest result expires.
-    pub fn deadline_ms(&self) -> u64 {
-        self.queue.front().map_or(NEVER, |result| result.expires_ms)
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.queue.front().map(|result| result.expires_ms)
     }
 
     /// Forgets up to `budget` expired results; gives their number.
     pub fn expire(&mut self, now: Now, budget: usize) -> usize {
         let mut forgotten = 0;
-        while forgotten < budget && self.deadline_ms() <= now.mono_ms {
+        while forgotten < budget && self.next_expiry().is_some_and(|at_ms| at_ms <= now.mono_ms) {
             self.forget_oldest();
             forgotten += 1;
         }
@@ -164,7 +164,10 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64) -> Now {
-        Now { mono_ms, unix_ms: 0 }
+        Now {
+            mono_ms,
+            ..Now::default()
+        }
     }
 
     fn offset(offset: u64) -> Position {

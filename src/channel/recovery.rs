@@ -110,6 +110,7 @@ mod tests {
                 offset: 0,
                 epoch: Epoch::NONE,
                 unix_ms: 0,
+                taken_us: 0,
             };
             stream.append(publication, kept.max(1), 0, Box::default());
         }

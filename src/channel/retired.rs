@@ -59,6 +59,7 @@ mod tests {
             offset: 0,
             epoch: Epoch::NONE,
             unix_ms: 0,
+            taken_us: 0,
         });
         let mut retired = Retired::default();
         retired.take(std::iter::repeat_n(publication.clone(), SHORT).collect());

@@ -4,6 +4,7 @@
 //! internal/client/handler.go. Every function only looks; which error follows is the caller's decision.
 
 use crate::config::snapshot::{ChannelOptions, Channels, DataFormat};
+use crate::protocol::json;
 
 /// The options of the namespace that the name lies in; `None` when that namespace is not configured
 /// (error 102). Names without a namespace, and those with an empty one (`:x`), use `without_namespace`.
@@ -56,14 +57,10 @@ pub fn is_too_long(channels: &Channels, name: &str) -> bool {
 pub fn check_data(format: DataFormat, data: &[u8]) -> bool {
     match format {
         DataFormat::Any => !data.is_empty(),
-        DataFormat::Json => is_json(data),
-        DataFormat::JsonObject => is_json(data) && data.trim_ascii_start().first() == Some(&b'{'),
+        DataFormat::Json => json::is_valid(data),
+        DataFormat::JsonObject => json::is_object(data),
         DataFormat::Binary => true,
     }
-}
-
-fn is_json(data: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 /// Namespace and rest. A name without a boundary has no namespace and is its own rest, private prefix included.

@@ -13,6 +13,7 @@ fn publication(data: u64) -> Publication {
         offset: 0,
         epoch: Epoch::NONE,
         unix_ms: 0,
+        taken_us: 0,
     }
 }
 
@@ -44,7 +45,10 @@ fn offsets(stream: &Stream, since: Option<u64>, limit: i32, reverse: bool) -> Ve
 }
 
 fn at(mono_ms: u64) -> Now {
-    Now { mono_ms, unix_ms: 0 }
+    Now {
+        mono_ms,
+        ..Now::default()
+    }
 }
 
 #[test]
