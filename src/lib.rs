@@ -5,5 +5,21 @@
 pub mod base;
 
 pub mod channel;
+pub mod cli;
 pub mod config;
 pub mod protocol;
+
+pub mod net;
+pub mod shard;
+pub mod transport;
+
+pub mod auth;
+pub mod session;
+
+pub mod engine;
+pub mod fanout;
+pub mod mesh;
+
+pub mod api;
+pub mod control;
+pub mod metrics;

@@ -1,0 +1,45 @@
+//! The command line. Everything but serving itself, which the caller hands in.
+
+mod args;
+mod checkconfig;
+mod defaultconfig;
+mod genconfig;
+mod gensubtoken;
+mod gentoken;
+mod logging;
+mod pid;
+mod read;
+pub mod serve;
+mod start;
+mod token;
+mod usage;
+mod version;
+mod write;
+
+pub use start::{Again, Start};
+
+use args::{Command, Line};
+use clap::Parser;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Does what the command line says. `serve` runs the server until it is told to stop.
+pub fn main<E: Display>(
+    args: impl IntoIterator<Item = OsString>,
+    serve: impl FnOnce(Start) -> Result<(), E>,
+) -> ExitCode {
+    let line = match Line::try_parse_from(args) {
+        Ok(line) => line,
+        Err(error) => return usage::report(&error),
+    };
+    match line.command {
+        None => start::run(line.config, line.overrides, line.dev, serve),
+        Some(Command::Version) => version::run(),
+        Some(Command::Checkconfig(args)) => checkconfig::run(&args),
+        Some(Command::Genconfig(args)) => genconfig::run(&args),
+        Some(Command::Defaultconfig(args)) => defaultconfig::run(&args),
+        Some(Command::Gentoken(args)) => gentoken::run(&args),
+        Some(Command::Gensubtoken(args)) => gensubtoken::run(&args),
+    }
+}

@@ -1,0 +1,163 @@
+//! The root command: from the command line to a running server.
+
+use super::args::Overrides;
+use super::logging::{self, FATAL};
+use super::pid::PidFile;
+use super::read;
+use crate::config::env::Env;
+use crate::config::error::Error;
+use crate::config::load::Loaded;
+use crate::config::prepare::prepare;
+use crate::config::snapshot::Snapshot;
+use crate::config::validate::validate;
+use crate::config::{dev, dotenv};
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// What serving starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration to serve with.
+    pub snapshot: Snapshot,
+    /// Reads the configuration again, for the reload signal.
+    pub again: Again,
+}
+
+/// The sources of a configuration, to be read again.
+#[derive(Debug)]
+pub struct Again {
+    file: String,
+    env: Env,
+    overrides: Overrides,
+    dev: bool,
+}
+
+impl Again {
+    /// Loads, checks and prepares the configuration from the file as it is now; environment and flags are those of the
+    /// start.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let (loaded, _) = self.load()?;
+        self.prepare(&loaded)
+    }
+
+    fn load(&self) -> Result<(Loaded, bool), Error> {
+        let (mut loaded, missing) = read::options(&self.file, &self.env, &self.overrides.0)?;
+        if self.dev {
+            dev::apply(&mut loaded.options);
+        }
+        Ok((loaded, missing))
+    }
+
+    fn prepare(&self, loaded: &Loaded) -> Result<Snapshot, Error> {
+        validate(&loaded.options)?;
+        read::with_host(|host| prepare(&loaded.options, host, self.dev))
+    }
+}
+
+/// Loads the configuration, sets the log up, and serves until `serve` returns.
+pub fn run<E: Display>(
+    config: String,
+    overrides: Overrides,
+    dev: bool,
+    serve: impl FnOnce(Start) -> Result<(), E>,
+) -> ExitCode {
+    let mut env = read::environment();
+    let dot_env = match read::text(".env").map_err(|error| error.to_string()) {
+        Ok(None) => Ok(false),
+        Ok(Some(content)) => dotenv::merge(&content, &mut env)
+            .map(|()| true)
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    let dot_env = match dot_env {
+        Ok(used) => used,
+        Err(error) => return fatal_without_log("error loading .env file", error),
+    };
+    let again = Again {
+        file: config,
+        env,
+        overrides,
+        dev,
+    };
+    let (loaded, missing) = match again.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return fatal_without_log("error getting config", error),
+    };
+    if let Err(error) = logging::set_up(loaded.options.text("log.level"), loaded.options.text("log.file")) {
+        return fatal_without_log("error opening log file", error);
+    }
+    report_sources(&again.file, missing, dot_env);
+    let snapshot = match again.prepare(&loaded) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return fatal("error in config", error),
+    };
+    let _pid_file = match snapshot.server.pid_file.as_deref().map(PidFile::write).transpose() {
+        Ok(pid_file) => pid_file,
+        Err(error) => return fatal("error writing PID", error),
+    };
+    let (version, pid) = (super::version::VERSION, std::process::id());
+    tracing::info!(version, pid, engine = "memory", "starting Spindle");
+    warn(&snapshot, &loaded);
+    match serve(Start { snapshot, again }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fatal("error serving", error),
+    }
+}
+
+fn report_sources(config: &str, missing: bool, dot_env: bool) {
+    if missing {
+        tracing::warn!("config file not found, continue using environment and flag options");
+    } else if !config.is_empty() {
+        let path = std::path::absolute(config).unwrap_or_else(|_| config.into());
+        tracing::info!(path = %path.display(), "using config file");
+    }
+    if dot_env {
+        tracing::info!("environment variables have been loaded from .env file");
+    }
+}
+
+/// What an operator should know before the first connection.
+fn warn(snapshot: &Snapshot, loaded: &Loaded) {
+    let client = &snapshot.client;
+    if snapshot.dev {
+        let address = snapshot.server.address.to_string();
+        tracing::warn!(
+            address,
+            "DEV mode: no keys asked for, everything in memory, reachable from this machine alone"
+        );
+    }
+    if client.insecure {
+        tracing::warn!("INSECURE client mode enabled, make sure you understand risks");
+    }
+    if snapshot.http_api.insecure {
+        tracing::warn!("INSECURE HTTP API mode enabled, make sure you understand risks");
+    }
+    if client.insecure_skip_token_signature_verify {
+        tracing::warn!("INSECURE skip token signature verify enabled, make sure you understand risks");
+    }
+    if client.allowed_origins.iter().any(|origin| **origin == *"*") {
+        tracing::warn!("allowed_origins lets every web page connect; list the origins of your own pages instead");
+    }
+    for key in &loaded.unknown_keys {
+        tracing::warn!(key, "unknown key in configuration file");
+    }
+    for var in &loaded.unknown_env {
+        tracing::warn!(var, "unknown var in environment");
+    }
+    for option in &loaded.idle {
+        tracing::warn!(option, "option {option} is accepted but has no effect in this version");
+    }
+}
+
+fn fatal(message: &str, error: impl Display) -> ExitCode {
+    tracing::error!(target: FATAL, error = %error, "{message}");
+    ExitCode::FAILURE
+}
+
+/// As [`fatal`] while the configuration of the log is not known.
+fn fatal_without_log(message: &str, error: impl Display) -> ExitCode {
+    if let Err(problem) = logging::set_up("info", "") {
+        eprintln!("{problem}");
+    }
+    fatal(message, error)
+}

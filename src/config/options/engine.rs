@@ -1,0 +1,105 @@
+//! `engine`, `broker`, `presence_manager`, `map_broker`, `controller` and `shared_poll`.
+
+use super::postgres::{BROKER_POSTGRES, CONTROLLER_POSTGRES, MAP_POSTGRES};
+use super::redis::{BROKER_REDIS, ENGINE_REDIS, MAP_REDIS, PRESENCE_REDIS};
+use super::tls::TLS;
+use crate::config::option::{Opt, duration, int, map, section, switch, text};
+
+/// `engine.*`.
+pub const ENGINE: &[Opt] = &[
+    text("type", "memory", "Where channels are kept: memory or redis.").live(),
+    section("redis", ENGINE_REDIS, "Redis as engine.").idle(),
+];
+
+/// `broker.*`.
+pub const BROKER: &[Opt] = &[
+    switch("enabled", "Use a broker of its own in place of the engine's.").live(),
+    text("type", "memory", "Kind of broker: memory, redis, nats or postgres.").live(),
+    section("redis", BROKER_REDIS, "Redis as broker.").idle(),
+    section("nats", BROKER_NATS, "NATS as broker, which keeps no history.").idle(),
+    section("postgres", BROKER_POSTGRES, "PostgreSQL as broker.").idle(),
+    section(
+        "redisnats",
+        REDISNATS,
+        "Redis for history and NATS for delivery; unreleased.",
+    )
+    .idle(),
+];
+
+const BROKER_NATS: &[Opt] = &[
+    text("prefix", "centrifugo", "Prefix of all subjects."),
+    text("url", "nats://localhost:4222", "Address of the NATS server."),
+    duration("dial_timeout", "1s", "Longest time to connect to NATS."),
+    duration("write_timeout", "1s", "Longest time of one write to NATS."),
+    section("tls", TLS, "TLS towards NATS."),
+    switch("allow_wildcards", "Let clients subscribe to subjects with wildcards."),
+    section(
+        "raw_mode",
+        RAW_MODE,
+        "Plain subjects, without the envelope around publications.",
+    ),
+];
+
+const RAW_MODE: &[Opt] = &[
+    switch("enabled", "Consume and publish raw subjects."),
+    map(
+        "channel_replacements",
+        "Replacements made in channel names to get subjects.",
+    ),
+    text("prefix", "", "Prefix of raw subjects."),
+];
+
+const REDISNATS: &[Opt] = &[
+    section("redis", BROKER_REDIS, "The part of Redis."),
+    section("nats", BROKER_NATS, "The part of NATS."),
+];
+
+/// `presence_manager.*`.
+pub const PRESENCE_MANAGER: &[Opt] = &[
+    switch("enabled", "Use a presence manager of its own in place of the engine's.").live(),
+    text("type", "memory", "Kind of presence manager: memory or redis.").live(),
+    section("redis", PRESENCE_REDIS, "Redis as presence manager.").idle(),
+];
+
+/// `map_broker.*`.
+pub const MAP_BROKER: &[Opt] = &[
+    text(
+        "type",
+        "memory",
+        "Where the state of map channels is kept: memory, redis or postgres.",
+    )
+    .live(),
+    section("redis", MAP_REDIS, "Redis as map broker.").idle(),
+    section("postgres", MAP_POSTGRES, "PostgreSQL as map broker.").idle(),
+];
+
+/// `controller.*`.
+pub const CONTROLLER: &[Opt] = &[
+    switch(
+        "enabled",
+        "Exchange control messages between nodes over something else than the broker.",
+    )
+    .live(),
+    text("type", "", "Kind of controller: postgres.").live(),
+    section("postgres", CONTROLLER_POSTGRES, "PostgreSQL as controller.").idle(),
+];
+
+/// `shared_poll.*`.
+pub const SHARED_POLL: &[Opt] = &[
+    text("hmac_secret_key", "", "Key that signs the lists of tracked keys."),
+    text(
+        "hmac_previous_secret_key",
+        "",
+        "Former signing key, still accepted while keys are rotated.",
+    ),
+    int(
+        "hmac_previous_secret_key_valid_until",
+        "",
+        "Unix time until which the former key is accepted; 0 means always.",
+    ),
+    int(
+        "concurrency_limit",
+        "",
+        "Most refresh requests to the backend at once; 0 means 64.",
+    ),
+];

@@ -1,0 +1,134 @@
+//! From options to the [`Snapshot`] that the server runs on, with the checks that only a start makes.
+//!
+//! Mirrors what the reference does between validation and listening: `internal/app`, `internal/confighelpers`, and the
+//! second set of defaults in `centrifuge.New`, which replace a zero that the environment forced.
+
+mod address;
+mod channels;
+pub mod client;
+mod cores;
+mod engine;
+
+use super::error::Error;
+use super::snapshot::{HttpApi, Server, Shards, Snapshot, WebSocket};
+use super::value::Section;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a snapshot needs to know of the machine.
+pub struct Host<'a> {
+    /// The machine's name; part of the node's name when none is given.
+    pub name: &'a str,
+    /// Finds the address of a host name.
+    pub resolve: &'a dyn Fn(&str) -> Option<IpAddr>,
+}
+
+/// Makes the snapshot. The options must have passed [`super::validate::validate`].
+pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot, Error> {
+    engine::check(options)?;
+    let addresses = address::listen(options, host)?;
+    let node_name = match options.text("node.name") {
+        "" => format!("{}_{}", host.name, options.int("http_server.port")),
+        name => name.to_owned(),
+    };
+    Ok(Snapshot {
+        server: Server {
+            address: addresses.external,
+            internal_address: addresses.internal,
+            shutdown_timeout: Duration::from_nanos(options.duration_ns("shutdown.timeout").max(0) as u64),
+            pid_file: Some(options.text("pid_file"))
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+        },
+        shards: shards(options)?,
+        client: client::client(options)?,
+        channel: channels::channels(options)?,
+        websocket: websocket(options),
+        http_api: http_api(options)?,
+        health: endpoint(options, "health"),
+        prometheus: endpoint(options, "prometheus"),
+        node_name: node_name.into(),
+        node_info_metrics_interval_ms: ms_or(options, "node.info_metrics_aggregate_interval", 60_000),
+        dev,
+    })
+}
+
+fn shards(options: &Section) -> Result<Shards, Error> {
+    let shards = Shards {
+        count: options.int("shards.count") as u16,
+        cores: cores::parse(options.text("shards.cores"), "shards.cores")?,
+        pin: options.bool("shards.pin"),
+        control_cores: cores::parse(options.text("shards.control_cores"), "shards.control_cores")?,
+        spin_us: options.int("shards.spin_us") as u32,
+    };
+    let (count, cores) = (usize::from(shards.count), shards.cores.len());
+    if shards.pin && cores > 0 && count > cores {
+        let problem = format!("{count} shards cannot each have one of {cores} cores (shards.cores)");
+        return Err(Error::invalid("shards.count", problem));
+    }
+    Ok(shards)
+}
+
+fn websocket(options: &Section) -> WebSocket {
+    WebSocket {
+        handler_prefix: (!options.bool("websocket.disabled")).then(|| prefix(options, "websocket.handler_prefix")),
+        message_size_limit: match options.int("websocket.message_size_limit") {
+            0 => 65_536,
+            size => size.max(0) as usize,
+        },
+        write_timeout_ms: ms_or(options, "websocket.write_timeout", 1_000),
+    }
+}
+
+fn http_api(options: &Section) -> Result<HttpApi, Error> {
+    let disabled = options.bool("http_api.disabled");
+    let transport = match options.text("http_api.error_mode") {
+        "" => false,
+        "transport" => true,
+        _ if disabled => false,
+        mode => {
+            let problem = format!("unknown value {mode:?}, expected transport or nothing");
+            return Err(Error::invalid("http_api.error_mode", problem));
+        }
+    };
+    Ok(HttpApi {
+        handler_prefix: (!disabled).then(|| prefix(options, "http_api.handler_prefix")),
+        key: options.text("http_api.key").into(),
+        insecure: options.bool("http_api.insecure"),
+        external: options.bool("http_api.external"),
+        error_mode_transport: transport,
+    })
+}
+
+/// The prefix of an endpoint that is off unless enabled.
+fn endpoint(options: &Section, section: &str) -> Option<Box<str>> {
+    options
+        .bool(&format!("{section}.enabled"))
+        .then(|| prefix(options, &format!("{section}.handler_prefix")))
+}
+
+/// A path without slashes at its end; the root is `/`.
+fn prefix(options: &Section, path: &str) -> Box<str> {
+    match options.text(path).trim_end_matches('/') {
+        "" => "/".into(),
+        prefix => prefix.into(),
+    }
+}
+
+/// Milliseconds of a duration; anything below a millisecond but above nothing is one, what is negative is 0.
+fn ms(options: &Section, path: &str) -> u64 {
+    let ns = options.duration_ns(path).max(0) as u64;
+    if ns == 0 { 0 } else { (ns / 1_000_000).max(1) }
+}
+
+/// As [`ms`], with a replacement for what is not positive.
+fn ms_or(options: &Section, path: &str, default: u64) -> u64 {
+    match ms(options, path) {
+        0 => default,
+        ms => ms,
+    }
+}
+
+#[cfg(test)]
+mod tests;
