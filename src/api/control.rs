@@ -1,29 +1,33 @@
 //! What every shard is told on behalf of a call, and what it answers.
 //!
-//! A shard that gets a [`Control`] looks up the connections of [`Control::user`], keeps those that
-//! [`Control::matches`], and tells each what [`Control::to_session`] says (upstream: centrifuge hub.go).
+//! A shard that gets a [`Control`] looks up the connections of [`Control::user`], counts those that
+//! [`Control::matches`], and tells each what it is to do (upstream: centrifuge hub.go).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::glob::Glob;
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
-use crate::metrics::Shard as Metrics;
+use crate::channel::op::Since;
+use crate::metrics::Shard;
+use crate::metrics::interval::Ends;
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
 
 /// What every shard is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Control {
-    /// Something for the sessions of a user.
+    /// Something for the sessions of a user. Answer: [`ControlAnswer::Sessions`].
     Sessions(Target, ForSession),
     /// Which channels have subscribers on the shard? Answer: [`ControlAnswer::Channels`].
     Channels {
-        /// Only names that match; all without.
+        /// Only names that fit; all without.
         pattern: Option<Glob>,
     },
-    /// The shard's numbers. Answer: [`ControlAnswer::Info`].
+    /// The shard's numbers, with its [`crate::metrics::Interval`]. Answer: [`ControlAnswer::Info`].
     Info,
-    /// The shard's metrics. Answer: [`ControlAnswer::Metrics`].
+    /// The shard's numbers, with all of its metrics. Answer: [`ControlAnswer::Info`].
     Metrics,
 }
 
@@ -53,6 +57,8 @@ pub enum ForSession {
         /// Code and reason.
         unsubscribe: Unsubscribe,
     },
+    /// Begin a subscription.
+    Subscribe(Box<SubscribeSession>),
     /// Renew, shorten or end the connection's lifetime.
     Refresh {
         /// End it now.
@@ -62,8 +68,33 @@ pub enum ForSession {
         /// New `info` of the connection; empty = unchanged.
         info: Bytes,
     },
-    /// Nothing: only count them.
-    Count,
+    /// Nothing: they are only counted.
+    Nothing,
+}
+
+/// A subscription that the server begins, with its options resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeSession {
+    /// The channel.
+    pub channel: Box<str>,
+    /// Add the client to presence.
+    pub presence: bool,
+    /// Publish join and leave events of the client.
+    pub join_leave: bool,
+    /// Push others' join and leave events to the client.
+    pub push_join_leave: bool,
+    /// Give the stream's position.
+    pub positioned: bool,
+    /// The client may recover.
+    pub recoverable: bool,
+    /// Recover behind this position at once.
+    pub recover_since: Option<Since>,
+    /// Unix seconds; 0 = never.
+    pub expire_at: i64,
+    /// `info` of the subscription; empty = none.
+    pub info: Bytes,
+    /// `data` of the push; empty = none.
+    pub data: Bytes,
 }
 
 /// What a shard answers to a [`Control`].
@@ -75,8 +106,6 @@ pub enum ControlAnswer {
     Channels(Vec<(ChannelName, u32)>),
     /// The shard's numbers.
     Info(Box<ShardInfo>),
-    /// A copy of the shard's metrics.
-    Metrics(Box<Metrics>),
 }
 
 /// The numbers of one shard.
@@ -87,12 +116,14 @@ pub struct ShardInfo {
     /// Subscriptions of all clients.
     pub subscriptions: u32,
     /// Hashes of the distinct users ([`crate::channel::name::hash_of`]), in any order: the same user may be
-    /// connected to several shards.
+    /// connected to several shards. Eight bytes a user, asked for rarely.
     pub users: Vec<u64>,
     /// Channels that have their home on this shard and subscribers on any.
     pub channels: u32,
-    /// What the metrics grew by in the last whole aggregation interval, if there was one.
-    pub metrics: Option<Box<Metrics>>,
+    /// For [`Control::Info`]: the last whole interval, if there was one.
+    pub interval: Option<Arc<Ends>>,
+    /// For [`Control::Metrics`]: a copy.
+    pub metrics: Option<Box<Shard>>,
 }
 
 impl Control {

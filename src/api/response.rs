@@ -21,14 +21,24 @@ impl Response {
         }
     }
 
+    /// The shard has too many calls already.
+    pub fn overloaded() -> Self {
+        Self::text(503, "Service Unavailable\n")
+    }
+
     /// A body that could not be decoded.
     pub(crate) fn bad_request() -> Self {
         Self::text(400, "Bad Request\n")
     }
 
-    /// No such method.
+    /// A path that names no method.
     pub(crate) fn not_found() -> Self {
         Self::text(404, "404 page not found\n")
+    }
+
+    /// A result that could not be encoded.
+    pub(crate) fn internal_error() -> Self {
+        Self::text(500, "Internal Server Error\n")
     }
 
     /// A status alone.

@@ -23,9 +23,9 @@ use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
-use crate::base::time::Now;
+use crate::base::time::{NEVER, Now};
 use crate::base::wheel::Wheel;
-use crate::channel::home::Homes;
+use crate::channel::home::{self, Homes};
 use crate::channel::op::Delivery;
 use crate::config::snapshot::Snapshot;
 use crate::fanout::frame::FrameBuilder;
@@ -146,7 +146,7 @@ impl Engine {
             conns: Slab::new(MAX_CONNECTIONS),
             users: users::Users::default(),
             hub: Hub::new(),
-            homes: Homes::new(StdRng::from_rng(&mut rng)),
+            homes: Homes::new(StdRng::from_rng(&mut rng), home::Limits::default()),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
             builder: FrameBuilder::new(),
@@ -203,8 +203,8 @@ impl Engine {
 
     /// Milliseconds from now until a timer is due; none while no timer runs.
     pub fn next_timer_ms(&self) -> Option<u64> {
-        let next = self.wheel.next_expiry().into_iter().chain(self.homes.next_expiry()).min()?;
-        Some(next.saturating_sub(self.now.mono_ms))
+        let next = self.wheel.next_expiry().unwrap_or(NEVER).min(self.homes.next_deadline_ms());
+        (next != NEVER).then(|| next.saturating_sub(self.now.mono_ms))
     }
 
     /// Whether clients and the server API may ask for more work now. False while a request lane to another shard is

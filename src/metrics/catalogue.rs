@@ -7,14 +7,18 @@ use std::borrow::Cow;
 
 use super::family::{Family, Kind, Value};
 use super::labels::{Action, Api, Command, Frame, Message, Transport};
-use super::shard::{ClientLabels, Durations, Shard, TrafficTable, UNMARSHAL};
+use super::shard::{ClientLabels, Durations, MARSHAL, Shard, TrafficTable, UNMARSHAL};
 
 /// Numbers of the node that no shard counts by itself.
 #[derive(Clone, Debug)]
 pub struct Node<'a> {
     /// The server's version.
     pub version: &'a str,
-    /// Distinct users.
+    /// Connected clients.
+    pub clients: u64,
+    /// Their subscriptions.
+    pub subscriptions: u64,
+    /// Distinct users among them.
     pub users: u64,
     /// Channels with subscribers.
     pub channels: u64,
@@ -67,10 +71,10 @@ fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
         "Methods of the server API that failed.",
     );
     for ((method, code), count) in shard.api_errors.iter() {
-        let error = if code == UNMARSHAL {
-            "unmarshal".into()
-        } else {
-            number(code)
+        let error = match code {
+            UNMARSHAL => "unmarshal".into(),
+            MARSHAL => "marshal".into(),
+            code => number(code),
         };
         errors.number([error, method.name().into(), PROTOCOL.into()], count as f64);
     }
@@ -190,9 +194,8 @@ fn connections(shard: &Shard) -> [Family; 3] {
         "Subscriptions of connected clients.",
     );
     let rows = shard.subscribed.iter().zip(&shard.subscriptions);
-    for (named, (made, open)) in [false, true].into_iter().zip(rows).filter(|(_, (made, _))| **made > 0) {
+    for (named, (_, open)) in [false, true].into_iter().zip(rows).filter(|(_, (made, _))| **made > 0) {
         subscriptions.number([NAMESPACE, client_name(named)], open.0 as f64);
-        debug_assert!(open.0 >= 0 && open.0 as u64 <= *made, "subscriptions");
     }
     [accepted, inflight, subscriptions]
 }
@@ -245,12 +248,12 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         Kind::Histogram,
         "centrifugo_node_broadcast_duration_seconds",
         TYPES,
-        "Time to hand a publication to all its subscribers on a shard.",
+        "Time from a publication until all its subscribers on a shard were served.",
     );
-    if shard.broadcast.count() > 0 {
+    if shard.latency.count() > 0 {
         broadcast.push(
             [NAMESPACE, Message::Publication.name()],
-            Value::Histogram(shard.broadcast.clone()),
+            Value::Histogram(shard.latency.clone()),
         );
     }
     let mut lag = Family::new(
@@ -273,7 +276,6 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         surveyed.into_iter(),
         node.mono_ms,
     );
-    let subscriptions: i64 = shard.subscriptions.iter().map(|open| open.0).sum();
     vec![
         actions,
         build,
@@ -299,7 +301,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
             Kind::Gauge,
             "centrifugo_node_num_clients",
             "Connected clients.",
-            shard.connections.0 as f64,
+            node.clients as f64,
         ),
         single(
             Kind::Gauge,
@@ -311,7 +313,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
             Kind::Gauge,
             "centrifugo_node_num_subscriptions",
             "Subscriptions.",
-            subscriptions as f64,
+            node.subscriptions as f64,
         ),
         single(
             Kind::Gauge,

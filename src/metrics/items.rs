@@ -3,30 +3,46 @@
 use super::family::{Family, Kind, Series, Value};
 use super::window::QUANTILES;
 
-/// Names and numbers in order of their names: counters and summaries as given (the caller passes what grew in an
-/// interval), gauges and quantiles as they stand. Histograms are left out, and so are empty labels.
-pub fn items(families: &[Family]) -> Vec<(String, f64)> {
+/// Names and numbers in order of their names. Counters and summaries show what they grew by between two readings,
+/// gauges and quantiles how they stand in the later one. Histograms are left out, and so are empty labels.
+pub fn items(before: &[Family], after: &[Family]) -> Vec<(String, f64)> {
     let mut all = Vec::new();
-    for family in families {
+    for family in after {
+        let earlier = before.iter().find(|other| other.name == family.name);
         for series in &family.series {
-            match &series.value {
-                Value::Number(number) => all.push((name(family, "", series), *number)),
-                Value::Summary {
-                    quantiles,
-                    sum_s,
-                    count,
-                } => {
-                    all.push((name(family, ".sum", series), *sum_s));
-                    all.push((name(family, ".count", series), *count as f64));
-                    let known = QUANTILES.iter().zip(quantiles).filter(|(_, value)| !value.is_nan());
-                    all.extend(known.map(|(at, value)| (name(family, &quantile(*at), series), *value)));
-                }
-                Value::Histogram(_) => debug_assert_eq!(family.kind, Kind::Histogram),
-            }
+            let earlier = earlier.and_then(|earlier| earlier.series.iter().find(|old| old.labels == series.labels));
+            item(family, series, earlier.map(|series| &series.value), &mut all);
         }
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
+}
+
+fn item(family: &Family, series: &Series, earlier: Option<&Value>, all: &mut Vec<(String, f64)>) {
+    match &series.value {
+        Value::Number(number) => {
+            let grown = match earlier {
+                Some(Value::Number(before)) if family.kind == Kind::Counter => number - before,
+                _ => *number,
+            };
+            all.push((name(family, "", series), grown));
+        }
+        Value::Summary {
+            quantiles,
+            sum_s,
+            count,
+        } => {
+            let (sum_before_s, count_before) = match earlier {
+                Some(Value::Summary { sum_s, count, .. }) => (*sum_s, *count),
+                _ => (0.0, 0),
+            };
+            all.push((name(family, ".sum", series), sum_s - sum_before_s));
+            all.push((name(family, ".count", series), (count - count_before) as f64));
+            let known = QUANTILES.iter().zip(quantiles).filter(|(_, value)| !value.is_nan());
+            all.extend(known.map(|(at, value)| (name(family, &quantile(*at), series), *value)));
+        }
+        Value::Histogram(_) => {}
+    }
 }
 
 /// `centrifugo_client_num_x{code="1"}` becomes `centrifugo.client.num_x.code.1`.
@@ -66,12 +82,14 @@ mod tests {
         shard.command(Now::default(), Command::Connect, 1_000_000);
         let node = Node {
             version: "1.0 X",
+            clients: 4,
+            subscriptions: 3,
             users: 3,
             channels: 2,
             nodes: 1,
             mono_ms: 0,
         };
-        let items = items(&families(&shard, &node));
+        let items = items(&[], &families(&shard, &node));
         let value = |name: &str| items.iter().find(|item| item.0 == name).map(|item| item.1);
         assert_eq!(
             value("centrifugo.client.command_duration_seconds.count.method.connect"),
@@ -107,5 +125,31 @@ mod tests {
         assert_eq!(value("centrifugo.node.num_users"), Some(3.0));
         assert!(items.iter().all(|item| !item.0.contains("histogram")));
         assert!(items.is_sorted_by(|a, b| a.0 < b.0));
+    }
+    #[test]
+    fn only_counters_and_summaries_show_growth() {
+        let mut shard = Shard::new(ShardId(0));
+        let node = Node {
+            version: "1",
+            clients: 1,
+            subscriptions: 0,
+            users: 1,
+            channels: 0,
+            nodes: 1,
+            mono_ms: 0,
+        };
+        shard.connected(Transport::WebSocket, ClientLabels::default());
+        shard.command(Now::default(), Command::Connect, 1_000_000);
+        shard.server_disconnect(3000);
+        let before = families(&shard, &node);
+        shard.command(Now::default(), Command::Connect, 2_000_000);
+        let items = items(&before, &families(&shard, &node));
+        let value = |name: &str| items.iter().find(|item| item.0 == name).map(|item| item.1);
+        assert_eq!(
+            value("centrifugo.client.command_duration_seconds.count.method.connect"),
+            Some(1.0)
+        );
+        assert_eq!(value("centrifugo.client.num_server_disconnects.code.3000"), Some(0.0));
+        assert_eq!(value("centrifugo.node.num_clients"), Some(1.0));
     }
 }

@@ -131,6 +131,8 @@ mod tests {
     fn text(shard: &Shard) -> String {
         let node = Node {
             version: "1.0",
+            clients: 4,
+            subscriptions: 3,
             users: 1,
             channels: 2,
             nodes: 1,
@@ -229,7 +231,8 @@ mod tests {
         shard.recovery(true, true);
         shard.sent(Transport::WebSocket, Frame::PushPublication, 3, 300);
         shard.received(Transport::WebSocket, Frame::Connect, 24);
-        shard.broadcast(3, 40_000, 0);
+        shard.broadcast(3, 0);
+        shard.delivery(40);
         shard.api(Now::default(), Api::Publish, 20_000);
         shard.api_error(Api::Publish, UNMARSHAL);
         shard.api_error(Api::BroadcastPublish, 107);
@@ -262,8 +265,9 @@ mod tests {
 
     #[test]
     fn every_shard_has_a_series_of_its_own() {
-        let mut shards = [Box::new(Shard::new(ShardId(0))), Box::new(Shard::new(ShardId(1)))];
-        shards[1].broadcast(5, 1000, 2);
+        let mut shards = [Shard::new(ShardId(0)), Shard::new(ShardId(1))];
+        shards[1].broadcast(5, 2);
+        shards[1].delivery(2000);
         let mut out = String::new();
         write(&own::families(&shards), &mut out);
         check(

@@ -1,4 +1,4 @@
-//! Adding up the metrics of several shards, and what grew since an earlier copy.
+//! Adding up the metrics of several shards.
 
 use super::labels::{Api, Command};
 
@@ -6,27 +6,17 @@ use super::labels::{Api, Command};
 pub trait Sum {
     /// Adds another shard's.
     fn add(&mut self, other: &Self);
-    /// Keeps what was added since an earlier copy of the same.
-    fn subtract(&mut self, earlier: &Self);
 }
 
 impl Sum for u64 {
     fn add(&mut self, other: &Self) {
         *self += other;
     }
-
-    fn subtract(&mut self, earlier: &Self) {
-        *self -= earlier;
-    }
 }
 
 impl<T: Sum, const N: usize> Sum for [T; N] {
     fn add(&mut self, other: &Self) {
         self.iter_mut().zip(other).for_each(|(a, b)| a.add(b));
-    }
-
-    fn subtract(&mut self, earlier: &Self) {
-        self.iter_mut().zip(earlier).for_each(|(a, b)| a.subtract(b));
     }
 }
 
@@ -38,8 +28,6 @@ impl Sum for Gauge {
     fn add(&mut self, other: &Self) {
         self.0 += other.0;
     }
-
-    fn subtract(&mut self, _earlier: &Self) {}
 }
 
 /// A key of [`Counters`].
@@ -112,14 +100,6 @@ impl<K: Key> Sum for Counters<K> {
     fn add(&mut self, other: &Self) {
         other.rows.iter().for_each(|(key, number)| self.add_to(*key, *number));
     }
-
-    fn subtract(&mut self, earlier: &Self) {
-        for (key, number) in &earlier.rows {
-            if let Ok(at) = self.rows.binary_search_by_key(key, |row| row.0) {
-                self.rows[at].1 -= number;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -141,15 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_can_be_taken_away() {
-        let mut before = Counters::<u32>::default();
-        before.count(3);
-        let mut after = before.clone();
-        after.count(3);
-        after.count(1);
-        after.subtract(&before);
-        assert_eq!(after.iter().collect::<Vec<_>>(), [(1, 1), (3, 1)]);
-        after.add(&before);
-        assert_eq!(after.iter().collect::<Vec<_>>(), [(1, 1), (3, 2)]);
+    fn counters_of_shards_add_up_in_order() {
+        let mut one = Counters::<u32>::default();
+        one.count(3);
+        let mut two = one.clone();
+        two.count(3);
+        two.count(1);
+        one.add(&two);
+        assert_eq!(one.iter().collect::<Vec<_>>(), [(1, 1), (3, 3)]);
     }
 }
