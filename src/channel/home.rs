@@ -84,7 +84,7 @@ impl Homes {
 
     /// Whether no channel is kept.
     pub fn is_empty(&self) -> bool {
-        self.table.len() == 0
+        self.table.is_empty()
     }
 
     /// Carries out a request of the shard `from`, and sends everything that follows from it to `out`, in order.
