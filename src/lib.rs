@@ -8,3 +8,20 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod protocol;
+
+pub mod net;
+pub mod shard;
+pub mod transport;
+
+pub mod auth;
+pub mod session;
+
+pub mod engine;
+pub mod fanout;
+pub mod mesh;
+
+pub mod api;
+pub mod control;
+pub mod metrics;
+
+pub mod sim;

@@ -1,4 +1,7 @@
 //! Ids, time and the small containers that every room may use. Imports nothing of ours.
 
+pub mod glob;
 pub mod ids;
+pub mod slab;
 pub mod time;
+pub mod wheel;

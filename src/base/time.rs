@@ -5,6 +5,8 @@
 pub struct Now {
     /// Milliseconds since the process started; never goes back. All deadlines use it.
     pub mono_ms: u64,
+    /// The same clock in microseconds, for measuring.
+    pub mono_us: u64,
     /// Milliseconds since the Unix epoch. Only for what other machines see: token expiry, server time.
     pub unix_ms: u64,
 }

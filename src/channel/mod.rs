@@ -6,3 +6,14 @@
 pub mod name;
 pub mod op;
 pub mod publication;
+pub mod rules;
+
+pub mod deadlines;
+pub mod home;
+pub mod idempotency;
+pub mod interest;
+pub mod presence;
+pub mod recovery;
+pub mod retired;
+pub mod stream;
+pub mod table;

@@ -77,4 +77,6 @@ pub struct Publication {
     pub epoch: Epoch,
     /// When the home took it, milliseconds since the Unix epoch. Never sent to clients.
     pub unix_ms: u64,
+    /// The same moment by the process's clock, microseconds: how long it took to reach the sockets.
+    pub taken_us: u64,
 }

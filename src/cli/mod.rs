@@ -9,6 +9,7 @@ mod gentoken;
 mod logging;
 mod pid;
 mod read;
+pub mod serve;
 mod start;
 mod token;
 mod usage;

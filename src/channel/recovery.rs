@@ -1,0 +1,196 @@
+//! What a returning subscriber missed, or that it cannot be told.
+//!
+//! Upstream: centrifuge client.go (`isStreamRecovered`, `isCacheRecovered`) and node.go (`recoverHistory`,
+//! `recoverCache`).
+
+use std::sync::Arc;
+
+use crate::channel::op::{Recover, Since, Subscribed};
+use crate::channel::publication::{Position, Publication};
+use crate::channel::stream::Stream;
+
+/// Recovers a subscription from the stream, in the mode that it asks for.
+pub fn recover(stream: &Stream, recover: &Recover) -> Subscribed {
+    let position = stream.position();
+    let publications = if recover.cache {
+        newest_publication(stream, &recover.since)
+    } else {
+        missed_publications(stream, &recover.since, recover.limit)
+    };
+    let recovered = publications.is_some();
+    Subscribed {
+        position,
+        recovered,
+        publications: publications.unwrap_or_default(),
+    }
+}
+
+/// The publications behind `since`, when all of them are kept and no more than `limit` (0 = no limit).
+fn missed_publications(stream: &Stream, since: &Since, limit: u32) -> Option<Vec<Arc<Publication>>> {
+    let limit = if limit == 0 {
+        -1
+    } else {
+        i32::try_from(limit).unwrap_or(i32::MAX)
+    };
+    let selection = stream.select(Some(since.offset), limit, false);
+    is_stream_recovered(stream.position(), since, stream.offsets(&selection)).then(|| stream.read(&selection))
+}
+
+/// The newest publication unless the subscriber has it.
+fn newest_publication(stream: &Stream, since: &Since) -> Option<Vec<Arc<Publication>>> {
+    let newest = stream.newest();
+    match is_cache_recovered(stream.position(), since, newest.map(|publication| publication.offset)) {
+        CacheRecovery::Failed => None,
+        CacheRecovery::Current => Some(Vec::new()),
+        CacheRecovery::Newest => Some(newest.cloned().into_iter().collect()),
+    }
+}
+
+/// Whether the publications read behind `since` are all that was missed. `read` holds the first and the last
+/// offset of them. Contiguity between the two is the stream's; what must be seen is that they begin right
+/// behind the subscriber's place (else the stream was trimmed) and end at the top (else the limit cut them).
+pub fn is_stream_recovered(top: Position, since: &Since, read: Option<(u64, u64)>) -> bool {
+    since.matches(top.epoch)
+        && match read {
+            None => since.offset == top.offset,
+            Some((first, last)) => first == since.offset.wrapping_add(1) && last == top.offset,
+        }
+}
+
+/// The outcome of [`is_cache_recovered`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CacheRecovery {
+    /// The newest publication is not kept, and the subscriber is elsewhere.
+    Failed,
+    /// The subscriber has the newest publication.
+    Current,
+    /// The newest publication is what it needs, whatever its epoch.
+    Newest,
+}
+
+/// Whether a subscriber that cares about the newest publication alone can be brought up to date. Its state
+/// is the same only under the same offset and the very same epoch; offset 0 is no state.
+pub fn is_cache_recovered(top: Position, since: &Since, newest: Option<u64>) -> CacheRecovery {
+    let same_state = since.offset > 0 && since.offset == top.offset && &*since.epoch == top.epoch.as_str();
+    match newest {
+        Some(offset) if offset != top.offset => CacheRecovery::Failed,
+        _ if same_state => CacheRecovery::Current,
+        Some(_) => CacheRecovery::Newest,
+        None => CacheRecovery::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::channel::publication::Epoch;
+
+    fn epoch() -> Epoch {
+        Epoch::from_random([1; 8])
+    }
+
+    fn since(offset: u64, epoch: &str) -> Since {
+        Since {
+            offset,
+            epoch: epoch.into(),
+        }
+    }
+
+    /// A stream with `count` publications of which the last `kept` are left.
+    fn stream(count: u64, kept: u32) -> Stream {
+        let mut stream = Stream::new(epoch());
+        for n in 1..=count {
+            let publication = Publication {
+                data: Bytes::from(n.to_string()),
+                info: None,
+                tags: None,
+                offset: 0,
+                epoch: Epoch::NONE,
+                unix_ms: 0,
+                taken_us: 0,
+            };
+            stream.append(publication, kept.max(1), 0, Box::default());
+        }
+        if kept == 0 {
+            stream.clear();
+        }
+        stream
+    }
+
+    /// Offsets recovered, or nothing when recovery failed.
+    fn recovered(stream: &Stream, since: Since, limit: u32, cache: bool) -> Option<Vec<u64>> {
+        let subscribed = recover(stream, &Recover { since, limit, cache });
+        assert_eq!(subscribed.position, stream.position());
+        let offsets = subscribed
+            .publications
+            .iter()
+            .map(|publication| publication.offset)
+            .collect::<Vec<_>>();
+        assert!(subscribed.recovered || offsets.is_empty());
+        subscribed.recovered.then_some(offsets)
+    }
+
+    #[test]
+    fn streams_of_five_with_three_kept() {
+        let (stream, same) = (stream(5, 3), epoch());
+        for (offset, epoch, limit, expected) in [
+            (0, "", 0, None),
+            (1, "", 0, None),
+            (2, "", 0, Some(&[3, 4, 5][..])),
+            (2, same.as_str(), 3, Some(&[3, 4, 5])),
+            (2, same.as_str(), 2, None),
+            (3, same.as_str(), 2, Some(&[4, 5])),
+            (5, same.as_str(), 1, Some(&[])),
+            (5, "", 0, Some(&[])),
+            (6, same.as_str(), 0, None),
+            (5, "other", 0, None),
+            (4, "other", 0, None),
+            (u64::MAX, "", 0, None),
+        ] {
+            let outcome = recovered(&stream, since(offset, epoch), limit, false);
+            assert_eq!(outcome.as_deref(), expected, "{offset} {epoch:?} limit {limit}");
+        }
+    }
+
+    #[test]
+    fn expired_publications_are_missed_unless_there_were_none() {
+        assert_eq!(recovered(&stream(5, 0), since(5, ""), 0, false), Some(vec![]));
+        assert_eq!(recovered(&stream(5, 0), since(4, ""), 0, false), None);
+        assert_eq!(recovered(&stream(0, 0), since(0, ""), 0, false), Some(vec![]));
+    }
+
+    #[test]
+    fn the_cache_gives_the_newest_publication() {
+        let same = epoch();
+        for (kept, offset, epoch, expected) in [
+            (3, 0, "", Some(&[5][..])),
+            (3, 4, same.as_str(), Some(&[5])),
+            (3, 5, same.as_str(), Some(&[])),
+            (3, 5, "", Some(&[5])),
+            (3, 5, "other", Some(&[5])),
+            (3, 9, same.as_str(), Some(&[5])),
+            (0, 5, same.as_str(), Some(&[])),
+            (0, 5, "", None),
+            (0, 4, same.as_str(), None),
+        ] {
+            let outcome = recovered(&stream(5, kept), since(offset, epoch), 1, true);
+            assert_eq!(outcome.as_deref(), expected, "{kept} kept, {offset} {epoch:?}");
+        }
+        assert_eq!(recovered(&stream(0, 0), since(0, same.as_str()), 1, true), None);
+    }
+
+    proptest! {
+        /// Whoever is somewhere in the stream gets exactly what it missed, or is told that it cannot.
+        #[test]
+        fn exactly_the_missed_or_not_recovered(count in 0u64..20, kept in 0u32..20, offset in 0u64..25, limit in 0u32..25) {
+            let missed: Vec<u64> = (offset + 1..=count).collect();
+            let all_kept = missed.len() <= kept as usize;
+            let within_limit = limit == 0 || missed.len() <= limit as usize;
+            let expected = (offset <= count && all_kept && within_limit).then_some(missed);
+            prop_assert_eq!(recovered(&stream(count, kept), since(offset, ""), limit, false), expected);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Publications that nothing reads any more, freed in pieces: dropping a long stream at once would hold up
+//! its shard.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::channel::publication::Publication;
+
+/// Rings up to this length are freed on the spot.
+const SHORT: usize = 64;
+
+/// What remains to be freed. Bounded by what the streams held.
+#[derive(Debug, Default)]
+pub struct Retired {
+    rings: Vec<VecDeque<Arc<Publication>>>,
+}
+
+impl Retired {
+    /// Takes a stream's publications.
+    pub fn take(&mut self, ring: VecDeque<Arc<Publication>>) {
+        if ring.len() > SHORT {
+            self.rings.push(ring);
+        }
+    }
+
+    /// Frees up to `budget` publications.
+    pub fn free(&mut self, mut budget: usize) {
+        while budget > 0
+            && let Some(ring) = self.rings.last_mut()
+        {
+            let freed = budget.min(ring.len());
+            ring.truncate(ring.len() - freed);
+            budget -= freed;
+            if ring.is_empty() {
+                self.rings.pop();
+            }
+        }
+    }
+
+    /// Whether nothing remains.
+    pub fn is_empty(&self) -> bool {
+        self.rings.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::channel::publication::Epoch;
+
+    #[test]
+    fn long_rings_go_in_pieces() {
+        let publication = Arc::new(Publication {
+            data: Bytes::new(),
+            info: None,
+            tags: None,
+            offset: 0,
+            epoch: Epoch::NONE,
+            unix_ms: 0,
+            taken_us: 0,
+        });
+        let mut retired = Retired::default();
+        retired.take(std::iter::repeat_n(publication.clone(), SHORT).collect());
+        assert!(retired.is_empty() && Arc::strong_count(&publication) == 1);
+        for _ in 0..2 {
+            retired.take(std::iter::repeat_n(publication.clone(), 100).collect());
+        }
+        for left in [140, 80, 20, 0] {
+            retired.free(60);
+            assert_eq!(Arc::strong_count(&publication), 1 + left);
+        }
+        assert!(retired.is_empty());
+    }
+}

@@ -1,0 +1,183 @@
+//! The channels that are at home here, found by name: what is kept for each, and where.
+
+use hashbrown::HashTable;
+
+use crate::base::slab::Slab;
+use crate::base::time::{NEVER, Now};
+use crate::channel::interest::Interest;
+use crate::channel::name::ChannelName;
+use crate::channel::presence::Presence;
+use crate::channel::retired::Retired;
+use crate::channel::stream::Stream;
+
+/// One channel at its home. Most channels are interest alone; the rest is boxed.
+#[derive(Debug)]
+pub struct Home {
+    /// The channel, under the name that all its deliveries share.
+    pub name: ChannelName,
+    /// Shards with subscribers.
+    pub interest: Interest,
+    /// History, once it was used.
+    pub stream: Option<Box<Stream>>,
+    /// Who is present, while somebody is.
+    pub presence: Option<Box<Presence>>,
+}
+
+impl Home {
+    /// Whether nothing is kept and nobody listens.
+    pub fn is_idle(&self) -> bool {
+        self.interest.is_empty() && self.stream.is_none() && self.presence.is_none()
+    }
+
+    /// When something kept here expires.
+    pub fn deadline_ms(&self) -> u64 {
+        let stream = self.stream.as_ref().map_or(NEVER, |stream| stream.deadline_ms());
+        let presence = self.presence.as_ref().map_or(NEVER, |presence| presence.deadline_ms());
+        stream.min(presence)
+    }
+
+    /// Drops publications that are past their time, or the whole stream.
+    pub fn expire_stream(&mut self, now: Now, retired: &mut Retired) {
+        let Some(stream) = &mut self.stream else { return };
+        if stream.is_over(now) {
+            retired.take(stream.clear());
+            self.stream = None;
+        } else if stream.is_stale(now) {
+            retired.take(stream.clear());
+        }
+    }
+
+    /// Visits up to `budget` presence entries that may have expired; gives the number of visits.
+    pub fn sweep_presence(&mut self, now: Now, budget: usize) -> usize {
+        let Some(presence) = &mut self.presence else { return 0 };
+        let visits = presence.sweep(now, budget);
+        if presence.is_empty() {
+            self.presence = None;
+        }
+        visits
+    }
+}
+
+/// All channels of a home shard. A slot stays with its channel until that is removed.
+#[derive(Debug)]
+pub struct Table {
+    homes: Slab<Home>,
+    index: HashTable<Place>,
+}
+
+/// Half the name's hash stands beside the slot, so that growing the index and most misses touch no home.
+#[derive(Debug)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Table {
+    /// An empty table for at most `limit` channels.
+    pub fn new(limit: u32) -> Self {
+        Self {
+            homes: Slab::new(limit),
+            index: HashTable::new(),
+        }
+    }
+
+    /// Channels held.
+    pub fn len(&self) -> usize {
+        self.homes.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.homes.is_empty()
+    }
+
+    /// The channel's slot, if it is held.
+    #[inline]
+    pub fn find(&mut self, name: &ChannelName) -> Option<u32> {
+        let (homes, hash) = (&mut self.homes, half(name));
+        let is = |place: &Place| place.hash == hash && homes.at(place.slot).is_some_and(|(_, home)| home.name == *name);
+        self.index.find(spread(hash), is).map(|place| place.slot)
+    }
+
+    /// The channel's slot, new if need be; nothing when the table is full.
+    pub fn find_or_insert(&mut self, name: &ChannelName) -> Option<u32> {
+        if let Some(slot) = self.find(name) {
+            return Some(slot);
+        }
+        let home = Home {
+            name: name.clone(),
+            interest: Interest::default(),
+            stream: None,
+            presence: None,
+        };
+        let slot = self.homes.insert(home).ok()?.slot;
+        let hash = half(name);
+        self.index
+            .insert_unique(spread(hash), Place { hash, slot }, |place| spread(place.hash));
+        Some(slot)
+    }
+
+    /// The channel in a slot.
+    #[inline]
+    pub fn get(&mut self, slot: u32) -> Option<&mut Home> {
+        self.homes.at(slot).map(|(_, home)| home)
+    }
+
+    /// Removes the channel in a slot.
+    pub fn remove(&mut self, slot: u32) {
+        let Some((key, home)) = self.homes.at(slot) else { return };
+        let hash = half(&home.name);
+        self.homes.remove(key);
+        if let Ok(found) = self.index.find_entry(spread(hash), |place| place.slot == slot) {
+            found.remove();
+        }
+    }
+}
+
+/// The lower half: the upper bits chose this shard and are much the same in all names here.
+fn half(name: &ChannelName) -> u32 {
+    name.hash() as u32
+}
+
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_channel_costs_less_than_100_bytes() {
+        // In the slab (with its generation), the index (with its control byte), and the places of deadlines.
+        let slab = size_of::<Home>() + 8;
+        let index = size_of::<Place>() + 1;
+        assert!(slab + index + size_of::<u32>() <= 100, "{slab} + {index}");
+    }
+
+    #[test]
+    fn slots_are_found_removed_and_bounded() {
+        let mut table = Table::new(100);
+        let names: Vec<_> = (0..101).map(|n| ChannelName::new(&format!("channel:{n}"))).collect();
+        let slots: Vec<_> = names[..100]
+            .iter()
+            .map(|name| table.find_or_insert(name).unwrap())
+            .collect();
+        assert_eq!(table.find_or_insert(&names[0]), Some(slots[0]));
+        assert_eq!((table.len(), table.find_or_insert(&names[100])), (100, None));
+        for (name, slot) in names.iter().zip(&slots).step_by(2) {
+            assert_eq!(table.get(*slot).map(|home| home.name.clone()).as_ref(), Some(name));
+            table.remove(*slot);
+            assert!(table.find(name).is_none() && table.get(*slot).is_none());
+        }
+        assert_eq!(table.len(), 50);
+        assert!(
+            names[..100]
+                .iter()
+                .skip(1)
+                .step_by(2)
+                .all(|name| table.find(name).is_some())
+        );
+        assert!(table.find_or_insert(&names[100]).is_some());
+    }
+}

@@ -1,0 +1,5 @@
+//! What runs beside the shards: signals and the watchdog. Plain threads so far; nothing here is on a message's way.
+
+pub mod cores;
+pub mod signals;
+pub mod watchdog;

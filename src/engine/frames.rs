@@ -1,0 +1,58 @@
+//! What engines send each other over the mesh, beside a home's deliveries.
+
+use std::sync::Arc;
+
+use crate::api::{Control, ControlAnswer};
+use crate::base::ids::{ClientId, ConnId, ShardId};
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Op, ReplyTo};
+use crate::protocol::disconnect::Disconnect;
+
+/// A request for the home of a channel. Travels in the request lane.
+#[derive(Debug)]
+pub struct Request {
+    /// The channel; its home is the receiver.
+    pub channel: ChannelName,
+    /// What to do.
+    pub op: Op,
+    /// Who on the sending shard waits.
+    pub reply: ReplyTo,
+}
+
+/// Something for every shard. Travels in the control lane, ordered with nothing else.
+#[derive(Debug)]
+pub enum ControlFrame {
+    /// A question that each shard answers once.
+    Ask(Ask),
+    /// The answer, for the call on the receiving shard.
+    Answer {
+        /// The call.
+        call: ConnId,
+        /// The call's own tag.
+        tag: u32,
+        /// The answer.
+        answer: ControlAnswer,
+    },
+    /// Ends the user's connections except one.
+    DisconnectOthers {
+        /// The user.
+        user: Box<str>,
+        /// The connection that stays.
+        except: ClientId,
+        /// Code and reason.
+        disconnect: Disconnect,
+    },
+}
+
+/// See [`ControlFrame::Ask`].
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The asking shard.
+    pub from: ShardId,
+    /// The call there.
+    pub call: ConnId,
+    /// The call's own tag.
+    pub tag: u32,
+    /// What is asked.
+    pub control: Arc<Control>,
+}

@@ -1,0 +1,277 @@
+//! One shard's whole state and what changes it: connections, local subscribers, the channels whose home it is, timers,
+//! calls of the server API.
+//!
+//! Pure: bytes and the time come in, owed frames and a few [`Action`]s come out. `shard` drives it with sockets, `sim`
+//! with a seed. Everything that loops over clients, channels or frames works within a budget and says when more is
+//! left, because nothing can interrupt a shard.
+
+mod calls;
+mod connections;
+mod control;
+mod deliveries;
+mod frames;
+mod requests;
+mod users;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::api::Node;
+use crate::auth::Verifiers;
+use crate::base::ids::{ConnId, ShardId};
+use crate::base::slab::Slab;
+use crate::base::time::{NEVER, Now};
+use crate::base::wheel::Wheel;
+use crate::channel::home::Homes;
+use crate::channel::op::Delivery;
+use crate::config::snapshot::Snapshot;
+use crate::fanout::frame::FrameBuilder;
+use crate::fanout::hub::Hub;
+use crate::fanout::outbox::Pool;
+use crate::mesh::Port;
+use crate::metrics::{Interval, Shard as Metrics};
+use crate::session::{Effect, Output};
+
+pub use calls::CallState;
+pub use connections::Opening;
+pub use frames::{Ask, ControlFrame, Request};
+
+/// A shard's end of the mesh.
+pub type ShardPort = Port<Request, Delivery, ControlFrame>;
+
+/// Milliseconds that a closing connection waits for its peer (upstream: 5 s in handler_websocket.go).
+const CLOSE_WAIT_MS: u64 = 5_000;
+
+/// Connections of one shard at most.
+const MAX_CONNECTIONS: u32 = 16 << 20;
+
+/// Calls of the server API under way on one shard at most; each belongs to an HTTP connection.
+const MAX_CALLS: u32 = 1 << 20;
+
+/// Empty outboxes kept for reuse.
+const IDLE_OUTBOXES: usize = 4096;
+
+/// What a turn handles at most of each kind before sockets get their turn again.
+pub(crate) const TURN_BUDGET: usize = 4096;
+
+/// What the engine asks of whoever owns the sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Close the socket; the engine has forgotten the connection.
+    Close {
+        /// As given when the connection was opened.
+        socket: u32,
+    },
+    /// The connection takes input again.
+    Resume {
+        /// As given when the connection was opened.
+        socket: u32,
+    },
+}
+
+/// What is held on behalf of clients and callers; all zero when there are none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Audit {
+    /// Connections.
+    pub connections: usize,
+    /// Users with connections.
+    pub users: usize,
+    /// Channels with subscribers on this shard.
+    pub channels: usize,
+    /// Subscriptions that get publications.
+    pub members: usize,
+    /// Channels at home here with subscribers on any shard.
+    pub homes_with_subscribers: usize,
+    /// Calls of the server API.
+    pub calls: usize,
+    /// Deliveries that wait in line.
+    pub undelivered: usize,
+}
+
+/// See the module.
+pub struct Engine {
+    id: ShardId,
+    shards: u16,
+    config: Arc<Snapshot>,
+    verifiers: Arc<Verifiers>,
+    node: Arc<Node>,
+    now: Now,
+    rng: StdRng,
+
+    conns: Slab<connections::Conn>,
+    users: users::Users,
+    hub: Hub,
+    homes: Homes,
+    wheel: Wheel<ConnId>,
+    pool: Pool,
+    builder: FrameBuilder,
+
+    port: ShardPort,
+    /// Deliveries of this shard's homes for this shard: they take no hop.
+    local: VecDeque<Delivery>,
+    control_jobs: VecDeque<control::Job>,
+    calls: Slab<CallState>,
+    finished_calls: Vec<ConnId>,
+
+    /// Connections that are owed frames and are not flushed yet.
+    dirty: Vec<ConnId>,
+    /// Connections whose outbox went over its bound and must be flushed before more is pushed.
+    overfull: usize,
+    unblocked: VecDeque<ConnId>,
+    /// When homes took the publications that were delivered since the last flush.
+    unflushed: Vec<u64>,
+    actions: Vec<Action>,
+    is_stopping: bool,
+
+    out: Output,
+    effects: Vec<Effect>,
+    metrics: Metrics,
+    interval: Interval,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Which shard this is.
+    pub id: ShardId,
+    /// Its end of the mesh.
+    pub port: ShardPort,
+    /// Number of shards.
+    pub shards: u16,
+    /// The configuration.
+    pub config: Arc<Snapshot>,
+    /// Prepared token keys.
+    pub verifiers: Arc<Verifiers>,
+    /// The process.
+    pub node: Arc<Node>,
+    /// Seed of all randomness on this shard: from the system, or from the simulator.
+    pub seed: [u8; 32],
+    /// The time now.
+    pub now: Now,
+}
+
+impl Engine {
+    /// An engine without connections.
+    pub fn new(parts: Parts) -> Self {
+        let mut rng = StdRng::from_seed(parts.seed);
+        let interval_ms = parts.config.node_info_metrics_interval_ms;
+        Self {
+            id: parts.id,
+            shards: parts.shards,
+            config: parts.config,
+            verifiers: parts.verifiers,
+            node: parts.node,
+            now: parts.now,
+            conns: Slab::new(MAX_CONNECTIONS),
+            users: users::Users::default(),
+            hub: Hub::new(),
+            homes: Homes::new(StdRng::from_rng(&mut rng)),
+            wheel: Wheel::new(),
+            pool: Pool::new(IDLE_OUTBOXES),
+            builder: FrameBuilder::new(),
+            port: parts.port,
+            local: VecDeque::new(),
+            control_jobs: VecDeque::new(),
+            calls: Slab::new(MAX_CALLS),
+            finished_calls: Vec::new(),
+            dirty: Vec::new(),
+            overfull: 0,
+            unblocked: VecDeque::new(),
+            unflushed: Vec::new(),
+            actions: Vec::new(),
+            is_stopping: false,
+            out: Output::new(),
+            effects: Vec::new(),
+            interval: Interval::new(interval_ms),
+            metrics: Metrics::new(parts.id),
+            rng,
+        }
+    }
+
+    /// Begins a turn: everything until the next call happens at this time.
+    pub fn set_now(&mut self, now: Now) {
+        debug_assert!(now.mono_ms >= self.now.mono_ms, "monotonic time went back");
+        self.now = now;
+    }
+
+    /// Does what is waiting: deliveries, requests of other shards, control, timers, held-back commands. True when
+    /// more is left for the next turn.
+    pub fn work(&mut self) -> bool {
+        let mut more = self.receive();
+        more |= self.run_timers();
+        more |= self.run_control_jobs();
+        more |= self.run_unblocked();
+        more |= self.deliver_local(TURN_BUDGET);
+        self.homes.expire(self.now, TURN_BUDGET);
+        self.interval.tick(self.now, &self.metrics);
+        more
+    }
+
+    /// Hands frames for other shards over, and rings those that sleep.
+    pub fn flush_mesh(&mut self, ring: impl FnMut(ShardId)) {
+        self.port.flush(ring);
+    }
+
+    /// Whether this shard may sleep; if so its bell will be rung. Call [`Engine::awake`] afterwards.
+    pub fn prepare_to_sleep(&mut self) -> bool {
+        self.port.prepare_to_sleep()
+    }
+
+    /// The shard is awake.
+    pub fn awake(&mut self) {
+        self.port.awake();
+    }
+
+    /// Milliseconds from now until a timer is due; none while no timer runs.
+    pub fn next_timer_ms(&self) -> Option<u64> {
+        let interval = Some(self.interval.next_ms()).filter(|at| *at != NEVER);
+        let next = self.wheel.next_expiry().into_iter().chain(self.homes.next_expiry()).chain(interval).min()?;
+        Some(next.saturating_sub(self.now.mono_ms))
+    }
+
+    /// Whether clients and the server API may ask for more work now. False while a request lane to another shard is
+    /// full: then sockets are left unread, which slows the publishers down and nobody else.
+    pub fn takes_input(&self) -> bool {
+        !self.port.requests_congested() && self.local.len() < TURN_BUDGET * 4
+    }
+
+    /// What to do to sockets since the last call.
+    pub fn take_actions(&mut self) -> std::vec::Drain<'_, Action> {
+        self.actions.drain(..)
+    }
+
+    /// Counters and histograms of this shard.
+    pub fn metrics(&mut self) -> &mut Metrics {
+        &mut self.metrics
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Snapshot> {
+        &self.config
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// What the engine still holds of clients.
+    pub fn audit(&self) -> Audit {
+        Audit {
+            connections: self.conns.len(),
+            users: self.users.len(),
+            channels: self.hub.channel_count(),
+            members: self.hub.member_count(),
+            homes_with_subscribers: self.homes.with_subscribers(),
+            calls: self.calls.len(),
+            undelivered: self.local.len(),
+        }
+    }
+
+    /// Number of open connections.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+}

@@ -1,0 +1,65 @@
+//! Requests between this shard and the homes of channels.
+
+use super::{Engine, Request, TURN_BUDGET};
+use crate::base::ids::ShardId;
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Op, ReplyTo};
+
+impl Engine {
+    /// Sends a request to the channel's home; a local home handles it at once (its deliveries wait in line).
+    pub(super) fn request(&mut self, channel: ChannelName, op: Op, reply: ReplyTo) {
+        let home = channel.home(self.shards);
+        if home == self.id {
+            self.handle_request(home, Request { channel, op, reply });
+        } else {
+            self.port.stage_request(home, Request { channel, op, reply });
+        }
+    }
+
+    fn handle_request(&mut self, from: ShardId, request: Request) {
+        let Self { id, homes, port, local, now, .. } = self;
+        let Request { channel, op, reply } = request;
+        homes.handle(from, &channel, op, reply, *now, &mut |to, delivery| {
+            if to == *id {
+                local.push_back(delivery);
+            } else {
+                port.stage_delivery(to, delivery);
+            }
+        });
+    }
+
+    /// Takes what other shards sent. Deliveries always; requests only while what they cause can be handed over, so
+    /// that no two shards ever wait for each other. True when more is left.
+    pub(super) fn receive(&mut self) -> bool {
+        let mut budget = TURN_BUDGET;
+        while budget > 0 && self.overfull == 0 {
+            let Some((_, mut batch)) = self.port.take_deliveries() else { break };
+            self.metrics.inbox(1);
+            budget = budget.saturating_sub(batch.len());
+            for delivery in batch.drain(..) {
+                self.deliver(delivery);
+            }
+            self.port.recycle_deliveries(batch);
+        }
+        let mut more = budget == 0 || self.overfull > 0;
+
+        while let Some((_, batch)) = self.port.take_control() {
+            for frame in batch {
+                self.on_control_frame(frame);
+            }
+        }
+
+        let mut budget = TURN_BUDGET;
+        while budget > 0 && self.overfull == 0 && !self.port.deliveries_congested() && self.local.len() < TURN_BUDGET {
+            let Some((from, mut batch)) = self.port.take_requests() else { break };
+            self.metrics.inbox(1);
+            budget = budget.saturating_sub(batch.len());
+            for request in batch.drain(..) {
+                self.handle_request(from, request);
+            }
+            self.port.recycle_requests(batch);
+        }
+        more |= budget == 0 || self.overfull > 0;
+        more
+    }
+}

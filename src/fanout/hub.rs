@@ -1,0 +1,313 @@
+//! Which channels this shard is interested in, and which of its connections are live members of each.
+//!
+//! Interest and membership are counted apart: a subscription that waits for its home's answer is interest
+//! without a member. Deliveries go to members only.
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use super::member::{Member, MemberFlags, MemberId};
+use crate::base::ids::ConnId;
+use crate::channel::name::{ChannelName, hash_of};
+use crate::channel::publication::Position;
+
+/// A channel as this shard names it. Valid while the caller holds interest in the channel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LocalChannel(u32);
+
+/// How a publication continues what the shard's positioned members have seen (upstream: client.go,
+/// writePublicationUpdatePosition).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Continuity {
+    /// No positioned member is live, or the publication has no offset: it goes to every member.
+    Untracked,
+    /// It is the next one: it goes to every member, and the position moved on.
+    Next,
+    /// Positioned members have it already and must not get it again; others get it.
+    Old,
+    /// Something between was lost: positioned members must not get it and have an insufficient state.
+    Gap,
+    /// The stream began anew: positioned members must not get it and have an insufficient state.
+    EpochChanged,
+}
+
+/// The shard's table of channels. All operations are O(1), no matter how many channels or members there are.
+#[derive(Debug, Default)]
+pub struct Hub {
+    by_name: HashTable<u32>,
+    channels: Vec<Slot>,
+    vacant: Option<u32>,
+    /// Where each member stands in its channel's table; vacant places form a list.
+    places: Vec<u32>,
+    vacant_place: Option<u32>,
+    members: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Vacant { next: Option<u32> },
+    Channel(Entry),
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: ChannelName,
+    position: Position,
+    interest: u32,
+    positioned: u32,
+    tracking: Tracking,
+    /// The first member needs no memory of its own: most channels of a large server have one on a shard.
+    members: SmallVec<[Member; 1]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tracking {
+    /// The position means nothing: no positioned member brought one.
+    Unset,
+    /// All live positioned members have seen everything up to the position.
+    Set,
+    /// Two homes' answers did not agree: somebody missed something. Every positioned member is told so with
+    /// the next publication, and the channel is tracked anew when the last one left.
+    Broken,
+}
+
+impl Hub {
+    /// A hub without channels.
+    pub const fn new() -> Self {
+        Self {
+            by_name: HashTable::new(),
+            channels: Vec::new(),
+            vacant: None,
+            places: Vec::new(),
+            vacant_place: None,
+            members: 0,
+        }
+    }
+
+    /// Counts one more interest in the channel. Each is given back by [`Hub::release`].
+    pub fn retain(&mut self, name: &ChannelName) -> LocalChannel {
+        if let Some(channel) = self.find_hashed(name.hash(), name.as_str()) {
+            self.entry_mut(channel).interest += 1;
+            return channel;
+        }
+        let entry = Slot::Channel(Entry {
+            name: name.clone(),
+            position: Position::default(),
+            interest: 1,
+            positioned: 0,
+            tracking: Tracking::Unset,
+            members: SmallVec::new(),
+        });
+        let at = match self.vacant {
+            Some(at) => {
+                if let Slot::Vacant { next } = std::mem::replace(&mut self.channels[at as usize], entry) {
+                    self.vacant = next;
+                }
+                at
+            }
+            None => {
+                let at = u32::try_from(self.channels.len()).expect("fewer than 2^32 channels on a shard");
+                self.channels.push(entry);
+                at
+            }
+        };
+        let channels = &self.channels;
+        self.by_name
+            .insert_unique(name.hash(), at, |other| match &channels[*other as usize] {
+                Slot::Channel(entry) => entry.name.hash(),
+                Slot::Vacant { .. } => 0,
+            });
+        LocalChannel(at)
+    }
+
+    /// Gives one interest back. True when it was the last: the channel is forgotten and its handle is void.
+    /// A member leaves before its interest is released.
+    pub fn release(&mut self, channel: LocalChannel) -> bool {
+        let entry = self.entry_mut(channel);
+        entry.interest -= 1;
+        if entry.interest > 0 {
+            return false;
+        }
+        debug_assert!(entry.members.is_empty(), "members hold interest");
+        let hash = entry.name.hash();
+        if let Ok(found) = self.by_name.find_entry(hash, |at| *at == channel.0) {
+            found.remove();
+        }
+        self.channels[channel.0 as usize] = Slot::Vacant { next: self.vacant };
+        self.vacant = Some(channel.0);
+        true
+    }
+
+    /// Makes the connection a live member: the deliveries handled from now on are for it. The caller holds
+    /// one interest for it.
+    pub fn join(&mut self, channel: LocalChannel, conn: ConnId, flags: MemberFlags) -> MemberId {
+        let at = self.entry(channel).members.len() as u32;
+        let id = match self.vacant_place {
+            Some(place) => {
+                let next = std::mem::replace(&mut self.places[place as usize], at);
+                self.vacant_place = (next != u32::MAX).then_some(next);
+                place
+            }
+            None => {
+                let place = u32::try_from(self.places.len()).expect("fewer than 2^32 members on a shard");
+                self.places.push(at);
+                place
+            }
+        };
+        let id = MemberId(id);
+        let entry = self.entry_mut(channel);
+        entry.members.push(Member { conn, flags, id });
+        entry.positioned += u32::from(flags.contains(MemberFlags::POSITIONED));
+        self.members += 1;
+        id
+    }
+
+    /// Ends a membership of this channel. The interest behind it stays until it is released.
+    pub fn leave(&mut self, channel: LocalChannel, member: MemberId) {
+        let at = self.places[member.0 as usize] as usize;
+        let entry = self.entry_mut(channel);
+        debug_assert!(
+            entry.members.get(at).is_some_and(|m| m.id == member),
+            "no member of this channel"
+        );
+        let left = entry.members.swap_remove(at);
+        if left.flags.contains(MemberFlags::POSITIONED) {
+            entry.positioned -= 1;
+            if entry.positioned == 0 {
+                entry.tracking = Tracking::Unset;
+            }
+        }
+        let moved = entry.members.get(at).map(|moved| moved.id);
+        let len = entry.members.len();
+        if entry.members.spilled() && (len <= 1 || len * 4 <= entry.members.capacity()) {
+            entry.members.shrink_to_fit();
+        }
+        if let Some(moved) = moved {
+            self.places[moved.0 as usize] = at as u32;
+        }
+        self.places[member.0 as usize] = self.vacant_place.unwrap_or(u32::MAX);
+        self.vacant_place = Some(member.0);
+        self.members -= 1;
+    }
+
+    /// The channel of this name, if the shard is interested in it. Allocates nothing.
+    pub fn find(&self, name: &str) -> Option<LocalChannel> {
+        self.find_hashed(hash_of(name), name)
+    }
+
+    /// The same for a name whose hash is known.
+    pub fn find_name(&self, name: &ChannelName) -> Option<LocalChannel> {
+        self.find_hashed(name.hash(), name.as_str())
+    }
+
+    /// The channel's name.
+    pub fn name(&self, channel: LocalChannel) -> &ChannelName {
+        &self.entry(channel).name
+    }
+
+    /// The live members, in no particular order.
+    #[inline]
+    pub fn members(&self, channel: LocalChannel) -> &[Member] {
+        &self.entry(channel).members
+    }
+
+    /// How far the live positioned members have seen the stream; the default when there is none.
+    pub fn position(&self, channel: LocalChannel) -> Position {
+        let entry = self.entry(channel);
+        if entry.tracking == Tracking::Unset {
+            Position::default()
+        } else {
+            entry.position
+        }
+    }
+
+    /// Notes the position that the home gave to a positioned member that joins in the same step (before or
+    /// after [`Hub::join`]). Answers and deliveries come in order, so it agrees with what the members have
+    /// already; when it does not, the next publication is a [`Continuity::Gap`] for all of them.
+    pub fn set_position(&mut self, channel: LocalChannel, position: Position) {
+        let entry = self.entry_mut(channel);
+        if entry.positioned == 0 || entry.tracking == Tracking::Unset {
+            entry.position = position;
+            entry.tracking = Tracking::Set;
+        } else if entry.position != position {
+            entry.tracking = Tracking::Broken;
+        }
+    }
+
+    /// Looks at a publication's position before fan-out, and moves the channel's position when it is the next.
+    /// After a gap or a new epoch the position stays, so that every further publication gives the same answer
+    /// until the positioned members are gone.
+    pub fn advance(&mut self, channel: LocalChannel, position: Position) -> Continuity {
+        let entry = self.entry_mut(channel);
+        if entry.positioned == 0 || position.offset == 0 {
+            return Continuity::Untracked;
+        }
+        match entry.tracking {
+            Tracking::Unset => return Continuity::Untracked,
+            Tracking::Broken => return Continuity::Gap,
+            Tracking::Set => {}
+        }
+        // A subscription that began before the stream had an epoch adopts the first one it meets.
+        if entry.position.epoch.is_none() {
+            entry.position.epoch = position.epoch;
+        }
+        if entry.position.epoch != position.epoch {
+            return Continuity::EpochChanged;
+        }
+        let expected = entry.position.offset + 1;
+        if position.offset > expected {
+            return Continuity::Gap;
+        }
+        if position.offset < expected {
+            return Continuity::Old;
+        }
+        entry.position.offset = position.offset;
+        Continuity::Next
+    }
+
+    /// Every channel with its number of live members. O(channels): for the admin's eyes, not for messages.
+    pub fn channels(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
+        self.channels.iter().filter_map(|slot| match slot {
+            Slot::Channel(entry) => Some((&entry.name, entry.members.len())),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
+    /// Channels the shard is interested in.
+    pub fn channel_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Live memberships of all channels together.
+    pub fn member_count(&self) -> usize {
+        self.members
+    }
+
+    fn find_hashed(&self, hash: u64, name: &str) -> Option<LocalChannel> {
+        let found = self.by_name.find(hash, |at| match &self.channels[*at as usize] {
+            Slot::Channel(entry) => entry.name.as_str() == name,
+            Slot::Vacant { .. } => false,
+        });
+        found.map(|at| LocalChannel(*at))
+    }
+
+    #[inline]
+    fn entry(&self, channel: LocalChannel) -> &Entry {
+        match &self.channels[channel.0 as usize] {
+            Slot::Channel(entry) => entry,
+            Slot::Vacant { .. } => unreachable!("the holder of a handle holds interest"),
+        }
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, channel: LocalChannel) -> &mut Entry {
+        match &mut self.channels[channel.0 as usize] {
+            Slot::Channel(entry) => entry,
+            Slot::Vacant { .. } => unreachable!("the holder of a handle holds interest"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -1,0 +1,9 @@
+//! Sockets: listening, accepting, reading, writing, HTTP. The only room with `unsafe`.
+
+pub mod bell;
+pub mod flush;
+pub mod http;
+pub mod listener;
+pub mod ring;
+pub mod routes;
+pub mod stream;

@@ -1,0 +1,230 @@
+//! The shard's ring: which sockets have news.
+//!
+//! One io_uring of our own beside the executor's. Sockets are accepted by one multishot request per listener and
+//! watched by one multishot poll each, edge-triggered, for their whole life: no task, buffer, waker or timer exists
+//! per idle socket, and arming again costs nothing. Reading and writing are direct, non-blocking system calls,
+//! because the kernel's TCP path, not the call, is what they cost. While the shard turns, completions are found in
+//! shared memory; before it sleeps it lets them ring its bell.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use io_uring::types::{Fd, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use super::bell::Bell;
+use crate::base::time::NEVER;
+
+/// Requests that fit before they must be handed to the kernel.
+const SUBMISSIONS: u32 = 1024;
+/// Completions that fit before the kernel keeps the rest aside (it drops none).
+const COMPLETIONS: u32 = 16 * 1024;
+
+const KIND_SOCKET: u64 = 0;
+const KIND_LISTENER: u64 = 1;
+const KIND_FORGET: u64 = 2;
+
+/// What the ring reports.
+#[derive(Debug)]
+pub enum Event {
+    /// A listener accepted a connection: non-blocking, close-on-exec.
+    Accepted {
+        /// As given to [`Ring::listen`].
+        listener: u32,
+        /// The connection.
+        socket: OwnedFd,
+    },
+    /// A listener could not accept (out of descriptors, for example). It must be armed again.
+    AcceptFailed {
+        /// As given to [`Ring::listen`].
+        listener: u32,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A watched socket has news.
+    Ready {
+        /// As given to [`Ring::watch`].
+        token: Token,
+        /// There may be something to read, the end of the stream included.
+        readable: bool,
+        /// There may be room to write.
+        writable: bool,
+        /// The peer has ended its side, or the connection is broken.
+        ending: bool,
+        /// The kernel ended the watch: it must be armed again.
+        ended: bool,
+    },
+}
+
+/// Names a watched socket: a slot and the low bits of its generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Slot in the shard's table of sockets.
+    pub slot: u32,
+    /// Tells a reused slot apart; 24 bits are kept.
+    pub generation: u32,
+}
+
+impl Token {
+    fn pack(self, kind: u64) -> u64 {
+        u64::from(self.slot) | (u64::from(self.generation & 0x00FF_FFFF) << 32) | (kind << 56)
+    }
+
+    fn unpack(data: u64) -> Self {
+        Self { slot: data as u32, generation: (data >> 32) as u32 & 0x00FF_FFFF }
+    }
+
+    /// Whether this token names the socket of that slot and generation.
+    pub fn names(self, slot: u32, generation: u32) -> bool {
+        self.slot == slot && self.generation == generation & 0x00FF_FFFF
+    }
+}
+
+/// See the module.
+pub struct Ring {
+    uring: IoUring,
+    /// When the timer that is set fires, by the shard's clock.
+    wakes_at_ms: u64,
+}
+
+impl Ring {
+    /// Opens the ring. Call it on the thread that will use it.
+    pub fn new(bell: &Bell) -> io::Result<Self> {
+        let uring = IoUring::builder().setup_cqsize(COMPLETIONS).setup_clamp().dontfork().build(SUBMISSIONS)?;
+        uring.submitter().register_eventfd(bell.as_fd().as_raw_fd())?;
+        Ok(Self { uring, wakes_at_ms: NEVER })
+    }
+
+    /// Accepts connections of the listener until it is closed or [`Event::AcceptFailed`] comes.
+    pub fn listen(&mut self, socket: &impl AsFd, listener: u32) -> io::Result<()> {
+        let entry = opcode::AcceptMulti::new(Fd(socket.as_fd().as_raw_fd()))
+            .flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+            .build()
+            .user_data(Token { slot: listener, generation: 0 }.pack(KIND_LISTENER));
+        self.push(&entry)
+    }
+
+    /// Stops accepting.
+    pub fn stop_listening(&mut self, listener: u32) -> io::Result<()> {
+        let entry = opcode::AsyncCancel::new(Token { slot: listener, generation: 0 }.pack(KIND_LISTENER))
+            .build()
+            .user_data(KIND_FORGET << 56);
+        self.push(&entry)
+    }
+
+    /// Watches a socket. News that was there before is reported too.
+    pub fn watch(&mut self, socket: &impl AsFd, token: Token) -> io::Result<()> {
+        let interest = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
+        let entry = opcode::PollAdd::new(Fd(socket.as_fd().as_raw_fd()), interest as u32)
+            .multi(true)
+            .build()
+            .user_data(token.pack(KIND_SOCKET));
+        self.push(&entry)
+    }
+
+    /// Ends a watch. The kernel holds the socket open until this is submitted, so it goes with every close.
+    pub fn unwatch(&mut self, token: Token) -> io::Result<()> {
+        let entry = opcode::PollRemove::new(token.pack(KIND_SOCKET)).build().user_data(KIND_FORGET << 56);
+        self.push(&entry)
+    }
+
+    /// Rings the bell at a time, unless an earlier ring is set already. Timers are not taken back: one that became
+    /// needless wakes the shard in vain.
+    pub fn wake_at(&mut self, now_ms: u64, at_ms: u64) -> io::Result<()> {
+        if self.wakes_at_ms > now_ms && self.wakes_at_ms <= at_ms {
+            return Ok(());
+        }
+        self.wakes_at_ms = at_ms;
+        let ms = at_ms.saturating_sub(now_ms);
+        let time = Timespec::new().sec(ms / 1000).nsec((ms % 1000) as u32 * 1_000_000);
+        let entry = opcode::Timeout::new(&raw const time).build().user_data(KIND_FORGET << 56);
+        self.push(&entry)?;
+        // The kernel reads the time while it takes the request, so that must happen before `time` is gone.
+        self.submit()
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        loop {
+            // SAFETY: no request refers to memory of ours that does not outlive its submission (see `wake_at`);
+            // descriptors are only polled, accepted from or cancelled, and the kernel keeps its own reference to each.
+            if unsafe { self.uring.submission().push(entry) }.is_ok() {
+                return Ok(());
+            }
+            self.uring.submit()?;
+        }
+    }
+
+    /// Hands pending requests to the kernel: one system call, or none.
+    pub fn submit(&mut self) -> io::Result<()> {
+        let mut queue = self.uring.submission();
+        queue.sync();
+        if queue.is_empty() && !queue.cq_overflow() {
+            return Ok(());
+        }
+        drop(queue);
+        match self.uring.submit() {
+            Ok(_) => Ok(()),
+            // The kernel is short of room until completions are taken; the next turn tries again.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes up to `budget` events. True when the budget ran out first.
+    pub fn events(&mut self, budget: usize, mut on: impl FnMut(Event)) -> bool {
+        let mut taken = 0;
+        let completions = self.uring.completion();
+        for completion in completions.take(budget) {
+            taken += 1;
+            if let Some(event) = event_of(&completion) {
+                on(event);
+            }
+        }
+        taken == budget
+    }
+
+    /// Lets completions ring the bell, before a sleep. False when some are there already: do not sleep.
+    pub fn ring_on_events(&mut self) -> bool {
+        let mut completions = self.uring.completion();
+        completions.enable_eventfd();
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        completions.sync();
+        completions.is_empty()
+    }
+
+    /// Completions stay silent: the shard is awake and looks by itself.
+    pub fn silence(&mut self) {
+        self.uring.completion().disable_eventfd();
+    }
+}
+
+fn event_of(completion: &cqueue::Entry) -> Option<Event> {
+    let data = completion.user_data();
+    let result = completion.result();
+    let ended = !cqueue::more(completion.flags());
+    let token = Token::unpack(data);
+    match data >> 56 {
+        KIND_LISTENER if result >= 0 => {
+            // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
+            let socket = unsafe { OwnedFd::from_raw_fd(result) };
+            Some(Event::Accepted { listener: token.slot, socket })
+        }
+        KIND_LISTENER if result == -libc::ECANCELED => None,
+        KIND_LISTENER => {
+            Some(Event::AcceptFailed { listener: token.slot, error: io::Error::from_raw_os_error(-result) })
+        }
+        KIND_SOCKET if result == -libc::ECANCELED => None,
+        KIND_SOCKET => {
+            let bits = if result < 0 { libc::POLLERR as i32 } else { result };
+            let has = |flags: i16| bits & i32::from(flags) != 0;
+            Some(Event::Ready {
+                token,
+                readable: has(libc::POLLIN | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR),
+                writable: has(libc::POLLOUT | libc::POLLHUP | libc::POLLERR),
+                ending: has(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR),
+                ended: ended && result >= 0,
+            })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! A socket as hyper wants it: reads and writes that wait for the ring's news.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// A socket in its HTTP life, shared by the shard's table (which hears the news) and the HTTP task.
+pub struct HttpSocket {
+    fd: OwnedFd,
+    readable: Cell<bool>,
+    writable: Cell<bool>,
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+    /// The owner gave up on the peer: every read and write fails from now on.
+    aborted: Cell<bool>,
+    /// A request is being answered: the peer is not idle, however long that takes.
+    in_request: Cell<bool>,
+    /// When the last request was answered; 0 before the first.
+    answered_ms: Cell<u64>,
+}
+
+impl HttpSocket {
+    /// Takes over an accepted, non-blocking socket.
+    pub fn new(fd: OwnedFd) -> Rc<Self> {
+        Rc::new(Self {
+            fd,
+            readable: Cell::new(true),
+            writable: Cell::new(true),
+            reader: Cell::new(None),
+            writer: Cell::new(None),
+            aborted: Cell::new(false),
+            in_request: Cell::new(false),
+            answered_ms: Cell::new(0),
+        })
+    }
+
+    /// News from the ring.
+    pub fn on_ready(&self, readable: bool, writable: bool) {
+        if readable {
+            self.readable.set(true);
+            if let Some(waker) = self.reader.take() {
+                waker.wake();
+            }
+        }
+        if writable {
+            self.writable.set(true);
+            if let Some(waker) = self.writer.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Makes the task that serves this socket end.
+    pub fn abort(&self) {
+        self.aborted.set(true);
+        self.on_ready(true, true);
+    }
+
+    /// A request's head has arrived.
+    pub fn begin_request(&self) {
+        self.in_request.set(true);
+    }
+
+    /// The request is answered.
+    pub fn end_request(&self, mono_ms: u64) {
+        self.in_request.set(false);
+        self.answered_ms.set(mono_ms);
+    }
+
+    /// When this socket is to be given up unless it begins a request: `first` milliseconds after it was accepted,
+    /// then `idle` milliseconds after each answer. None while a request is being answered.
+    pub fn give_up_at(&self, accepted_ms: u64, first: u64, idle: u64) -> Option<u64> {
+        match (self.in_request.get(), self.answered_ms.get()) {
+            (true, _) => None,
+            (false, 0) => Some(accepted_ms + first),
+            (false, answered) => Some(answered + idle),
+        }
+    }
+
+    /// The descriptor, once nobody else holds this socket.
+    pub fn into_fd(self: Rc<Self>) -> Option<OwnedFd> {
+        Rc::try_unwrap(self).ok().map(|socket| socket.fd)
+    }
+
+    /// Whether something may be waiting to be read.
+    pub fn is_readable(&self) -> bool {
+        self.readable.get()
+    }
+}
+
+impl AsFd for HttpSocket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What hyper reads from and writes to.
+pub struct HttpStream(pub Rc<HttpSocket>);
+
+impl Read for HttpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let socket = &self.0;
+        loop {
+            if socket.aborted.get() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            if !socket.readable.get() {
+                socket.reader.set(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            // SAFETY: `recv` only writes to the slice, and exactly the bytes it filled are declared as filled.
+            let filled = match recv(&socket.fd, unsafe { buf.as_mut() }, RecvFlags::DONTWAIT) {
+                Ok((_, filled)) => filled,
+                Err(Errno::AGAIN) => {
+                    socket.readable.set(false);
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            };
+            // SAFETY: as above.
+            unsafe { buf.advance(filled) };
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+impl Write for HttpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let socket = &self.0;
+        loop {
+            if socket.aborted.get() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match send(&socket.fd, buf, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => {
+                    socket.writable.set(false);
+                    socket.writer.set(Some(cx.waker().clone()));
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = rustix::net::shutdown(&self.0.fd, rustix::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,104 @@
+//! The shard as its HTTP tasks see it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::clock::Clock;
+use super::start::Shared;
+use super::turn::Inner;
+use crate::api::{self, Response, ScrapeForm};
+use crate::base::ids::ConnId;
+use crate::config::origin::Origins;
+use crate::config::snapshot::Snapshot;
+use crate::net::bell::Nudge;
+use crate::net::routes::Host;
+
+/// One shard, shared by its loop and its HTTP tasks; all on one thread.
+pub(super) struct ShardHost {
+    pub(super) inner: RefCell<Inner>,
+    pub(super) nudge: Rc<Nudge>,
+    pub(super) clock: Clock,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl ShardHost {
+    /// Waits until the engine takes input: the server API's share of backpressure.
+    async fn admitted(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.engine.takes_input() {
+                return Poll::Ready(());
+            }
+            inner.admission.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn run_call(&self, start: impl FnOnce(&mut Inner) -> Option<ConnId>) -> Response {
+        let call = {
+            let mut inner = self.inner.borrow_mut();
+            inner.engine.set_now(self.clock.now());
+            start(&mut inner)
+        };
+        let Some(call) = call else { return Response::overloaded() };
+        let waiting = Waiting { host: self, call };
+        // What the call caused is written and handed over by the next turn.
+        self.nudge.nudge();
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            match inner.engine.take_response(waiting.call) {
+                Some(response) => Poll::Ready(response),
+                None => {
+                    inner.callers.insert(waiting.call, cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Tells the engine when a caller goes away before its response.
+struct Waiting<'a> {
+    host: &'a ShardHost,
+    call: ConnId,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.host.inner.borrow_mut();
+        inner.callers.remove(&self.call);
+        inner.engine.abandon_call(self.call);
+    }
+}
+
+impl Host for ShardHost {
+    fn config(&self) -> Arc<Snapshot> {
+        self.inner.borrow().engine.config().clone()
+    }
+
+    fn origins(&self) -> &Origins {
+        &self.shared.origins
+    }
+
+    fn mono_ms(&self) -> u64 {
+        self.inner.borrow().engine.now().mono_ms
+    }
+
+    fn admits_connection(&self) -> bool {
+        self.shared.admits_connection()
+    }
+
+    async fn call(&self, request: api::Request<'_>) -> Response {
+        self.admitted().await;
+        self.run_call(|inner| inner.engine.call(request)).await
+    }
+
+    async fn scrape(&self, form: ScrapeForm) -> Response {
+        self.run_call(|inner| inner.engine.scrape(form)).await
+    }
+}

@@ -1,0 +1,320 @@
+//! Starting all shards of a process, and stopping them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use super::clock::Clock;
+use super::host::ShardHost;
+use super::sockets::Sockets;
+use super::turn::{Inner, Listener};
+use crate::api::Node;
+use crate::auth::Verifiers;
+use crate::base::ids::ShardId;
+use crate::base::wheel::Wheel;
+use crate::config::origin::Origins;
+use crate::config::snapshot::Snapshot;
+use crate::engine::{Engine, Parts, ShardPort};
+use crate::mesh::{Limits, mesh};
+use crate::net::bell::{Bell, Sleeper};
+use crate::net::listener;
+use crate::net::ring::Ring;
+use crate::net::routes::Side;
+
+/// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable.
+const NO_PREEMPTION: Duration = Duration::from_secs(3600);
+/// Memory that the executor registers for file I/O, bytes. There is none to speak of.
+const EXECUTOR_IO_MEMORY: usize = 64 << 10;
+/// Requests that fit into the executor's own rings: it only reads the doorbell.
+const EXECUTOR_RING: usize = 64;
+
+/// What a shard shows to the threads beside it.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// Grows with every turn.
+    pub turns: AtomicU64,
+    /// The shard waits for its bell: not turning is in order.
+    pub is_asleep: AtomicBool,
+    /// Open client connections.
+    pub connections: AtomicU64,
+    /// Milliseconds in which the shard was stuck, in all; written by the watchdog.
+    pub stalled_ms: AtomicU64,
+    /// The shard is to stop.
+    pub stop: AtomicBool,
+}
+
+/// What all shards of the process share.
+pub(super) struct Shared {
+    pub(super) origins: Origins,
+    pulses: Vec<Arc<CachePadded<Pulse>>>,
+    connection_limit: usize,
+    rate: Option<Mutex<Bucket>>,
+    clock: Clock,
+}
+
+/// Tokens for new connections: as many as the limit at first, then one a second (upstream: connlimit.go, where the
+/// refill does not depend on the limit either).
+struct Bucket {
+    tokens: f64,
+    burst: f64,
+    filled_ms: u64,
+}
+
+impl Shared {
+    pub(super) fn admits_connection(&self) -> bool {
+        if let Some(rate) = &self.rate {
+            let mut bucket = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            let now_ms = self.clock.now().mono_ms;
+            let earned = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1000.0;
+            bucket.filled_ms = now_ms;
+            bucket.tokens = (bucket.tokens + earned).min(bucket.burst);
+            if bucket.tokens < 1.0 {
+                return false;
+            }
+            bucket.tokens -= 1.0;
+        }
+        self.connection_limit == 0 || {
+            let open: u64 = self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum();
+            open < self.connection_limit as u64
+        }
+    }
+}
+
+/// What shards are started with.
+pub struct Startup {
+    /// The configuration.
+    pub config: Arc<Snapshot>,
+    /// Prepared token keys.
+    pub verifiers: Arc<Verifiers>,
+    /// Compiled `client.allowed_origins`.
+    pub origins: Origins,
+    /// The core of each shard; none where it is not pinned.
+    pub cores: Vec<Option<usize>>,
+    /// What the process says about itself.
+    pub node: Arc<Node>,
+}
+
+/// Running shards.
+pub struct Running {
+    threads: Vec<ExecutorJoinHandle<io::Result<()>>>,
+    alive: Arc<AtomicUsize>,
+    bells: Arc<[Bell]>,
+    /// One for each shard.
+    pub pulses: Vec<Arc<CachePadded<Pulse>>>,
+}
+
+/// Counts a shard for as long as it runs.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Why the shards could not start. Says what to change.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The executor or the ring of a shard could not be made.
+    Executor(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {address}: the port is taken; stop the other server or choose another port with --http_server.port"
+            ),
+            Self::Listen(address, error) => write!(
+                f,
+                "cannot listen on {address}: {error}; choose another address with --http_server.address or another port with --http_server.port"
+            ),
+            Self::Executor(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Starts one thread per entry of `cores` and returns when all of them accept connections.
+pub fn start(startup: Startup) -> Result<Running, StartError> {
+    probe_io_uring()?;
+    let shards = startup.cores.len();
+    let clock = Clock::start();
+    let bells: Arc<[Bell]> = (0..shards)
+        .map(|_| Bell::new())
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|error| StartError::Executor(format!("cannot create an eventfd: {error}; raise `ulimit -n`")))?
+        .into();
+    let listeners = open_listeners(&startup.config, shards)?;
+    let pulses: Vec<_> = (0..shards).map(|_| Arc::new(CachePadded::new(Pulse::default()))).collect();
+    let client = &startup.config.client;
+    let shared = Arc::new(Shared {
+        origins: startup.origins,
+        pulses: pulses.clone(),
+        connection_limit: client.connection_limit,
+        rate: (client.connection_rate_limit > 0).then(|| {
+            let burst = client.connection_rate_limit as f64;
+            Mutex::new(Bucket { tokens: burst, burst, filled_ms: clock.now().mono_ms })
+        }),
+        clock,
+    });
+    let ports: Vec<ShardPort> = mesh(shards, Limits::default());
+    let (ready, started) = mpsc::channel();
+    let mut running = Running { threads: Vec::with_capacity(shards), alive: Arc::default(), bells: bells.clone(), pulses: pulses.clone() };
+    for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
+        let parts = Parts {
+            id: ShardId(index as u16),
+            port,
+            shards: shards as u16,
+            config: startup.config.clone(),
+            verifiers: startup.verifiers.clone(),
+            node: startup.node.clone(),
+            seed: rand::random(),
+            now: clock.now(),
+        };
+        let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
+        let alive = Alive::new(&running.alive);
+        let spin_us = startup.config.shards.spin_us;
+        let placement = startup.cores[index].map_or(Placement::Unbound, Placement::Fixed);
+        let thread = LocalExecutorBuilder::new(placement)
+            .name(&format!("shard-{index}"))
+            .preempt_timer(NO_PREEMPTION)
+            .io_memory(EXECUTOR_IO_MEMORY)
+            .ring_depth(EXECUTOR_RING)
+            .spawn(move || async move {
+                let _alive = alive;
+                match assemble(parts, bells, pulse, shared, clock, listeners) {
+                    Ok((host, sleeper)) => {
+                        let _ = ready.send(Ok(()));
+                        host.run(sleeper, spin_us).await
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error.to_string()));
+                        Ok(())
+                    }
+                }
+            })
+            .map_err(|error| StartError::Executor(format!("cannot start shard {index}: {error}")))?;
+        running.threads.push(thread);
+    }
+    drop(ready);
+    for _ in 0..shards {
+        match started.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StartError::Executor(format!("cannot start a shard: {error}"))),
+            Err(_) => {
+                return Err(StartError::Executor(
+                    "a shard's thread ended while starting; see `dmesg` and the limits of this process".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(running)
+}
+
+fn assemble(
+    parts: Parts,
+    bells: Arc<[Bell]>,
+    pulse: Arc<CachePadded<Pulse>>,
+    shared: Arc<Shared>,
+    clock: Clock,
+    listeners: Vec<Listener>,
+) -> io::Result<(Rc<ShardHost>, Sleeper)> {
+    let me = parts.id.index();
+    let sleeper = Sleeper::new(&bells[me])?;
+    let mut ring = Ring::new(&bells[me])?;
+    ring.silence();
+    let inner = Inner {
+        engine: Engine::new(parts),
+        callers: HashMap::new(),
+        admission: Vec::new(),
+        sockets: Sockets::new(),
+        ring,
+        listeners,
+        bells,
+        me,
+        pulse,
+        http_timers: Wheel::new(),
+        scratch: vec![0; super::turn::READ_SIZE].into(),
+        copies: Vec::new(),
+        dirty: Vec::new(),
+        is_stopping: false,
+    };
+    let host = ShardHost { inner: RefCell::new(inner), nudge: sleeper.nudge(), clock, shared };
+    Ok((Rc::new(host), sleeper))
+}
+
+fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>, StartError> {
+    let external = if config.server.internal_address.is_some() { Side::External } else { Side::Both };
+    let sides = std::iter::once((config.server.address, external))
+        .chain(config.server.internal_address.map(|address| (address, Side::Internal)));
+    let mut all: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
+    for (address, side) in sides {
+        listener::probe(address).map_err(|error| StartError::Listen(address, error))?;
+        for listeners in &mut all {
+            let fd = listener::open(address).map_err(|error| StartError::Listen(address, error))?;
+            listeners.push(Listener { fd, side, rests_until: None });
+        }
+    }
+    Ok(all)
+}
+
+/// Says plainly when the kernel does not let this process use io_uring.
+fn probe_io_uring() -> Result<(), StartError> {
+    let Err(error) = Bell::new().and_then(|bell| Ring::new(&bell)) else { return Ok(()) };
+    Err(StartError::Executor(match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM | libc::EACCES) => format!(
+            "io_uring is not available here ({error}): use Linux 5.19 or newer, set the sysctl kernel.io_uring_disabled to 0, and in a container allow the io_uring_* system calls (seccomp)"
+        ),
+        Some(libc::ENOMEM) => format!(
+            "io_uring has no locked memory ({error}): raise the limit with `ulimit -l unlimited` or LimitMEMLOCK=infinity in the systemd unit"
+        ),
+        _ => format!("io_uring cannot be set up: {error}"),
+    }))
+}
+
+impl Running {
+    /// Tells all shards to stop: no new connections, every client disconnected, then the end.
+    pub fn stop(&self) {
+        for (pulse, bell) in self.pulses.iter().zip(&*self.bells) {
+            pulse.stop.store(true, Ordering::Relaxed);
+            bell.ring();
+        }
+    }
+
+    /// Whether all shards have ended.
+    pub fn is_finished(&self) -> bool {
+        self.alive.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits for the end of all shards.
+    ///
+    /// # Errors
+    /// The first failure of a shard's loop.
+    pub fn join(self) -> io::Result<()> {
+        for thread in self.threads {
+            thread.join().map_err(|error| io::Error::other(error.to_string()))??;
+        }
+        Ok(())
+    }
+}
