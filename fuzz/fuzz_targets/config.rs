@@ -33,6 +33,10 @@ fuzz_target!(|input: &str| {
             continue;
         };
         let written = write(&loaded.options, format);
+        // A variable may hold the form of another one, which then is missing.
+        if written.contains("${CENTRIFUGO_VAR_") {
+            continue;
+        }
         let again = load_file(name, &written, &Env::new()).expect("what is written loads");
         assert!(again.unknown_keys.is_empty(), "{:?}", again.unknown_keys);
         if validate(&loaded.options).is_ok() {
