@@ -47,7 +47,7 @@ pub fn load(sources: Sources<'_>) -> Result<Loaded, Error> {
             .unwrap_or_else(|| panic!("flags are made from options: {path}"));
         let kind = entry.option.kind;
         entry.value = text::parse(kind, value).ok_or_else(|| Error::Value {
-            option: format!("--{path}"),
+            option: format!("{path} (flag)"),
             expected: text::expected(kind),
             found: format!("{value:?}"),
         })?;

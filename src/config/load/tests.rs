@@ -76,6 +76,13 @@ fn the_stronger_source_wins() {
     check(file, env, &[], path, Ok("2"));
     check(file, env, &[(path, "3")], path, Ok("3"));
     check(file, env, &[(path, "3"), (path, "4")], path, Ok("4"));
+    check(
+        file,
+        env,
+        &[(path, "abc")],
+        path,
+        Err("http_server.port (flag): expected a whole number from 0 to 65535"),
+    );
 }
 
 #[test]
