@@ -56,9 +56,6 @@ impl Engine {
         if !control.matches(conn.session.client(), conn.session.session_id()) {
             return false;
         }
-        if let Some(told) = control.to_session() {
-            self.with_session(id, |session, cx| session.on_control(cx, &told));
-        }
         true
     }
 
@@ -73,8 +70,14 @@ impl Engine {
                     .map(|(name, count)| (name.clone(), count as u32))
                     .collect(),
             ),
-            Control::Info => ControlAnswer::Info(Box::new(self.info())),
-            Control::Metrics => ControlAnswer::Metrics(Box::new(self.metrics.clone())),
+            Control::Info => {
+                let interval = self.interval.ends().cloned();
+                ControlAnswer::Info(Box::new(ShardInfo { interval, ..self.info() }))
+            }
+            Control::Metrics => {
+                let metrics = Some(Box::new(self.metrics.clone()));
+                ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
+            }
             Control::Sessions(..) => ControlAnswer::Sessions(0),
         }
     }
@@ -84,8 +87,8 @@ impl Engine {
             clients: self.users.connections() as u32,
             subscriptions: self.hub.member_count() as u32,
             users: self.users.hashes().collect(),
-            channels: self.homes.channels_with_interest() as u32,
-            metrics: None,
+            channels: self.homes.with_subscribers() as u32,
+            ..ShardInfo::default()
         }
     }
 
