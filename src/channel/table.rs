@@ -86,6 +86,11 @@ impl Table {
         self.homes.len()
     }
 
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.homes.is_empty()
+    }
+
     /// The channel's slot, if it is held.
     #[inline]
     pub fn find(&mut self, name: &ChannelName) -> Option<u32> {

@@ -66,10 +66,10 @@ impl Engine {
                 continue;
             }
             let Some(conn) = conns.get_mut(member.conn) else { continue };
-            match variants.websocket(conn.protocol, builder) {
+            match variants.frame(member.flags, builder) {
                 Ok(frame) => {
                     delivered += 1;
-                    *overfull += Self::push_to(conn, member.conn, frame.clone(), pool, dirty, limit);
+                    *overfull += Self::push_to(conn, member.conn, frame, pool, dirty, limit);
                 }
                 Err(NotJson) => refused.push(member.conn),
             }

@@ -1,9 +1,9 @@
 //! What is simulated: how many shards and clients, and the channels between them.
 
-use std::collections::HashMap;
-
-use crate::channel::op::HistoryOptions;
-use crate::config::snapshot::{ChannelOptions, Snapshot};
+use crate::config::env::Env;
+use crate::config::load::{Sources, load};
+use crate::config::prepare::{Host, prepare};
+use crate::config::snapshot::Snapshot;
 
 /// Size of a run.
 #[derive(Clone, Copy, Debug)]
@@ -38,29 +38,31 @@ impl Setup {
 
     /// The configuration: everyone may do everything.
     pub(super) fn config(&self) -> Snapshot {
-        let open = ChannelOptions {
-            presence: true,
-            join_leave: true,
-            allow_subscribe_for_client: true,
-            allow_subscribe_for_anonymous: true,
-            allow_publish_for_client: true,
-            allow_publish_for_anonymous: true,
-            allow_presence_for_client: true,
-            allow_presence_for_anonymous: true,
-            ..ChannelOptions::default()
-        };
-        let kept = ChannelOptions {
-            history: HistoryOptions { size: HISTORY_SIZE, ttl_s: 3600, meta_ttl_s: 36_000 },
-            force_recovery: true,
-            force_push_join_leave: true,
-            ..open.clone()
-        };
-        let mut config = crate::config::defaults();
-        config.client.insecure = true;
-        config.client.allow_anonymous_connect_without_token = true;
-        config.client.queue_max_size = QUEUE_MAX_SIZE;
-        config.http_api.insecure = true;
-        config.channel.namespaces = HashMap::from([("kept".into(), kept), ("live".into(), open)]);
-        config
+        let open = serde_json::json!({
+            "name": "live",
+            "presence": true,
+            "join_leave": true,
+            "allow_subscribe_for_client": true,
+            "allow_subscribe_for_anonymous": true,
+            "allow_publish_for_client": true,
+            "allow_publish_for_anonymous": true,
+        });
+        let mut kept = open.clone();
+        kept["name"] = "kept".into();
+        kept["force_push_join_leave"] = true.into();
+        kept["force_recovery"] = true.into();
+        kept["history_size"] = HISTORY_SIZE.into();
+        kept["history_ttl"] = "1h".into();
+        let text = serde_json::json!({
+            "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE },
+            "channel": { "namespaces": [kept, open] },
+            "http_api": { "insecure": true },
+        })
+        .to_string();
+        let env = Env::default();
+        let sources = Sources { file: Some(("config.json", &text)), env: &env, flags: &[] };
+        let loaded = load(sources).expect("the simulator's configuration is in order");
+        let host = Host { name: "simulated", resolve: &|_| None };
+        prepare(&loaded.options, &host, false).expect("the simulator's configuration is in order")
     }
 }

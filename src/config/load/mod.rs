@@ -95,3 +95,6 @@ fn find_idle(section: &Section, path: &str, in_force: bool, idle: &mut Vec<Strin
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
