@@ -28,6 +28,9 @@ mod batch;
 mod form;
 mod legacy;
 
+#[cfg(test)]
+mod tests;
+
 pub use authorize::authorize;
 pub use call::{Call, Started, scrape, start};
 pub use control::{Control, ControlAnswer, ForSession, ShardInfo, SubscribeSession, Target};

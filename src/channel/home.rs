@@ -9,6 +9,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::base::ids::{ClientId, ShardId};
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::{NEVER, Now};
 use crate::channel::deadlines::Deadlines;
 use crate::channel::idempotency::{self, Results};
@@ -347,6 +348,9 @@ impl Homes {
         for next in shards {
             out(shard, Delivery::Publication(home.name.clone(), publication.clone()));
             shard = next;
+            if is_on(Mutation::SkipShard) {
+                return;
+            }
         }
         out(shard, Delivery::Publication(home.name.clone(), publication));
     }

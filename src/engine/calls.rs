@@ -2,7 +2,7 @@
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
 use crate::api::{self, ApiCx, ApiEffect, Call, ControlAnswer, Response, ScrapeForm, Started};
-use crate::base::ids::{ConnId, ShardId};
+use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, ReplyTo};
 
 /// A call of the server API.
@@ -132,7 +132,7 @@ impl Engine {
                 ApiEffect::Op { channel, op, tag } => self.request(channel, op, ReplyTo::Call { call, tag }),
                 ApiEffect::Survey { control, tag } => {
                     let ask = Ask { from: self.id, call, tag, control };
-                    for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != self.id) {
+                    for shard in self.other_shards() {
                         self.port.stage_control(shard, ControlFrame::Ask(ask.clone()));
                     }
                     self.on_control_frame(ControlFrame::Ask(ask));

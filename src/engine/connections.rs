@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use rand::RngExt;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::{Action, CLOSE_WAIT_MS, ControlFrame, Engine, TURN_BUDGET};
-use crate::base::ids::{ClientId, ConnId, ShardId};
+use super::{Action, CLOSE_WAIT_MS, Engine, TURN_BUDGET};
+use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
 use crate::fanout::frame::Frame;
 use crate::fanout::outbox::{Outbox, Pool};
+use crate::metrics::labels::Transport;
 use crate::protocol::Protocol;
 use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::Disconnect;
@@ -176,6 +177,14 @@ impl Engine {
         }
     }
 
+    /// The outbox waits for the reply to connect. Ends the connection when too much waits.
+    pub fn held_back(&mut self, id: ConnId) {
+        let limit = self.config.client.queue_max_size;
+        if self.conns.get(id).is_some_and(|conn| conn.is_open() && conn.outbox.bytes() > limit) {
+            self.end(id, Disconnect::SLOW);
+        }
+    }
+
     /// The socket may take more of what the connection is owed.
     pub fn writable(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
@@ -196,9 +205,9 @@ impl Engine {
         }
     }
 
-    /// The connection's socket and outbox, for flushing.
+    /// The connection's socket and outbox, for flushing; nothing while the outbox waits for the reply to connect.
     pub fn outbox(&mut self, id: ConnId) -> Option<(u32, &mut Outbox, &mut Pool)> {
-        let conn = self.conns.get_mut(id)?;
+        let conn = self.conns.get_mut(id).filter(|conn| !conn.is_open() || !conn.session.holds_pushes())?;
         Some((conn.socket, &mut conn.outbox, &mut self.pool))
     }
 
@@ -310,11 +319,8 @@ impl Engine {
 
     /// Runs one step of a session and carries out what it asks for.
     pub(super) fn with_session(&mut self, id: ConnId, step: impl FnOnce(&mut Session, &mut Cx<'_>)) {
-        let Self { conns, users, .. } = self;
-        let Some(conn) = conns.get(id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let was_blocked = conn.session.is_blocked();
-        let user_connections = users.of(conn.session.user(), |id| user_of(conns, id)).len();
-        let Some(conn) = conns.get_mut(id) else { return };
         let mut cx = Cx {
             now: self.now,
             config: &self.config,
@@ -322,7 +328,6 @@ impl Engine {
             rng: &mut self.rng,
             conn: id,
             hub: &mut self.hub,
-            user_connections,
             out: &mut self.out,
             effects: &mut self.effects,
         };
@@ -338,13 +343,18 @@ impl Engine {
             let out = std::mem::take(&mut self.out);
             if let Some(conn) = self.conns.get(id) {
                 let opcode = opcode_of(conn.protocol);
+                let mut is_first = out.is_first();
                 for message in out.messages() {
                     let built = self.builder.websocket(opcode, |frame| {
                         frame.extend_from_slice(message);
                         Ok::<_, Infallible>(())
                     });
                     let Ok(frame) = built;
-                    self.push(id, frame);
+                    if std::mem::take(&mut is_first) {
+                        self.push_first(id, frame);
+                    } else {
+                        self.push(id, frame);
+                    }
                 }
             }
             self.out = out;
@@ -368,15 +378,9 @@ impl Engine {
                 let reply = if tag == 0 { ReplyTo::None } else { ReplyTo::Conn { conn: id, tag } };
                 self.request(channel, op, reply);
             }
+            Effect::CountConnections { user } => self.count_connections(id, user),
             Effect::Connected { user } => self.index(id, &user),
-            Effect::DisconnectOthers { user, disconnect } => {
-                let Some(except) = self.conns.get(id).map(|conn| conn.session.client()) else { return };
-                for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != self.id) {
-                    let (user, disconnect) = (user.clone(), disconnect.clone());
-                    self.port.stage_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
-                }
-                self.disconnect_others(&user, except, &disconnect);
-            }
+            Effect::DisconnectOthers { user, disconnect } => self.disconnect_others_everywhere(id, user, disconnect),
             Effect::Ping => self.push_control(id, |out| write_ping(out, &[])),
             Effect::Disconnect(disconnect) => self.end(id, disconnect),
             Effect::Drain => {
@@ -406,6 +410,15 @@ impl Engine {
         }
         if !conn.is_dirty {
             conn.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Queues a frame in front of what waited for it.
+    fn push_first(&mut self, id: ConnId, frame: Frame) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.outbox.push_front(&mut self.pool, frame);
+        if !std::mem::replace(&mut conn.is_dirty, true) {
             self.dirty.push(id);
         }
     }
@@ -444,6 +457,7 @@ impl Engine {
         conn.close_at = self.now.mono_ms + CLOSE_WAIT_MS;
         let fits = disconnect.reason.len() <= MAX_CLOSE_REASON;
         if fits && disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.metrics.close_sent(Transport::WebSocket, disconnect.code);
             self.push_control(id, |out| write_close(out, Some((disconnect.code, &disconnect.reason))));
             self.arm(id);
         } else {
@@ -505,14 +519,6 @@ impl Engine {
         if let Some(conn) = conns.get_mut(id) {
             conn.user_place = place;
             conn.is_indexed = true;
-        }
-    }
-
-    pub(super) fn disconnect_others(&mut self, user: &str, except: ClientId, disconnect: &Disconnect) {
-        for id in self.connections_of(user) {
-            if self.conns.get(id).is_some_and(|conn| conn.session.client() != except) {
-                self.end(id, disconnect.clone());
-            }
         }
     }
 

@@ -1,14 +1,23 @@
 //! What every shard is told by calls of the server API: to act on a user's connections, or to report.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::control::{Control, ControlAnswer, ShardInfo};
-use crate::base::ids::ConnId;
+use crate::api::control::{Control, ControlAnswer, ForSession, ShardInfo};
+use crate::base::ids::{ClientId, ConnId, ShardId};
+use crate::protocol::disconnect::Disconnect;
+use crate::session::{ServerSubscribe, SessionControl};
 
 /// An [`Ask`] about a user's connections, carried out piece by piece.
 pub(super) struct Job {
     ask: Ask,
     left: Vec<ConnId>,
     matched: u32,
+}
+
+/// A session waits until all shards have said how many connections its user has.
+pub(super) struct Counting {
+    conn: ConnId,
+    left: u16,
+    count: usize,
 }
 
 impl Engine {
@@ -25,6 +34,11 @@ impl Engine {
                 }
             },
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
+            ControlFrame::Count { from, conn, user } => {
+                let count = self.connections_of(&user).len();
+                self.port.stage_control(from, ControlFrame::Counted { conn, count });
+            }
+            ControlFrame::Counted { conn, count } => self.counted(conn, count),
             ControlFrame::DisconnectOthers { user, except, disconnect } => {
                 self.disconnect_others(&user, except, &disconnect);
             }
@@ -53,8 +67,12 @@ impl Engine {
     /// Tells the session if it is meant; whether it is.
     fn control_session(&mut self, id: ConnId, control: &Control) -> bool {
         let Some(conn) = self.conns.get(id).filter(|conn| conn.is_open()) else { return false };
+        let Control::Sessions(_, told) = control else { return false };
         if !control.matches(conn.session.client(), conn.session.session_id()) {
             return false;
+        }
+        if let Some(told) = session_control(told) {
+            self.with_session(id, |session, cx| session.on_control(cx, &told));
         }
         true
     }
@@ -92,6 +110,55 @@ impl Engine {
         }
     }
 
+    /// Asks every shard how many connections the user has, for a session that waits for it.
+    pub(super) fn count_connections(&mut self, id: ConnId, user: Box<str>) {
+        let here = self.connections_of(&user).len();
+        for shard in self.other_shards() {
+            let user = user.clone();
+            self.port.stage_control(shard, ControlFrame::Count { from: self.id, conn: id, user });
+        }
+        self.counting.push(Counting { conn: id, left: self.shards - 1, count: here });
+        self.finish_counting();
+    }
+
+    fn counted(&mut self, conn: ConnId, count: usize) {
+        if let Some(counting) = self.counting.iter_mut().find(|counting| counting.conn == conn) {
+            counting.left -= 1;
+            counting.count += count;
+        }
+        self.finish_counting();
+    }
+
+    fn finish_counting(&mut self) {
+        while let Some(done) = self.counting.iter().position(|counting| counting.left == 0) {
+            let Counting { conn, count, .. } = self.counting.swap_remove(done);
+            self.with_session(conn, |session, cx| session.on_user_connections(cx, count));
+        }
+    }
+
+    /// Ends all other connections of the user, on every shard.
+    pub(super) fn disconnect_others_everywhere(&mut self, id: ConnId, user: Box<str>, disconnect: Disconnect) {
+        let Some(except) = self.conns.get(id).map(|conn| conn.session.client()) else { return };
+        for shard in self.other_shards() {
+            let (user, disconnect) = (user.clone(), disconnect.clone());
+            self.port.stage_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
+        }
+        self.disconnect_others(&user, except, &disconnect);
+    }
+
+    fn disconnect_others(&mut self, user: &str, except: ClientId, disconnect: &Disconnect) {
+        for id in self.connections_of(user) {
+            if self.conns.get(id).is_some_and(|conn| conn.session.client() != except) {
+                self.end(id, disconnect.clone());
+            }
+        }
+    }
+
+    pub(super) fn other_shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let me = self.id;
+        (0..self.shards).map(ShardId).filter(move |shard| *shard != me)
+    }
+
     fn reply(&mut self, ask: &Ask, answer: ControlAnswer) {
         if ask.from == self.id {
             self.answer_call_of_shards(ask.call, ask.tag, answer);
@@ -99,4 +166,30 @@ impl Engine {
             self.port.stage_control(ask.from, ControlFrame::Answer { call: ask.call, tag: ask.tag, answer });
         }
     }
+}
+
+/// What the server API says, as a session understands it.
+fn session_control(told: &ForSession) -> Option<SessionControl> {
+    Some(match told {
+        ForSession::Nothing => return None,
+        ForSession::Disconnect(disconnect) => SessionControl::Disconnect(disconnect.clone()),
+        ForSession::Unsubscribe { channel, unsubscribe } => {
+            SessionControl::Unsubscribe { channel: channel.clone(), unsubscribe: unsubscribe.clone() }
+        }
+        ForSession::Refresh { expired, expire_at, info } => {
+            SessionControl::Refresh { expired: *expired, expire_at: *expire_at, info: info.clone() }
+        }
+        ForSession::Subscribe(subscribe) => SessionControl::Subscribe(Box::new(ServerSubscribe {
+            channel: subscribe.channel.clone(),
+            presence: subscribe.presence,
+            join_leave: subscribe.join_leave,
+            push_join_leave: subscribe.push_join_leave,
+            positioned: subscribe.positioned,
+            recoverable: subscribe.recoverable,
+            recover_since: subscribe.recover_since.clone(),
+            expire_at: subscribe.expire_at,
+            info: subscribe.info.clone(),
+            data: subscribe.data.clone(),
+        })),
+    })
 }

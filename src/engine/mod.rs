@@ -113,6 +113,7 @@ pub struct Engine {
     /// Deliveries of this shard's homes for this shard: they take no hop.
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
+    counting: Vec<control::Counting>,
     calls: Slab<CallState>,
     finished_calls: Vec<ConnId>,
 
@@ -174,6 +175,7 @@ impl Engine {
             port: parts.port,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
+            counting: Vec::new(),
             calls: Slab::new(MAX_CALLS),
             finished_calls: Vec::new(),
             dirty: Vec::new(),

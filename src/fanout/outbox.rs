@@ -82,6 +82,17 @@ impl Outbox {
         queue.frames.push_back(frame);
     }
 
+    /// Puts a frame in front of all others. Only before anything was sent of what is owed.
+    pub fn push_front(&mut self, pool: &mut Pool, frame: Frame) {
+        if frame.is_empty() {
+            return;
+        }
+        let queue = self.0.get_or_insert_with(|| pool.take());
+        debug_assert_eq!(queue.sent, 0, "the front is on its way already");
+        queue.bytes += frame.len();
+        queue.frames.push_front(frame);
+    }
+
     /// Bytes owed.
     #[inline]
     pub fn bytes(&self) -> usize {

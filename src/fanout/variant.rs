@@ -9,7 +9,7 @@ use super::frame::{Frame, FrameBuilder};
 use super::member::MemberFlags;
 use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Publication};
-use crate::protocol::convert::IdText;
+use crate::channel::convert::IdText;
 use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
 

@@ -200,5 +200,4 @@ impl<R, D, C> Port<R, D, C> {
 }
 
 #[cfg(all(test, not(loom)))]
-#[path = "port_tests.rs"]
 mod tests;

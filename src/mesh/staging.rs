@@ -4,6 +4,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::inbox::Batch;
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 
 /// Buffers with room for more items than this are freed, not reused.
 const MAX_KEPT_ITEMS: usize = 1024;
@@ -61,6 +62,9 @@ impl<T> Staging<T> {
         let batches = &mut self.batches;
         self.targets.retain(|to| {
             let batch = &mut batches[to.index()];
+            if is_on(Mutation::DropLastOfBatch) && batch.len() > 1 {
+                batch.pop();
+            }
             match lane(*to).push((me, std::mem::take(batch))) {
                 Ok(()) => {
                     reached(*to);
