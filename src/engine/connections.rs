@@ -12,6 +12,7 @@ use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
 use crate::fanout::frame::Frame;
 use crate::fanout::outbox::{Outbox, Pool};
+use crate::metrics::labels::Transport;
 use crate::protocol::Protocol;
 use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::Disconnect;
@@ -173,6 +174,14 @@ impl Engine {
             Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
             Phase::Open if conn.outbox.bytes() > limit => self.end(id, Disconnect::SLOW),
             _ => self.arm(id),
+        }
+    }
+
+    /// The outbox waits for the reply to connect. Ends the connection when too much waits.
+    pub fn held_back(&mut self, id: ConnId) {
+        let limit = self.config.client.queue_max_size;
+        if self.conns.get(id).is_some_and(|conn| conn.is_open() && conn.outbox.bytes() > limit) {
+            self.end(id, Disconnect::SLOW);
         }
     }
 
@@ -448,6 +457,7 @@ impl Engine {
         conn.close_at = self.now.mono_ms + CLOSE_WAIT_MS;
         let fits = disconnect.reason.len() <= MAX_CLOSE_REASON;
         if fits && disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.metrics.close_sent(Transport::WebSocket, disconnect.code);
             self.push_control(id, |out| write_close(out, Some((disconnect.code, &disconnect.reason))));
             self.arm(id);
         } else {

@@ -137,6 +137,8 @@ impl super::host::ShardHost {
         inner.wake_callers();
         inner.pulse.connections.store(inner.engine.connections() as u64, Ordering::Relaxed);
         inner.ring.submit()?;
+        let took_us = self.clock.now().mono_us.saturating_sub(now.mono_us);
+        inner.engine.metrics().turn(took_us * 1000);
         Ok(more)
     }
 
@@ -330,7 +332,10 @@ impl Inner {
         let mut dirty = std::mem::take(&mut self.dirty);
         self.engine.take_dirty(&mut dirty);
         for conn in &dirty {
-            let Some((slot, outbox, pool)) = self.engine.outbox(*conn) else { continue };
+            let Some((slot, outbox, pool)) = self.engine.outbox(*conn) else {
+                self.engine.held_back(*conn);
+                continue;
+            };
             let Some((_, Socket { role: Role::WebSocket(socket), .. })) = self.sockets.at(slot) else { continue };
             match flush(std::os::fd::AsFd::as_fd(socket), outbox, pool, &mut self.copies) {
                 Flushed::All => self.engine.flushed(*conn, true),

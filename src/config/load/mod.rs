@@ -86,6 +86,9 @@ fn find_idle(section: &Section, path: &str, in_force: bool, idle: &mut Vec<Strin
             value => {
                 let changed = match entry.option.kind {
                     Kind::List { .. } => *value != Value::List(Vec::new()),
+                    Kind::Texts if entry.option.default.is_empty() => {
+                        matches!(value, Value::Texts(Some(texts)) if !texts.is_empty())
+                    }
                     _ => entry.origin != Origin::Unset && *value != Value::default_of(entry.option),
                 };
                 if changed && !in_force {
