@@ -100,6 +100,17 @@ fn broadcasts_and_surveys_stand_alone() {
 }
 
 #[test]
+fn broadcasts_to_several_homes_wait_for_each_other() {
+    let (a, b) = (at_home(0, 0), at_home(1, 0));
+    let broadcast = format!(r#"{{"broadcast":{{"channels":["{a}","{b}"],"data":1}}}}"#);
+    let asked = format!("publish {a} publish {b}");
+    let result = r#"{"result":{"offset":7,"epoch":"aaaaaaaa"}}"#;
+    let reply = format!(r#"{{"broadcast":{{"responses":[{result},{result}]}}}}"#);
+    let text = format!(r#"{{"replies":[{reply},{reply}]}}"#);
+    check(&[broadcast.clone(), broadcast], false, &[asked.clone(), asked], &text);
+}
+
+#[test]
 fn commands_that_fail_at_once_hold_up_nothing() {
     let a = at_home(2, 0);
     let commands = [

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::{Control, ControlAnswer, ForSession, ScrapeForm, ShardInfo, Target, scrape};
+use super::super::{Control, ControlAnswer, ScrapeForm, ShardInfo, Target, scrape};
 use super::{World, config};
 use crate::base::ids::{ClientId, ShardId};
 use crate::channel::name::{ChannelName, hash_of};
 use crate::metrics::labels::{Api, Command};
 use crate::metrics::{Interval, Shard};
+use crate::session::SessionControl;
 
 const EMPTY: &str = r#"{"result":{}}"#;
 const CLIENT: &str = "01010101-0101-0101-0101-010101010101";
@@ -21,7 +22,7 @@ fn told(method: &str, body: &str) -> (String, String) {
 }
 
 /// Checks that the method succeeds and that the shards are told this.
-fn check(method: &str, body: &str, target: Target, what: ForSession) {
+fn check(method: &str, body: &str, target: Target, what: Option<SessionControl>) {
     let expected = format!("{:?}", Control::Sessions(target, what));
     assert_eq!(told(method, body), (EMPTY.to_owned(), expected), "{method} {body}");
 }
@@ -36,14 +37,14 @@ fn user(user: &str) -> Target {
 #[test]
 fn disconnect() {
     use crate::protocol::disconnect::Disconnect;
-    let force = || ForSession::Disconnect(Disconnect::FORCE_NO_RECONNECT);
+    let force = || Some(SessionControl::Disconnect(Disconnect::FORCE_NO_RECONNECT));
     check("disconnect", r#"{"user":"u"}"#, user("u"), force());
     // Nobody in particular is the anonymous user.
     check("disconnect", "{}", user(""), force());
-    let custom = ForSession::Disconnect(Disconnect {
+    let custom = Some(SessionControl::Disconnect(Disconnect {
         code: 4500,
         reason: "bye".into(),
-    });
+    }));
     check(
         "disconnect",
         r#"{"user":"u","disconnect":{"code":4500,"reason":"bye"}}"#,
@@ -83,9 +84,11 @@ fn a_client_that_is_none_is_told_nothing() {
 #[test]
 fn unsubscribe() {
     use crate::protocol::disconnect::Unsubscribe;
-    let from = |channel: &str| ForSession::Unsubscribe {
-        channel: channel.into(),
-        unsubscribe: Unsubscribe::SERVER,
+    let from = |channel: &str| {
+        Some(SessionControl::Unsubscribe {
+            channel: channel.into(),
+            unsubscribe: Unsubscribe::SERVER,
+        })
     };
     check(
         "unsubscribe",
@@ -103,11 +106,11 @@ fn unsubscribe() {
 
 #[test]
 fn refresh() {
-    let what = ForSession::Refresh {
+    let what = Some(SessionControl::Refresh {
         expired: true,
         expire_at: 5,
         info: "{ }".into(),
-    };
+    });
     check(
         "refresh",
         r#"{"user":"u","expired":true,"expire_at":5,"info":{ }}"#,
@@ -118,33 +121,33 @@ fn refresh() {
         "refresh",
         r#"{"user":"u"}"#,
         user("u"),
-        ForSession::Refresh {
+        Some(SessionControl::Refresh {
             expired: false,
             expire_at: 0,
             info: "".into(),
-        },
+        }),
     );
 }
 
 #[test]
 fn subscribe() {
-    use super::super::SubscribeSession;
     use crate::channel::op::Since;
-    let plain = SubscribeSession {
+    use crate::session::ServerSubscribe;
+    let plain = ServerSubscribe {
         channel: "pres:a".into(),
         presence: true,
         join_leave: true,
         recoverable: true,
-        ..SubscribeSession::default()
+        ..ServerSubscribe::default()
     };
-    let subscribe = |session: SubscribeSession| ForSession::Subscribe(Box::new(session));
+    let subscribe = |session: ServerSubscribe| Some(SessionControl::Subscribe(Box::new(session)));
     check(
         "subscribe",
         r#"{"user":"u","channel":"pres:a"}"#,
         user("u"),
         subscribe(plain.clone()),
     );
-    let given = SubscribeSession {
+    let given = ServerSubscribe {
         presence: false,
         push_join_leave: true,
         positioned: true,
@@ -180,7 +183,7 @@ fn subscribe() {
 #[test]
 fn a_subscription_that_is_over_fails_where_a_session_is_meant() {
     let body = r#"{"user":"u","channel":"open:a","expire_at":1700000000}"#;
-    check("subscribe", body, user("u"), ForSession::Nothing);
+    check("subscribe", body, user("u"), None);
     let mut world = World::new();
     world.shard = |shard, _| ControlAnswer::Sessions(u32::from(shard == 2));
     assert_eq!(
@@ -192,8 +195,7 @@ fn a_subscription_that_is_over_fails_where_a_session_is_meant() {
 #[test]
 fn a_control_means_only_matching_sessions() {
     let (one, two) = (ClientId([1; 16]), ClientId([2; 16]));
-    let matches =
-        |target: Target, client, session| Control::Sessions(target, ForSession::Nothing).matches(client, session);
+    let matches = |target: Target, client, session| Control::Sessions(target, None).matches(client, session);
     assert!(matches(user("u"), one, "s"));
     assert!(matches(
         Target {
@@ -237,7 +239,7 @@ fn a_control_means_only_matching_sessions() {
     ));
     assert!(!Control::Info.matches(one, "s"));
     assert_eq!(Control::Info.user(), None);
-    assert_eq!(Control::Sessions(user(""), ForSession::Nothing).user(), Some(""));
+    assert_eq!(Control::Sessions(user(""), None).user(), Some(""));
 }
 
 #[test]
