@@ -1,10 +1,9 @@
 //! What every shard is told by calls of the server API: to act on a user's connections, or to report.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::control::{Control, ControlAnswer, ForSession, ShardInfo};
+use crate::api::control::{Control, ControlAnswer, ShardInfo};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::protocol::disconnect::Disconnect;
-use crate::session::{ServerSubscribe, SessionControl};
 
 /// An [`Ask`] about a user's connections, carried out piece by piece.
 pub(super) struct Job {
@@ -67,12 +66,11 @@ impl Engine {
     /// Tells the session if it is meant; whether it is.
     fn control_session(&mut self, id: ConnId, control: &Control) -> bool {
         let Some(conn) = self.conns.get(id).filter(|conn| conn.is_open()) else { return false };
-        let Control::Sessions(_, told) = control else { return false };
         if !control.matches(conn.session.client(), conn.session.session_id()) {
             return false;
         }
-        if let Some(told) = session_control(told) {
-            self.with_session(id, |session, cx| session.on_control(cx, &told));
+        if let Some(told) = control.to_session() {
+            self.with_session(id, |session, cx| session.on_control(cx, told));
         }
         true
     }
@@ -166,30 +164,4 @@ impl Engine {
             self.port.stage_control(ask.from, ControlFrame::Answer { call: ask.call, tag: ask.tag, answer });
         }
     }
-}
-
-/// What the server API says, as a session understands it.
-fn session_control(told: &ForSession) -> Option<SessionControl> {
-    Some(match told {
-        ForSession::Nothing => return None,
-        ForSession::Disconnect(disconnect) => SessionControl::Disconnect(disconnect.clone()),
-        ForSession::Unsubscribe { channel, unsubscribe } => {
-            SessionControl::Unsubscribe { channel: channel.clone(), unsubscribe: unsubscribe.clone() }
-        }
-        ForSession::Refresh { expired, expire_at, info } => {
-            SessionControl::Refresh { expired: *expired, expire_at: *expire_at, info: info.clone() }
-        }
-        ForSession::Subscribe(subscribe) => SessionControl::Subscribe(Box::new(ServerSubscribe {
-            channel: subscribe.channel.clone(),
-            presence: subscribe.presence,
-            join_leave: subscribe.join_leave,
-            push_join_leave: subscribe.push_join_leave,
-            positioned: subscribe.positioned,
-            recoverable: subscribe.recoverable,
-            recover_since: subscribe.recover_since.clone(),
-            expire_at: subscribe.expire_at,
-            info: subscribe.info.clone(),
-            data: subscribe.data.clone(),
-        })),
-    })
 }
