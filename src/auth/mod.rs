@@ -1,0 +1,12 @@
+//! Tokens: what a connection or subscription token (JWT) says, and whether to believe it.
+//!
+//! Pure: the time is a parameter, keys come from the configuration. Upstream: centrifugo internal/jwtverify.
+
+pub mod token;
+
+mod claims;
+mod keys;
+mod verifier;
+
+pub use claims::{BadBase64, ConnectionClaims, Overrides, SubscriptionClaims, TokenSubscription};
+pub use verifier::{ConfigError, TokenError, Verifiers};

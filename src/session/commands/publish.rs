@@ -1,0 +1,62 @@
+//! `publish`: into a stream; maps come later.
+
+use bytes::Bytes;
+
+use super::options_of;
+use crate::channel::op::{Answer, Op, PublishOp};
+use crate::channel::publication::{Epoch, Publication};
+use crate::channel::rules;
+use crate::config::snapshot::SubscriptionType;
+use crate::protocol::client::{PublishRequest, PublishResult, Reply};
+use crate::protocol::error::Error;
+use crate::session::Cx;
+use crate::session::state::{Outcome, Pending, Session, name_of};
+
+impl Session {
+    pub(super) fn publish(&mut self, cx: &mut Cx<'_>, id: u32, request: &PublishRequest<'_>) -> Outcome {
+        let options = options_of(cx, &request.channel)?;
+        if !rules::check_data(options.publication_data_format, request.data.as_bytes()) {
+            return Err(Error::BAD_REQUEST.into());
+        }
+        let channel = cx.hub.find(&request.channel);
+        if !self.claim(cx, channel).may_publish(options) {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        let op = PublishOp {
+            publication: Publication {
+                data: Bytes::copy_from_slice(request.data.as_bytes()),
+                info: Some(self.info_in(channel)),
+                tags: None,
+                offset: 0,
+                epoch: Epoch::NONE,
+                unix_ms: 0,
+                taken_us: 0,
+            },
+            history: options.history,
+            idempotency_key: None,
+            version: 0,
+            version_epoch: "".into(),
+        };
+        let name = name_of(cx, channel, &request.channel);
+        self.wait_for(cx, name, Op::Publish(Box::new(op)), Pending::Publish { id });
+        Ok(())
+    }
+
+    /// Nobody may publish into a map of a namespace that has none, insecure mode aside.
+    pub(super) fn publish_to_map(&mut self, cx: &mut Cx<'_>, request: &PublishRequest<'_>) -> Outcome {
+        let options = options_of(cx, &request.channel)?;
+        let is_map = !matches!(options.subscription_type, SubscriptionType::Stream | SubscriptionType::SharedPoll);
+        if !is_map && !cx.config.client.insecure {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        Err(Error::NOT_AVAILABLE.into())
+    }
+
+    pub(in crate::session) fn on_published(&mut self, cx: &mut Cx<'_>, id: u32, answer: Answer) -> Outcome {
+        if let Answer::Failed(error) = answer {
+            return Err(error.into());
+        }
+        self.send(cx, &Reply { id, publish: Some(PublishResult {}), ..Reply::default() });
+        Ok(())
+    }
+}

@@ -1,0 +1,343 @@
+//! The state of a session and the events that change it; what they lead to stands in the modules beside.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use rand::rngs::StdRng;
+
+use super::commands::connect::Connecting;
+use super::subscribing::Subscribing;
+use super::subscriptions::Subscriptions;
+use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
+use super::{Cx, Effect, SessionControl, Setup};
+use crate::base::ids::ClientId;
+use crate::base::time::Now;
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Answer, Op};
+use crate::channel::publication::ClientInfo;
+use crate::config::snapshot::Snapshot;
+use crate::fanout::hub::LocalChannel;
+use crate::protocol::client::{self, Command, Reply};
+use crate::protocol::disconnect::Disconnect;
+use crate::protocol::error::Error;
+use crate::protocol::{Protocol, client::Push};
+
+/// One client connection. An idle one holds the client's identity (one allocation beside the user's name) and its
+/// subscriptions, and nothing else on the heap.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) client: ClientId,
+    /// Who is connected; nothing before the connection is authenticated.
+    pub(super) identity: Option<Arc<ClientInfo>>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) timers: Timers,
+    /// Unix seconds when the connection's lifetime ends, grace time not included; 0 = never.
+    pub(super) expire_at: i64,
+    /// The command that waits for an answer.
+    pub(super) pending: Pending,
+    /// What goes on beside the commands.
+    pub(super) background: Option<Box<Background>>,
+    /// Until connect.
+    pub(super) user_header: Option<Box<str>>,
+    last_tag: u32,
+    /// Tag of the answer that `pending` waits for.
+    pub(super) pending_tag: u32,
+    /// Subscriptions that the round of upkeep under way has still to visit.
+    pub(super) upkeep_left: u32,
+    pub(super) phase: Phase,
+    pub(super) protocol: Protocol,
+    pub(super) native_ping: bool,
+    /// A ping was sent and not answered yet.
+    pub(super) awaits_pong: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Not authenticated.
+    Fresh,
+    /// Authenticated. The reply to connect may still wait for server-side subscriptions.
+    Authenticated,
+    /// The engine was told to end the connection, or it is closed: nothing has an effect any more.
+    Ended,
+}
+
+/// What the running command waits for.
+#[derive(Debug)]
+pub(super) enum Pending {
+    None,
+    Publish { id: u32 },
+    Presence { id: u32 },
+    PresenceStats { id: u32 },
+    History { id: u32 },
+    Subscribe { id: u32, subscribing: Box<Subscribing> },
+    Connect(Box<Connecting>),
+}
+
+/// Kept only while there is something in it.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    /// Server-side subscriptions that the server API began. Each belongs to a call that has its own bound.
+    pub(super) subscribing: Vec<Box<Subscribing>>,
+    /// Position checks by tag; at most one per subscription.
+    pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
+}
+
+/// Why a command is refused.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The reply to it.
+    Error(Error),
+    /// The end of the connection.
+    Disconnect(Disconnect),
+}
+
+/// The outcome of a command, or of the answer it waited for.
+pub(super) type Outcome = Result<(), Refusal>;
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Disconnect> for Refusal {
+    fn from(disconnect: Disconnect) -> Self {
+        Self::Disconnect(disconnect)
+    }
+}
+
+impl Session {
+    /// A connection that was just opened. `rng` spreads the WebSocket pings of connections that opened together.
+    pub fn new(setup: Setup, config: &Snapshot, now: Now, rng: &mut StdRng) -> Self {
+        let now_ms = now.mono_ms;
+        let mut timers = Timers { housekeeping_at: after(now_ms, config.client.stale_close_delay_ms), ..Timers::OFF };
+        if setup.native_ping {
+            let interval_ms = native_ping_interval_ms(config);
+            timers.ping_at = now_ms + super::upkeep::spread(interval_ms, rng);
+            timers.pong_at = now_ms + interval_ms + native_pong_timeout_ms(config);
+        }
+        Self {
+            client: setup.client,
+            identity: None,
+            subscriptions: Subscriptions::default(),
+            timers,
+            expire_at: 0,
+            pending: Pending::None,
+            background: None,
+            user_header: setup.user_header.filter(|user| !user.is_empty()),
+            last_tag: 0,
+            pending_tag: 0,
+            upkeep_left: 0,
+            phase: Phase::Fresh,
+            protocol: setup.protocol,
+            native_ping: setup.native_ping,
+            awaits_pong: false,
+        }
+    }
+
+    /// A command of the client. Not to be called while [`Session::is_blocked`].
+    pub fn on_command(&mut self, cx: &mut Cx<'_>, command: Command<'_>) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        debug_assert!(!self.is_blocked(), "commands run one after another");
+        let (id, is_connect) = (command.id, command.connect.is_some());
+        let outcome = self.dispatch(cx, command);
+        self.settle(cx, id, is_connect, outcome);
+    }
+
+    /// Something that is no command.
+    pub fn on_malformed(&mut self, cx: &mut Cx<'_>) {
+        self.end(cx, Disconnect::BAD_REQUEST);
+    }
+
+    /// The answer of a channel's home.
+    pub fn on_answer(&mut self, cx: &mut Cx<'_>, tag: u32, answer: Answer) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        if matches!(self.pending, Pending::Connect(_)) && self.is_answer_to_connect(tag) {
+            let id = self.connect_id();
+            let outcome = self.on_connect_answer(cx, tag, answer);
+            return self.settle(cx, id, true, outcome);
+        }
+        if self.is_blocked() && tag == self.pending_tag {
+            let (id, outcome) = match std::mem::replace(&mut self.pending, Pending::None) {
+                Pending::Publish { id } => (id, self.on_published(cx, id, answer)),
+                Pending::Presence { id } => (id, self.on_presence(cx, id, answer)),
+                Pending::PresenceStats { id } => (id, self.on_presence_stats(cx, id, answer)),
+                Pending::History { id } => (id, self.on_history(cx, id, answer)),
+                Pending::Subscribe { id, subscribing } => (id, self.on_subscribed(cx, id, *subscribing, answer)),
+                other => {
+                    self.pending = other;
+                    return;
+                }
+            };
+            return self.settle(cx, id, false, outcome);
+        }
+        self.on_background_answer(cx, tag, answer);
+    }
+
+    /// The answer to [`Effect::CountConnections`].
+    pub fn on_user_connections(&mut self, cx: &mut Cx<'_>, count: usize) {
+        if self.phase == Phase::Ended || !matches!(self.pending, Pending::Connect(_)) {
+            return;
+        }
+        let id = self.connect_id();
+        let outcome = self.on_connections_counted(cx, count);
+        self.settle(cx, id, true, outcome);
+    }
+
+    /// Something that the server API wants of this connection.
+    pub fn on_control(&mut self, cx: &mut Cx<'_>, control: &SessionControl) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match control {
+            SessionControl::Disconnect(disconnect) => self.end(cx, disconnect.clone()),
+            SessionControl::Unsubscribe { channel, unsubscribe } => self.unsubscribe_by_server(cx, channel, unsubscribe),
+            SessionControl::Subscribe(subscribe) => self.subscribe_by_server(cx, subscribe),
+            SessionControl::Refresh { expired: true, .. } => self.end(cx, Disconnect::EXPIRED),
+            SessionControl::Refresh { expire_at, info, .. } => self.refresh_by_server(cx, *expire_at, info),
+        }
+    }
+
+    /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before.
+    pub fn on_close(&mut self, cx: &mut Cx<'_>) {
+        self.phase = Phase::Ended;
+        self.timers = Timers::OFF;
+        match std::mem::replace(&mut self.pending, Pending::None) {
+            Pending::Subscribe { subscribing, .. } => subscribing.abandon(self, cx),
+            Pending::Connect(connecting) => connecting.abandon(self, cx),
+            _ => {}
+        }
+        if let Some(background) = self.background.take() {
+            for subscribing in background.subscribing {
+                subscribing.abandon(self, cx);
+            }
+        }
+        for subscription in self.subscriptions.take() {
+            self.drop_subscription(cx, subscription);
+        }
+    }
+
+    /// When [`Session::on_timer`] wants to be called, in milliseconds of the monotonic clock.
+    pub fn next_deadline(&self) -> u64 {
+        self.timers.next()
+    }
+
+    /// A command waits for an answer: no further command may be handed over.
+    pub fn is_blocked(&self) -> bool {
+        !matches!(self.pending, Pending::None)
+    }
+
+    /// Server-side subscriptions are live but the reply to connect that names them is not written yet. Pushes that
+    /// are owed to the client must not be flushed before it; the reply then goes in front of them
+    /// (see [`Output::is_first`](super::Output::is_first)).
+    pub fn holds_pushes(&self) -> bool {
+        matches!(&self.pending, Pending::Connect(connecting) if connecting.has_live())
+    }
+
+    /// The user; empty for an anonymous one, and before connect.
+    pub fn user(&self) -> &str {
+        self.identity.as_deref().map_or("", |identity| &identity.user)
+    }
+
+    /// The connection's public id.
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// The secret id that addresses emulated and unidirectional connections; a bidirectional WebSocket has none.
+    pub fn session_id(&self) -> &str {
+        ""
+    }
+
+    /// Refuses a command, or lets it be.
+    fn settle(&mut self, cx: &mut Cx<'_>, id: u32, is_connect: bool, outcome: Outcome) {
+        match outcome {
+            Ok(()) => {}
+            Err(Refusal::Disconnect(disconnect)) => self.end(cx, disconnect),
+            Err(Refusal::Error(error)) => {
+                let error = client::Error::of(&error);
+                self.send(cx, &Reply { id, error: Some(error), ..Reply::default() });
+                if is_connect && self.phase != Phase::Ended {
+                    self.phase = Phase::Ended;
+                    cx.effects.push(Effect::Drain);
+                }
+            }
+        }
+    }
+
+    /// Asks the engine to end the connection. [`Session::on_close`] follows.
+    pub(super) fn end(&mut self, cx: &mut Cx<'_>, disconnect: Disconnect) {
+        if self.phase != Phase::Ended {
+            self.phase = Phase::Ended;
+            cx.effects.push(Effect::Disconnect(disconnect));
+        }
+    }
+
+    /// Writes a message. A payload that is no JSON ends a JSON client.
+    pub(super) fn send(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) {
+        if cx.out.reply(self.protocol, reply).is_err() {
+            self.end(cx, Disconnect::INAPPROPRIATE_PROTOCOL);
+        }
+    }
+
+    /// Writes a push.
+    pub(super) fn push(&mut self, cx: &mut Cx<'_>, push: Push<'_>) {
+        self.send(cx, &Reply { push: Some(push), ..Reply::default() });
+    }
+
+    /// Makes a request to a channel's home, with an answer.
+    pub(super) fn ask(&mut self, cx: &mut Cx<'_>, channel: ChannelName, op: Op) -> u32 {
+        self.last_tag = self.last_tag.wrapping_add(1).max(1);
+        cx.effects.push(Effect::Op { channel, op, tag: self.last_tag });
+        self.last_tag
+    }
+
+    /// Makes the request that the running command waits for.
+    pub(super) fn wait_for(&mut self, cx: &mut Cx<'_>, channel: ChannelName, op: Op, pending: Pending) {
+        self.pending_tag = self.ask(cx, channel, op);
+        self.pending = pending;
+    }
+
+    /// The client as the channel sees it.
+    pub(super) fn info_in(&self, channel: Option<LocalChannel>) -> Arc<ClientInfo> {
+        let own = channel.and_then(|channel| self.subscriptions.get(channel)?.info.clone());
+        own.unwrap_or_else(|| self.info())
+    }
+
+    /// The client as channels see it that know nothing special about it.
+    pub(super) fn info(&self) -> Arc<ClientInfo> {
+        match &self.identity {
+            Some(identity) => identity.clone(),
+            None => unreachable!("only authenticated clients act in channels"),
+        }
+    }
+
+    pub(super) fn is_subscribed(&self, channel: Option<LocalChannel>) -> bool {
+        channel.is_some_and(|channel| self.subscriptions.get(channel).is_some())
+    }
+}
+
+/// The name for a request: the hub's own copy where it knows the channel.
+pub(super) fn name_of(cx: &Cx<'_>, channel: Option<LocalChannel>, text: &str) -> ChannelName {
+    channel.map_or_else(|| ChannelName::new(text), |channel| cx.hub.name(channel).clone())
+}
+
+/// Milliseconds between two WebSocket pings.
+pub(super) fn native_ping_interval_ms(config: &Snapshot) -> u64 {
+    match config.client.ping_interval_ms {
+        0 => NATIVE_PING_INTERVAL_MS,
+        interval_ms => interval_ms,
+    }
+}
+
+/// Milliseconds that a WebSocket pong may take.
+pub(super) fn native_pong_timeout_ms(config: &Snapshot) -> u64 {
+    match config.client.pong_timeout_ms {
+        0 => NATIVE_PONG_TIMEOUT_MS,
+        timeout_ms => timeout_ms,
+    }
+}

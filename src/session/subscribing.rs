@@ -1,0 +1,174 @@
+//! A subscription between the request to the channel's home and its answer.
+//!
+//! The home registers the shard, adds presence, reads the position and recovers in one step, answers, and then
+//! publishes the join. So what is delivered behind the answer is for this subscriber and what comes before it is
+//! not, without buffering (upstream buffers: centrifuge client.go `subscribeCmd`, internal/recovery).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Cx;
+use super::grant::{Grant, Wish};
+use super::state::{Refusal, Session};
+use super::subscriptions::{Subscription, Traits};
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
+use crate::channel::publication::ClientInfo;
+use crate::fanout::hub::LocalChannel;
+use crate::fanout::member::MemberFlags;
+use crate::protocol::Protocol;
+use crate::protocol::client::{self, SubscribeResult};
+use crate::protocol::disconnect::{Disconnect, Unsubscribe};
+use crate::protocol::error::Error;
+use crate::protocol::raw::Raw;
+
+/// A presence entry that is not renewed is dropped after so long (upstream: `presence_ttl`).
+pub(super) const PRESENCE_TTL_MS: u64 = 60_000;
+
+/// See the module. Holds one interest in the channel.
+#[derive(Debug)]
+pub(super) struct Subscribing {
+    pub(super) channel: LocalChannel,
+    pub(super) tag: u32,
+    traits: Traits,
+    cache: bool,
+    /// Recovery was tried, or asked for.
+    was_recovering: bool,
+    reject_unrecovered: bool,
+    meta_ttl_s: u32,
+    expire_at: i64,
+    asked_offset: u64,
+    info: Option<Arc<ClientInfo>>,
+    data: Bytes,
+    /// The server API ended the subscription before it began.
+    pub(super) ends: Option<Box<Unsubscribe>>,
+}
+
+impl Subscribing {
+    /// Asks the home. The client is authenticated.
+    pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>, name: ChannelName, grant: Grant, wish: Wish) -> Self {
+        let info = (!grant.info.is_empty())
+            .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));
+        let shown = || info.clone().unwrap_or_else(|| session.info());
+        let is_recovering = grant.traits.has(Traits::RECOVERABLE) && (wish.recover || grant.recovers_by_itself());
+        let asked_offset = wish.offset();
+        let op = SubscribeOp {
+            position: grant.is_positioned(),
+            recover: is_recovering.then(|| Recover {
+                since: wish.since.unwrap_or_else(|| Since { offset: 0, epoch: "".into() }),
+                limit: cx.config.client.recovery_max_publication_limit,
+                cache: grant.cache,
+            }),
+            meta_ttl_s: grant.meta_ttl_s,
+            presence: grant.traits.has(Traits::PRESENCE).then(|| (shown(), PRESENCE_TTL_MS)),
+            join: grant.traits.has(Traits::JOIN_LEAVE).then(shown),
+        };
+        let channel = cx.hub.retain(&name);
+        let tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
+        Self {
+            channel,
+            tag,
+            traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
+            cache: grant.cache,
+            was_recovering: wish.recover || is_recovering,
+            reject_unrecovered: is_recovering && wish.reject_unrecovered,
+            meta_ttl_s: grant.meta_ttl_s,
+            expire_at: grant.expire_at,
+            asked_offset,
+            info,
+            data: grant.data,
+            ends: None,
+        }
+    }
+
+    /// Whether the client would rather have an error than this.
+    pub(super) fn is_rejected(&self, subscribed: &Subscribed) -> bool {
+        self.reject_unrecovered && !self.cache && !subscribed.recovered
+    }
+
+    /// What the client is told about the subscription.
+    pub(super) fn result<'r>(&'r self, subscribed: &'r Subscribed, unix_s: i64) -> SubscribeResult<'r> {
+        let is_positioned = self.traits.has(Traits::POSITIONED);
+        // The lifetime of server-side subscriptions is the server's business.
+        let expires = self.expire_at > 0 && !self.traits.has(Traits::SERVER_SIDE);
+        SubscribeResult {
+            expires,
+            ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
+            recoverable: self.traits.has(Traits::RECOVERABLE),
+            epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
+            publications: subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect(),
+            recovered: subscribed.recovered,
+            // After a recovery the client starts from where it was and follows the publications.
+            offset: match (subscribed.recovered, is_positioned) {
+                (true, _) => self.asked_offset,
+                (false, true) => subscribed.position.offset,
+                (false, false) => 0,
+            },
+            positioned: is_positioned,
+            data: Raw::from(&*self.data),
+            was_recovering: self.was_recovering,
+            ..SubscribeResult::default()
+        }
+    }
+
+    /// Makes the subscription live: deliveries handled from now on are for it.
+    pub(super) fn admit(&self, session: &mut Session, cx: &mut Cx<'_>, subscribed: &Subscribed) {
+        let is_positioned = self.traits.has(Traits::POSITIONED);
+        let flags = MemberFlags::NONE
+            .with_if(is_positioned, MemberFlags::POSITIONED)
+            .with_if(self.traits.has(Traits::PUSH_JOIN_LEAVE), MemberFlags::JOIN_LEAVE)
+            .with_if(session.protocol == Protocol::Protobuf, MemberFlags::PROTOBUF);
+        // A subscription that is begun anew takes the place of the one before.
+        if let Some(old) = session.subscriptions.remove(self.channel) {
+            cx.hub.leave(old.channel, old.member);
+            cx.hub.release(old.channel);
+        }
+        let member = cx.hub.join(self.channel, cx.conn, flags);
+        if is_positioned {
+            cx.hub.set_position(self.channel, subscribed.position);
+        }
+        session.subscriptions.insert(Subscription {
+            channel: self.channel,
+            member,
+            expire_at: self.expire_at,
+            info: self.info.clone(),
+            meta_ttl_s: self.meta_ttl_s,
+            checked_at_s: (cx.now.mono_ms / 1000) as u32,
+            check_tag: 0,
+            traits: self.traits,
+        });
+    }
+
+    /// Takes everything back that the request does or did.
+    pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
+        let info = self.info.or_else(|| session.identity.clone());
+        leave(session, cx, self.channel, self.traits, info);
+    }
+}
+
+/// Gives the interest back and tells the home what ends with it. The membership has ended before.
+pub(super) fn leave(
+    session: &Session,
+    cx: &mut Cx<'_>,
+    channel: LocalChannel,
+    traits: Traits,
+    info: Option<Arc<ClientInfo>>,
+) {
+    let name = cx.hub.name(channel).clone();
+    let last = cx.hub.release(channel);
+    let presence = traits.has(Traits::PRESENCE).then_some(session.client);
+    let leave = info.filter(|_| traits.has(Traits::JOIN_LEAVE));
+    if last || presence.is_some() || leave.is_some() {
+        let op = Op::Unsubscribe { last, presence, leave };
+        cx.effects.push(super::Effect::Op { channel: name, op, tag: 0 });
+    }
+}
+
+/// What a subscription that the home refuses comes to (upstream: `handleErr` in `subscribeCmd`).
+pub(super) fn failure(answer: Answer) -> Refusal {
+    match answer {
+        Answer::Failed(error) if error.code != Error::INTERNAL.code => error.into(),
+        _ => Disconnect::SERVER_ERROR.into(),
+    }
+}
