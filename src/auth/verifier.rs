@@ -22,7 +22,7 @@ pub enum TokenError {
 }
 
 /// What is wrong with `client.token` or `client.subscription_token`. Keys are not shown.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum ConfigError {
     /// `rsa_public_key` is no RSA public key in PEM.
     RsaPublicKey,
