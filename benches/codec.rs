@@ -201,26 +201,67 @@ fn encode_history_of_50(bencher: Bencher<'_, '_>, protocol: Protocol) {
     );
 }
 
-/// Decides `SIMD_FROM` in `protocol::json::valid`: the scanner alone, on payloads of several sizes.
+/// What decides when `protocol::json::valid` asks simd-json: it and the scanner on payloads of several kinds and sizes.
 mod validate {
     use super::*;
 
-    const SIZES: [usize; 6] = [128, 512, 1024, 2048, 8192, 65_536];
+    /// `(kind, bytes)`
+    const CASES: [(&str, usize); 16] = [
+        ("plain", 128),
+        ("plain", 1024),
+        ("plain", 16_384),
+        ("indented", 1024),
+        ("indented", 16_384),
+        ("escapes", 1024),
+        ("escapes", 16_384),
+        ("numbers", 1024),
+        ("numbers", 16_384),
+        ("tokens", 1024),
+        ("tokens", 16_384),
+        ("blanks", 1024),
+        ("blanks", 16_384),
+        ("text", 1024),
+        ("text", 16_384),
+        ("text", 65_536),
+    ];
 
-    #[divan::bench(args = SIZES)]
-    fn scanner(bencher: Bencher<'_, '_>, size: usize) {
-        let json = payload(size);
+    fn json(kind: &str, bytes: usize) -> String {
+        let list = |item: &str| {
+            let mut json = String::from("[");
+            while json.len() < bytes {
+                json.push_str(item);
+                json.push(',');
+            }
+            json + "0]"
+        };
+        match kind {
+            "plain" => payload(bytes),
+            "indented" => {
+                let value: serde_json::Value = serde_json::from_str(&payload(bytes / 3 * 2)).expect("valid");
+                serde_json::to_string_pretty(&value).expect("valid")
+            }
+            "escapes" => serde_json::to_string(&payload(bytes / 5 * 4)).expect("valid"),
+            "tokens" => list(r#"{"a":1,"b":[2,{}]},[],true,"#.trim_end_matches(',')),
+            "blanks" => list(&format!("\n{0}{{\n{0}  \"a\": 1\n{0}}}", " ".repeat(24))),
+            "numbers" => list("[52.520008,13.404954],1733.25,-42"),
+            _ => format!("\"{}\"", "Съешь ещё этих мягких французских булок. ".repeat(bytes / 76)),
+        }
+    }
+
+    #[divan::bench(args = CASES)]
+    fn scanner(bencher: Bencher<'_, '_>, (kind, bytes): (&str, usize)) {
+        let json = json(kind, bytes);
         bencher.counter(BytesCount::from(json.len())).bench_local(|| {
             let mut scan = json::scan::Scanner::new(black_box(json.as_bytes()));
             assert!(scan.skip().is_ok());
         });
     }
 
-    #[divan::bench(args = SIZES)]
-    fn simd(bencher: Bencher<'_, '_>, size: usize) {
-        let json = payload(size);
+    #[divan::bench(args = CASES)]
+    fn simd(bencher: Bencher<'_, '_>, (kind, bytes): (&str, usize)) {
+        let json = json(kind, bytes);
         let mut copy = Vec::new();
-        let mut buffers = simd_json::Buffers::new(size);
+        let mut buffers = simd_json::Buffers::new(bytes);
         let mut tape = simd_json::Tape::null();
         bencher.counter(BytesCount::from(json.len())).bench_local(move || {
             copy.clear();
@@ -231,9 +272,9 @@ mod validate {
         });
     }
 
-    #[divan::bench(args = SIZES)]
-    fn as_used(bencher: Bencher<'_, '_>, size: usize) {
-        let json = payload(size);
+    #[divan::bench(args = CASES)]
+    fn as_used(bencher: Bencher<'_, '_>, (kind, bytes): (&str, usize)) {
+        let json = json(kind, bytes);
         bencher
             .counter(BytesCount::from(json.len()))
             .bench_local(|| assert!(json::is_valid(black_box(json.as_bytes()))));

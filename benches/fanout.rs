@@ -25,6 +25,7 @@ fn publication() -> Publication {
         offset: 7,
         epoch: Epoch::from_random([1; 8]),
         unix_ms: 0,
+        taken_us: 0,
     }
 }
 
@@ -43,10 +44,8 @@ fn publish(bencher: Bencher<'_, '_>, members: u32) {
         let channel = hub.find_name(&name).expect("the channel is there");
         let mut variants = Variants::publication(&name, &publication);
         for member in hub.members(channel) {
-            let frame = variants
-                .websocket(member.flags.protocol(), &mut builder)
-                .expect("the payload is JSON");
-            outboxes[member.conn.slot as usize].push(&mut pool, frame.clone());
+            let frame = variants.frame(member.flags, &mut builder).expect("the payload is JSON");
+            outboxes[member.conn.slot as usize].push(&mut pool, frame);
         }
         for outbox in &mut outboxes {
             let mut slices = [IoSlice::new(&[]); 16];

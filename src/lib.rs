@@ -23,3 +23,5 @@ pub mod mesh;
 pub mod api;
 pub mod control;
 pub mod metrics;
+
+pub mod sim;

@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    spindle::cli::main(std::env::args_os(), |_| Err("this build cannot serve yet"))
+    spindle::cli::main(std::env::args_os(), spindle::cli::serve::run)
 }

@@ -1,25 +1,23 @@
 //! What every shard is told on behalf of a call, and what it answers.
 //!
 //! A shard that gets a [`Control`] looks up the connections of [`Control::user`], counts those that
-//! [`Control::matches`], and tells each what it is to do (upstream: centrifuge hub.go).
+//! [`Control::matches`], and tells each what [`Control::to_session`] holds (upstream: centrifuge hub.go).
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::base::glob::Glob;
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
-use crate::channel::op::Since;
 use crate::metrics::Shard;
 use crate::metrics::interval::Ends;
-use crate::protocol::disconnect::{Disconnect, Unsubscribe};
+use crate::session::SessionControl;
 
 /// What every shard is told.
 #[derive(Clone, Debug)]
 pub enum Control {
-    /// Something for the sessions of a user. Answer: [`ControlAnswer::Sessions`].
-    Sessions(Target, ForSession),
+    /// Something for the sessions of a user; without it they are only counted. Answer:
+    /// [`ControlAnswer::Sessions`].
+    Sessions(Target, Option<SessionControl>),
     /// Which channels have subscribers on the shard? Answer: [`ControlAnswer::Channels`].
     Channels {
         /// Only names that fit; all without.
@@ -42,59 +40,6 @@ pub struct Target {
     pub session: Box<str>,
     /// Connections that are spared.
     pub whitelist: Box<[ClientId]>,
-}
-
-/// What the matching sessions are told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ForSession {
-    /// End the connection.
-    Disconnect(Disconnect),
-    /// End a subscription. An empty channel pushes an unsubscribe without channel and leaves the
-    /// subscriptions alone.
-    Unsubscribe {
-        /// The channel.
-        channel: Box<str>,
-        /// Code and reason.
-        unsubscribe: Unsubscribe,
-    },
-    /// Begin a subscription.
-    Subscribe(Box<SubscribeSession>),
-    /// Renew, shorten or end the connection's lifetime.
-    Refresh {
-        /// End it now.
-        expired: bool,
-        /// Unix seconds; 0 = never.
-        expire_at: i64,
-        /// New `info` of the connection; empty = unchanged.
-        info: Bytes,
-    },
-    /// Nothing: they are only counted.
-    Nothing,
-}
-
-/// A subscription that the server begins, with its options resolved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SubscribeSession {
-    /// The channel.
-    pub channel: Box<str>,
-    /// Add the client to presence.
-    pub presence: bool,
-    /// Publish join and leave events of the client.
-    pub join_leave: bool,
-    /// Push others' join and leave events to the client.
-    pub push_join_leave: bool,
-    /// Give the stream's position.
-    pub positioned: bool,
-    /// The client may recover.
-    pub recoverable: bool,
-    /// Recover behind this position at once.
-    pub recover_since: Option<Since>,
-    /// Unix seconds; 0 = never.
-    pub expire_at: i64,
-    /// `info` of the subscription; empty = none.
-    pub info: Bytes,
-    /// `data` of the push; empty = none.
-    pub data: Bytes,
 }
 
 /// What a shard answers to a [`Control`].
@@ -131,6 +76,14 @@ impl Control {
     pub fn user(&self) -> Option<&str> {
         match self {
             Control::Sessions(target, _) => Some(&target.user),
+            Control::Channels { .. } | Control::Info | Control::Metrics => None,
+        }
+    }
+
+    /// What each session that is meant is told, if anything.
+    pub fn to_session(&self) -> Option<&SessionControl> {
+        match self {
+            Control::Sessions(_, told) => told.as_ref(),
             Control::Channels { .. } | Control::Info | Control::Metrics => None,
         }
     }

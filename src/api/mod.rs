@@ -28,9 +28,12 @@ mod batch;
 mod form;
 mod legacy;
 
+#[cfg(test)]
+mod tests;
+
 pub use authorize::authorize;
 pub use call::{Call, Started, scrape, start};
-pub use control::{Control, ControlAnswer, ForSession, ShardInfo, SubscribeSession, Target};
+pub use control::{Control, ControlAnswer, ShardInfo, Target};
 pub use method::is_method;
 pub use request::{ApiCx, ApiEffect, Node, Request};
 pub use response::Response;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::control::{Control, ControlAnswer, ForSession, SubscribeSession, Target};
+use super::control::{Control, ControlAnswer, Target};
 use super::publish::payload;
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, options};
@@ -12,6 +12,7 @@ use crate::channel::op::Since;
 use crate::protocol::api::{BoolValue, DisconnectRequest, RefreshRequest, SubscribeRequest, UnsubscribeRequest};
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
 use crate::protocol::error::Error;
+use crate::session::{ServerSubscribe, SessionControl};
 
 const NOTHING: &[u8] = b"{}";
 
@@ -50,7 +51,7 @@ fn check_subscribe(cx: &ApiCx<'_>, request: &SubscribeRequest<'_>) -> Result<Ste
     let override_ = request.r#override.clone().unwrap_or_default();
     let or = |wanted: Option<BoolValue>, option: bool| wanted.map_or(option, |wanted| wanted.value);
     let recover_since = request.recover_since.as_ref();
-    let subscribe = SubscribeSession {
+    let subscribe = ServerSubscribe {
         channel: Box::from(&*request.channel),
         presence: or(override_.presence, options.presence),
         join_leave: or(override_.join_leave, options.join_leave),
@@ -67,11 +68,7 @@ fn check_subscribe(cx: &ApiCx<'_>, request: &SubscribeRequest<'_>) -> Result<Ste
     };
     // A subscription that is over already fails for every session (upstream: 100, see `centrifuge.ErrorExpired`).
     let is_hopeless = request.expire_at != 0 && request.expire_at <= cx.now.unix_s();
-    let what = if is_hopeless {
-        ForSession::Nothing
-    } else {
-        ForSession::Subscribe(Box::new(subscribe))
-    };
+    let what = (!is_hopeless).then(|| SessionControl::Subscribe(Box::new(subscribe)));
     Ok(tell(
         target(&request.user, &request.client, &request.session),
         what,
@@ -85,11 +82,15 @@ pub(super) fn unsubscribe(cx: &mut ApiCx<'_>, request: &UnsubscribeRequest<'_>) 
     {
         return Step::Failed(error);
     }
-    let what = ForSession::Unsubscribe {
+    let what = SessionControl::Unsubscribe {
         channel: Box::from(&*request.channel),
         unsubscribe: Unsubscribe::SERVER,
     };
-    tell(target(&request.user, &request.client, &request.session), what, false)
+    tell(
+        target(&request.user, &request.client, &request.session),
+        Some(what),
+        false,
+    )
 }
 
 pub(super) fn disconnect(request: &DisconnectRequest<'_>) -> Step {
@@ -109,16 +110,20 @@ pub(super) fn disconnect(request: &DisconnectRequest<'_>) -> Step {
             .collect(),
         ..target
     });
-    tell(target, ForSession::Disconnect(disconnect), false)
+    tell(target, Some(SessionControl::Disconnect(disconnect)), false)
 }
 
 pub(super) fn refresh(request: &RefreshRequest<'_>) -> Step {
-    let what = ForSession::Refresh {
+    let what = SessionControl::Refresh {
         expired: request.expired,
         expire_at: request.expire_at,
         info: Bytes::copy_from_slice(request.info.as_bytes()),
     };
-    tell(target(&request.user, &request.client, &request.session), what, false)
+    tell(
+        target(&request.user, &request.client, &request.session),
+        Some(what),
+        false,
+    )
 }
 
 /// None when no session can be meant: the client id is not one of ours.
@@ -141,7 +146,7 @@ fn client_id(text: &str) -> Option<ClientId> {
     ClientId::parse(text).filter(|id| id.write(&mut [0; 36]) == text)
 }
 
-fn tell(target: Option<Target>, what: ForSession, is_hopeless: bool) -> Step {
+fn tell(target: Option<Target>, what: Option<SessionControl>, is_hopeless: bool) -> Step {
     match target {
         Some(target) => Step::Survey(
             Control::Sessions(target, what),

@@ -2,6 +2,9 @@
 
 use super::ids::ConnId;
 
+/// Slots in a chunk.
+const CHUNK: usize = 1024;
+
 /// No further vacant slot.
 const NONE: u32 = u32::MAX;
 
@@ -12,7 +15,9 @@ const NONE: u32 = u32::MAX;
 /// keeps its memory.
 #[derive(Debug)]
 pub struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    /// Slots in chunks of [`CHUNK`], so that a table which grows never moves what it holds: copying a million
+    /// connections would stall the shard.
+    chunks: Vec<Vec<Slot<T>>>,
     vacant: u32,
     len: u32,
     limit: u32,
@@ -34,7 +39,7 @@ impl<T> Slab<T> {
     /// An empty table for at most `limit` values. Allocates nothing yet.
     pub const fn new(limit: u32) -> Self {
         Self {
-            slots: Vec::new(),
+            chunks: Vec::new(),
             vacant: NONE,
             len: 0,
             limit: if limit == NONE { NONE - 1 } else { limit },
@@ -53,12 +58,35 @@ impl<T> Slab<T> {
 
     /// Slots ever used: the bound for walks by [`Slab::at`].
     pub fn slots(&self) -> u32 {
-        self.slots.len() as u32
+        let whole = self.chunks.len().saturating_sub(1) * CHUNK;
+        (whole + self.chunks.last().map_or(0, Vec::len)) as u32
+    }
+
+    #[inline]
+    fn slot(&self, at: u32) -> Option<&Slot<T>> {
+        self.chunks.get(at as usize / CHUNK)?.get(at as usize % CHUNK)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, at: u32) -> Option<&mut Slot<T>> {
+        self.chunks.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)
+    }
+
+    fn push(&mut self, slot: Slot<T>) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(slot),
+            // Only the first chunk grows, for tables that stay small.
+            last => {
+                let mut chunk = Vec::with_capacity(if last.is_some() { CHUNK } else { 1 });
+                chunk.push(slot);
+                self.chunks.push(chunk);
+            }
+        }
     }
 
     /// The key that the next [`Slab::insert`] gives out, or nothing at the limit.
     pub fn next_key(&self) -> Option<ConnId> {
-        match self.slots.get(self.vacant as usize) {
+        match self.slot(self.vacant) {
             Some(slot) => Some(ConnId {
                 slot: self.vacant,
                 generation: slot.generation,
@@ -73,14 +101,14 @@ impl<T> Slab<T> {
     /// Takes the value in; at the limit it is given back.
     pub fn insert(&mut self, value: T) -> Result<ConnId, T> {
         let Some(key) = self.next_key() else { return Err(value) };
-        match self.slots.get_mut(key.slot as usize) {
+        match self.slot_mut(key.slot) {
             Some(slot) => {
-                if let State::Vacant { next } = slot.state {
+                let was = std::mem::replace(&mut slot.state, State::Occupied(value));
+                if let State::Vacant { next } = was {
                     self.vacant = next;
                 }
-                slot.state = State::Occupied(value);
             }
-            None => self.slots.push(Slot {
+            None => self.push(Slot {
                 generation: 0,
                 state: State::Occupied(value),
             }),
@@ -92,7 +120,7 @@ impl<T> Slab<T> {
     /// The value under the key, unless it was removed.
     #[inline]
     pub fn get(&self, key: ConnId) -> Option<&T> {
-        match self.slots.get(key.slot as usize) {
+        match self.slot(key.slot) {
             Some(Slot {
                 generation,
                 state: State::Occupied(value),
@@ -104,7 +132,7 @@ impl<T> Slab<T> {
     /// The value under the key, to change it.
     #[inline]
     pub fn get_mut(&mut self, key: ConnId) -> Option<&mut T> {
-        match self.slots.get_mut(key.slot as usize) {
+        match self.slot_mut(key.slot) {
             Some(Slot {
                 generation,
                 state: State::Occupied(value),
@@ -116,9 +144,10 @@ impl<T> Slab<T> {
     /// Takes the value out and makes its key stale.
     pub fn remove(&mut self, key: ConnId) -> Option<T> {
         self.get(key)?;
-        let slot = self.slots.get_mut(key.slot as usize)?;
+        let next = self.vacant;
+        let slot = self.slot_mut(key.slot)?;
         slot.generation = slot.generation.wrapping_add(1);
-        let state = std::mem::replace(&mut slot.state, State::Vacant { next: self.vacant });
+        let state = std::mem::replace(&mut slot.state, State::Vacant { next });
         self.vacant = key.slot;
         self.len -= 1;
         match state {
@@ -129,7 +158,7 @@ impl<T> Slab<T> {
 
     /// The value in a slot and its key, for walks that spread over several turns.
     pub fn at(&mut self, slot: u32) -> Option<(ConnId, &mut T)> {
-        match self.slots.get_mut(slot as usize) {
+        match self.slot_mut(slot) {
             Some(Slot {
                 generation,
                 state: State::Occupied(value),
@@ -146,8 +175,9 @@ impl<T> Slab<T> {
 
     /// All values with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
-        self.slots
+        self.chunks
             .iter()
+            .flatten()
             .enumerate()
             .filter_map(|(at, slot)| match &slot.state {
                 State::Occupied(value) => Some((
@@ -188,6 +218,19 @@ mod tests {
         assert_eq!(slab.insert(2), Err(2));
         slab.remove(key);
         assert!(slab.insert(3).is_ok());
+    }
+
+    #[test]
+    fn values_stay_where_they_are_while_the_table_grows() {
+        let mut slab = Slab::new(u32::MAX);
+        let keys: Vec<_> = (0..3 * CHUNK).map(|n| slab.insert(n).unwrap()).collect();
+        assert_eq!(slab.slots() as usize, 3 * CHUNK);
+        let place = std::ptr::from_ref(slab.get(keys[CHUNK]).unwrap());
+        let more: Vec<_> = (0..5 * CHUNK).map(|n| slab.insert(n).unwrap()).collect();
+        assert!(std::ptr::eq(place, slab.get(keys[CHUNK]).unwrap()));
+        assert!(keys.iter().enumerate().all(|(n, key)| slab.get(*key) == Some(&n)));
+        assert_eq!(slab.remove(more[7]), Some(7));
+        assert_eq!(slab.insert(0).unwrap().slot, more[7].slot);
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use crate::base::ids::{ClientId, ShardId};
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::{NEVER, Now};
 use crate::channel::deadlines::Deadlines;
 use crate::channel::idempotency::{self, Results};
@@ -49,6 +50,8 @@ pub struct Homes {
     deadlines: Deadlines,
     results: Results,
     retired: Retired,
+    /// Channels with subscribers.
+    interested: usize,
     rng: StdRng,
 }
 
@@ -65,6 +68,7 @@ impl Homes {
             deadlines: Deadlines::default(),
             results: Results::new(limits.results),
             retired: Retired::default(),
+            interested: 0,
             rng,
         }
     }
@@ -72,6 +76,11 @@ impl Homes {
     /// Channels kept.
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Channels with subscribers on any shard.
+    pub fn with_subscribers(&self) -> usize {
+        self.interested
     }
 
     /// Whether no channel is kept.
@@ -216,6 +225,7 @@ impl Homes {
             publications: Vec::new(),
         };
         if let Some(home) = self.table.get(slot) {
+            self.interested += usize::from(home.interest.is_empty());
             home.interest.insert(from);
             if let Some((info, ttl_ms)) = op.presence {
                 home.presence.get_or_insert_default().set(info, ttl_ms, now);
@@ -250,7 +260,9 @@ impl Homes {
         };
         if let Some(home) = self.table.get(slot) {
             if let Some(shard) = last_on {
-                home.interest.remove(shard);
+                if home.interest.remove(shard) && home.interest.is_empty() {
+                    self.interested -= 1;
+                }
             }
             if let (Some(client), Some(presence)) = (client, &mut home.presence) {
                 presence.remove(client);
@@ -336,6 +348,9 @@ impl Homes {
         for next in shards {
             out(shard, Delivery::Publication(home.name.clone(), publication.clone()));
             shard = next;
+            if is_on(Mutation::SkipShard) {
+                return;
+            }
         }
         out(shard, Delivery::Publication(home.name.clone(), publication));
     }

@@ -3,6 +3,7 @@
 //! Every channel has one home, `name.home(shards)`, which alone orders its publications and keeps its
 //! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
 
+pub mod convert;
 pub mod name;
 pub mod op;
 pub mod publication;

@@ -10,6 +10,8 @@ use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::protocol::error::Error;
 
+pub use crate::config::snapshot::HistoryOptions;
+
 /// Who on the asking shard waits for an [`Answer`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReplyTo {
@@ -29,24 +31,6 @@ pub enum ReplyTo {
         /// Tells the answers of one call apart (its position in a broadcast or batch).
         tag: u32,
     },
-}
-
-/// How a channel keeps its stream, resolved from the channel's options by the shard that asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HistoryOptions {
-    /// Publications kept; 0 = no history.
-    pub size: u32,
-    /// Seconds a stream's publications are kept after the last one; 0 = no history.
-    pub ttl_s: u32,
-    /// Seconds offset and epoch are kept after the last use; 0 = for ever.
-    pub meta_ttl_s: u32,
-}
-
-impl HistoryOptions {
-    /// Whether publications are kept at all.
-    pub fn is_on(&self) -> bool {
-        self.size > 0 && self.ttl_s > 0
-    }
 }
 
 /// A subscriber's last known place. An empty epoch matches any.

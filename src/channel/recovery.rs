@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::op::{Recover, Since, Subscribed};
 use crate::channel::publication::{Position, Publication};
 use crate::channel::stream::Stream;
@@ -32,6 +33,8 @@ fn missed_publications(stream: &Stream, since: &Since, limit: u32) -> Option<Vec
     } else {
         i32::try_from(limit).unwrap_or(i32::MAX)
     };
+    let too_far = u64::from(is_on(Mutation::RecoverTooFar));
+    let since = &Since { offset: since.offset + too_far, epoch: since.epoch.clone() };
     let selection = stream.select(Some(since.offset), limit, false);
     is_stream_recovered(stream.position(), since, stream.offsets(&selection)).then(|| stream.read(&selection))
 }

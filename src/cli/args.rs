@@ -38,6 +38,10 @@ pub enum Command {
     Gentoken(GenToken),
     /// Make a subscription token for trying things out.
     Gensubtoken(GenSubToken),
+    /// Check a connection token.
+    Checktoken(CheckToken),
+    /// Check a subscription token.
+    Checksubtoken(CheckToken),
 }
 
 /// The configuration file of a command.
@@ -99,6 +103,16 @@ pub struct GenSubToken {
     /// The channel.
     #[arg(short = 's', long, default_value = "")]
     pub channel: String,
+}
+
+/// Flags of `checktoken` and `checksubtoken`.
+#[derive(Debug, Args)]
+pub struct CheckToken {
+    /// The configuration with the keys.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The token to check.
+    pub token: Option<String>,
 }
 
 /// A flag that sets an option.

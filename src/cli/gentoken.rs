@@ -2,15 +2,17 @@
 
 use super::args::GenToken;
 use super::token;
+use crate::auth;
 use std::process::ExitCode;
 
 /// Makes the token.
 pub fn run(args: &GenToken) -> ExitCode {
-    match token::keys(&args.file.config, false).and_then(|keys| token::print(args, &keys, None, "")) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            println!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
+    token::finish(generate(args))
+}
+
+fn generate(args: &GenToken) -> Result<(), String> {
+    let keys = token::keys(&args.file.config, false)?;
+    let made = auth::token::connection(&keys, &args.user, args.ttl, token::now().unix_s());
+    token::print(args, &made.map_err(|error| format!("error: {error}"))?, "");
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod args;
 mod checkconfig;
+mod checksubtoken;
+mod checktoken;
 mod defaultconfig;
 mod genconfig;
 mod gensubtoken;
@@ -9,6 +11,7 @@ mod gentoken;
 mod logging;
 mod pid;
 mod read;
+pub mod serve;
 mod start;
 mod token;
 mod usage;
@@ -40,5 +43,7 @@ pub fn main<E: Display>(
         Some(Command::Defaultconfig(args)) => defaultconfig::run(&args),
         Some(Command::Gentoken(args)) => gentoken::run(&args),
         Some(Command::Gensubtoken(args)) => gensubtoken::run(&args),
+        Some(Command::Checktoken(args)) => checktoken::run(&args),
+        Some(Command::Checksubtoken(args)) => checksubtoken::run(&args),
     }
 }

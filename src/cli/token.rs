@@ -1,129 +1,148 @@
-//! What the commands about tokens share: the keys of the configuration, and making a token.
+//! What the commands about tokens share: the keys of the configuration, and words about tokens.
 
-use super::args::GenToken;
+use super::args::{CheckToken, GenToken};
 use super::read;
+use crate::auth::{ConfigError, Verifiers};
+use crate::base::time::Now;
 use crate::config::duration;
+use crate::config::env::Env;
+use crate::config::error::Error;
+use crate::config::load::{Loaded, Sources, load};
 use crate::config::prepare::client::token_of;
+use crate::config::prepare::prepare;
 use crate::config::snapshot::Token;
-use jsonwebtoken::{EncodingKey, Header, encode};
-use serde_json::{Map, Value as Json};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Prints what went wrong, and says so with the exit code.
+pub fn finish(done: Result<(), String>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The options of a configuration file.
+pub fn options(config: &str) -> Result<Loaded, String> {
+    let loaded = read::options(config, &read::environment(), &[]);
+    loaded
+        .map(|(loaded, _)| loaded)
+        .map_err(|error| format!("error getting config: {error}"))
+}
 
 /// The keys of connection tokens, or of subscription tokens where those have their own.
 pub fn keys(config: &str, subscription: bool) -> Result<Token, String> {
-    let (loaded, _) =
-        read::options(config, &read::environment(), &[]).map_err(|error| format!("error getting config: {error}"))?;
-    token_of(&loaded.options, subscription).map_err(|error| format!("error: {error}"))
+    token_of(&options(config)?.options, subscription).map_err(|error| format!("error: {error}"))
 }
 
-/// Makes a token signed with HMAC SHA-256 and prints it, with a sentence above unless it was asked to be quiet.
-///
-/// `for_what` goes on with the sentence behind the user.
-pub fn print(args: &GenToken, keys: &Token, channel: Option<&str>, for_what: &str) -> Result<(), String> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let token = sign(keys, &claims(args, keys, channel, now))?;
+/// What checks tokens of one kind. The rest of the configuration does not matter here, not even when a server could not
+/// start with it.
+pub fn verifiers(config: &str, subscription: bool) -> Result<Verifiers, String> {
+    let token = keys(config, subscription)?;
+    let defaults = load(Sources {
+        file: None,
+        env: &Env::new(),
+        flags: &[],
+    });
+    let snapshot = defaults.and_then(|loaded| read::with_host(|host| prepare(&loaded.options, host, false)));
+    let mut snapshot = snapshot.map_err(|error: Error| format!("error: {error}"))?;
+    snapshot.client.token = token;
+    Verifiers::new(&snapshot).map_err(|error: ConfigError| format!("error: {error}"))
+}
+
+/// The token to check.
+pub fn given(args: &CheckToken) -> Result<&str, String> {
+    args.token
+        .as_deref()
+        .ok_or_else(|| "error: provide the token to check".to_owned())
+}
+
+/// The time.
+pub fn now() -> Now {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now {
+        unix_ms: since.as_millis() as u64,
+        ..Now::default()
+    }
+}
+
+/// Prints a new token, with a sentence above unless it was asked to be quiet. `for_what` goes on with the sentence
+/// behind the user.
+pub fn print(args: &GenToken, token: &str, for_what: &str) {
     if args.quiet {
         print!("{token}");
-        return Ok(());
+    } else {
+        println!(
+            "HMAC SHA-256 JWT for {}{for_what} {}:\n{token}",
+            user(&args.user, true),
+            lifetime(args.ttl)
+        );
     }
-    let user = match args.user.as_str() {
-        "" => "anonymous user".to_owned(),
-        user => format!("user \"{user}\""),
-    };
-    let lifetime = match args.ttl {
+}
+
+fn lifetime(ttl_s: i64) -> String {
+    match ttl_s {
         ttl if ttl < 0 => "without expiration".to_owned(),
         ttl => format!(
             "with expiration TTL {}",
             duration::format(ttl.saturating_mul(1_000_000_000))
         ),
-    };
-    println!("HMAC SHA-256 JWT for {user}{for_what} {lifetime}:\n{token}");
-    Ok(())
+    }
 }
 
-/// The claims in the order of the reference.
-fn claims(args: &GenToken, keys: &Token, channel: Option<&str>, now: u64) -> Map<String, Json> {
-    let mut claims = Map::new();
-    if !args.user.is_empty() {
-        claims.insert("sub".to_owned(), Json::from(args.user.as_str()));
+/// A user in a sentence. Upstream quotes the name in all commands but `checktoken`.
+pub fn user(name: &str, quoted: bool) -> String {
+    match (name, quoted) {
+        ("", _) => "anonymous user".to_owned(),
+        (name, true) => format!("user \"{name}\""),
+        (name, false) => format!("user {name}"),
     }
-    if args.ttl > 0 {
-        claims.insert(
-            "exp".to_owned(),
-            Json::from(now.saturating_add(args.ttl.unsigned_abs())),
-        );
-    }
-    claims.insert("iat".to_owned(), Json::from(now));
-    if let Some(channel) = channel {
-        claims.insert("channel".to_owned(), Json::from(channel));
-    }
-    if !keys.user_id_claim.is_empty() {
-        claims.insert(keys.user_id_claim.to_string(), Json::from(args.user.as_str()));
-    }
-    claims
 }
 
-fn sign(keys: &Token, claims: &Map<String, Json>) -> Result<String, String> {
-    if keys.hmac_secret_key.is_empty() {
-        let problem = "error: only tokens with an HMAC signature can be made here, and the configuration has no \
-                       hmac_secret_key; for RSA, ECDSA or a key set make tokens with your own tools";
-        return Err(problem.to_owned());
+/// The claims of a token as they stand in it; `None` when it is no token.
+pub fn claims(token: &str) -> Option<String> {
+    let claims = token.split('.').nth(1)?;
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+}
+
+/// Why a token is refused, with its claims where they can be read.
+pub fn refused(token: &str, reason: &str) -> String {
+    match claims(token) {
+        Some(claims) => format!("error: the token with claims {claims} {reason}"),
+        None => "error: this is no token".to_owned(),
     }
-    let key = EncodingKey::from_secret(keys.hmac_secret_key.as_bytes());
-    encode(&Header::default(), claims, &key).map_err(|error| format!("error: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::ConfigFile;
 
-    fn check(user: &str, ttl: i64, claim: &str, channel: Option<&str>, expected: &str) {
-        let file = ConfigFile { config: String::new() };
-        let args = GenToken {
-            file,
-            user: user.to_owned(),
-            ttl,
-            quiet: true,
-        };
-        let keys = Token {
-            user_id_claim: claim.into(),
-            ..Token::default()
-        };
-        let claims = claims(&args, &keys, channel, 1_000);
-        assert_eq!(serde_json::to_string(&claims).unwrap(), expected);
+    #[test]
+    fn words_about_tokens() {
+        assert_eq!(
+            (user("", true), user("42", true), user("42", false)),
+            (
+                "anonymous user".to_owned(),
+                "user \"42\"".to_owned(),
+                "user 42".to_owned()
+            )
+        );
+        assert_eq!(lifetime(-1), "without expiration");
+        assert_eq!(lifetime(604_800), "with expiration TTL 168h0m0s");
+        assert_eq!(lifetime(i64::MAX), "with expiration TTL 2562047h47m16.854775807s");
     }
 
     #[test]
-    fn claims_stand_in_the_order_of_the_reference() {
-        check("42", 60, "", None, r#"{"sub":"42","exp":1060,"iat":1000}"#);
-        check("42", -1, "", None, r#"{"sub":"42","iat":1000}"#);
-        check("", 0, "", None, r#"{"iat":1000}"#);
-        check("42", -1, "uid", None, r#"{"sub":"42","iat":1000,"uid":"42"}"#);
-        check(
-            "42",
-            60,
-            "",
-            Some("news"),
-            r#"{"sub":"42","exp":1060,"iat":1000,"channel":"news"}"#,
-        );
-        check(
-            "42",
-            i64::MAX,
-            "",
-            None,
-            r#"{"sub":"42","exp":9223372036854776807,"iat":1000}"#,
-        );
-    }
-
-    #[test]
-    fn without_a_secret_nothing_is_signed() {
-        assert!(
-            sign(&Token::default(), &Map::new())
-                .unwrap_err()
-                .contains("hmac_secret_key")
-        );
+    fn claims_are_shown_as_they_stand_in_the_token() {
+        assert_eq!(claims("e30.eyJzdWIiOiAiNDIifQ.x").as_deref(), Some("{\"sub\": \"42\"}"));
+        assert!(refused("e30.eyJzdWIiOiAiNDIifQ.x", "is expired").contains("{\"sub\": \"42\"} is expired"));
+        for token in ["", "a", "a.!.b", "a._w.b"] {
+            assert_eq!(refused(token, "is expired"), "error: this is no token", "{token}");
+        }
     }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn broken_patterns_are_refused_with_a_reason() {
-        for pattern in ["[", "(", "a**", "a{2,1}", r"\C", "(?=a)", "\\"] {
+        for pattern in ["[", "(", "*a", "a{2,1}", r"\C", "(?=a)", "\\"] {
             let error = compile(pattern).unwrap_err();
             assert!(
                 error.starts_with("is not a valid pattern: ") && !error.contains('\n'),

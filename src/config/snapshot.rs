@@ -195,7 +195,7 @@ pub struct ChannelOptions {
     /// `force_push_join_leave`.
     pub force_push_join_leave: bool,
     /// `history_size`, `history_ttl`, and the effective `history_meta_ttl`.
-    pub history: crate::channel::op::HistoryOptions,
+    pub history: HistoryOptions,
     /// `force_positioning`.
     pub force_positioning: bool,
     /// `allow_positioning`.
@@ -244,6 +244,24 @@ pub struct ChannelOptions {
     pub publication_data_format: DataFormat,
     /// `subscription_type`.
     pub subscription_type: SubscriptionType,
+}
+
+/// How a channel keeps its stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HistoryOptions {
+    /// Publications kept; 0 = no history.
+    pub size: u32,
+    /// Seconds a stream's publications are kept after the last one; 0 = no history.
+    pub ttl_s: u32,
+    /// Seconds offset and epoch are kept after the last use; 0 = for ever.
+    pub meta_ttl_s: u32,
+}
+
+impl HistoryOptions {
+    /// Whether publications are kept at all.
+    pub fn is_on(&self) -> bool {
+        self.size > 0 && self.ttl_s > 0
+    }
 }
 
 /// What a publication's payload must be.

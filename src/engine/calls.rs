@@ -1,8 +1,8 @@
 //! Calls of the server API on their way through homes and shards.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::{self, ApiCx, ApiEffect, Call, ControlAnswer, Response, Started};
-use crate::base::ids::{ConnId, ShardId};
+use crate::api::{self, ApiCx, ApiEffect, Call, ControlAnswer, Response, ScrapeForm, Started};
+use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, ReplyTo};
 
 /// A call of the server API.
@@ -21,9 +21,18 @@ impl Engine {
     /// Starts a call. Its response is there (see [`Engine::take_response`]) when [`Engine::finished_calls`] names it,
     /// which may be at once. Nothing when too many calls are under way.
     pub fn call(&mut self, request: api::Request<'_>) -> Option<ConnId> {
+        self.start_call(|cx| api::start(cx, request))
+    }
+
+    /// As [`Engine::call`], for the metrics of all shards.
+    pub fn scrape(&mut self, form: ScrapeForm) -> Option<ConnId> {
+        self.start_call(|cx| api::scrape(cx, form))
+    }
+
+    fn start_call(&mut self, start: impl FnOnce(&mut ApiCx<'_>) -> Started) -> Option<ConnId> {
         let id = self.calls.insert(CallState::Starting).ok()?;
         let mut effects = Vec::new();
-        let started = api::start(&mut Self::api_cx(self, &mut effects), request);
+        let started = start(&mut Self::api_cx(self, &mut effects));
         match started {
             Started::Done(response) => self.finish_call(id, response),
             Started::Pending(call) => {
@@ -123,7 +132,7 @@ impl Engine {
                 ApiEffect::Op { channel, op, tag } => self.request(channel, op, ReplyTo::Call { call, tag }),
                 ApiEffect::Survey { control, tag } => {
                     let ask = Ask { from: self.id, call, tag, control };
-                    for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != self.id) {
+                    for shard in self.other_shards() {
                         self.port.stage_control(shard, ControlFrame::Ask(ask.clone()));
                     }
                     self.on_control_frame(ControlFrame::Ask(ask));

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use rand::RngExt;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::{Action, CLOSE_WAIT_MS, ControlFrame, Engine, TURN_BUDGET};
-use crate::base::ids::{ClientId, ConnId, ShardId};
+use super::{Action, CLOSE_WAIT_MS, Engine, TURN_BUDGET};
+use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
 use crate::fanout::frame::Frame;
 use crate::fanout::outbox::{Outbox, Pool};
+use crate::metrics::labels::Transport;
 use crate::protocol::Protocol;
 use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::Disconnect;
@@ -42,6 +43,8 @@ pub(super) struct Conn {
     phase: Phase,
     is_dirty: bool,
     is_indexed: bool,
+    /// One message alone was larger than all that may be owed: the client counts as slow, as upstream.
+    is_overrun: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,6 +117,7 @@ impl Engine {
             phase: Phase::Open,
             is_dirty: false,
             is_indexed: false,
+            is_overrun: false,
         };
         let id = self.conns.insert(conn).ok()?;
         self.arm(id);
@@ -171,8 +175,16 @@ impl Engine {
         }
         match conn.phase {
             Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
-            Phase::Open if conn.outbox.bytes() > limit => self.end(id, Disconnect::SLOW),
+            Phase::Open if conn.outbox.bytes() > limit || conn.is_overrun => self.end(id, Disconnect::SLOW),
             _ => self.arm(id),
+        }
+    }
+
+    /// The outbox waits for the reply to connect. Ends the connection when too much waits.
+    pub fn held_back(&mut self, id: ConnId) {
+        let limit = self.config.client.queue_max_size;
+        if self.conns.get(id).is_some_and(|conn| conn.is_open() && conn.outbox.bytes() > limit) {
+            self.end(id, Disconnect::SLOW);
         }
     }
 
@@ -196,9 +208,9 @@ impl Engine {
         }
     }
 
-    /// The connection's socket and outbox, for flushing.
+    /// The connection's socket and outbox, for flushing; nothing while the outbox waits for the reply to connect.
     pub fn outbox(&mut self, id: ConnId) -> Option<(u32, &mut Outbox, &mut Pool)> {
-        let conn = self.conns.get_mut(id)?;
+        let conn = self.conns.get_mut(id).filter(|conn| !conn.is_open() || !conn.session.holds_pushes())?;
         Some((conn.socket, &mut conn.outbox, &mut self.pool))
     }
 
@@ -310,11 +322,8 @@ impl Engine {
 
     /// Runs one step of a session and carries out what it asks for.
     pub(super) fn with_session(&mut self, id: ConnId, step: impl FnOnce(&mut Session, &mut Cx<'_>)) {
-        let Self { conns, users, .. } = self;
-        let Some(conn) = conns.get(id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let was_blocked = conn.session.is_blocked();
-        let user_connections = users.of(conn.session.user(), |id| user_of(conns, id)).len();
-        let Some(conn) = conns.get_mut(id) else { return };
         let mut cx = Cx {
             now: self.now,
             config: &self.config,
@@ -322,7 +331,6 @@ impl Engine {
             rng: &mut self.rng,
             conn: id,
             hub: &mut self.hub,
-            user_connections,
             out: &mut self.out,
             effects: &mut self.effects,
         };
@@ -338,13 +346,18 @@ impl Engine {
             let out = std::mem::take(&mut self.out);
             if let Some(conn) = self.conns.get(id) {
                 let opcode = opcode_of(conn.protocol);
+                let mut is_first = out.is_first();
                 for message in out.messages() {
                     let built = self.builder.websocket(opcode, |frame| {
                         frame.extend_from_slice(message);
                         Ok::<_, Infallible>(())
                     });
                     let Ok(frame) = built;
-                    self.push(id, frame);
+                    if std::mem::take(&mut is_first) {
+                        self.push_first(id, frame);
+                    } else {
+                        self.push(id, frame);
+                    }
                 }
             }
             self.out = out;
@@ -368,15 +381,9 @@ impl Engine {
                 let reply = if tag == 0 { ReplyTo::None } else { ReplyTo::Conn { conn: id, tag } };
                 self.request(channel, op, reply);
             }
+            Effect::CountConnections { user } => self.count_connections(id, user),
             Effect::Connected { user } => self.index(id, &user),
-            Effect::DisconnectOthers { user, disconnect } => {
-                let Some(except) = self.conns.get(id).map(|conn| conn.session.client()) else { return };
-                for shard in (0..self.shards).map(ShardId).filter(|shard| *shard != self.id) {
-                    let (user, disconnect) = (user.clone(), disconnect.clone());
-                    self.port.stage_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
-                }
-                self.disconnect_others(&user, except, &disconnect);
-            }
+            Effect::DisconnectOthers { user, disconnect } => self.disconnect_others_everywhere(id, user, disconnect),
             Effect::Ping => self.push_control(id, |out| write_ping(out, &[])),
             Effect::Disconnect(disconnect) => self.end(id, disconnect),
             Effect::Drain => {
@@ -400,12 +407,22 @@ impl Engine {
     /// Queues a frame; the connection is flushed at the end of the turn.
     pub(super) fn push(&mut self, id: ConnId, frame: Frame) {
         let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.is_overrun |= frame.len() > self.config.client.queue_max_size;
         conn.outbox.push(&mut self.pool, frame);
         if conn.outbox.bytes() > self.config.client.queue_max_size {
             self.overfull += 1;
         }
         if !conn.is_dirty {
             conn.is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Queues a frame in front of what waited for it.
+    fn push_first(&mut self, id: ConnId, frame: Frame) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.outbox.push_front(&mut self.pool, frame);
+        if !std::mem::replace(&mut conn.is_dirty, true) {
             self.dirty.push(id);
         }
     }
@@ -419,6 +436,7 @@ impl Engine {
         dirty: &mut Vec<ConnId>,
         limit: usize,
     ) -> usize {
+        conn.is_overrun |= frame.len() > limit;
         conn.outbox.push(pool, frame);
         if !conn.is_dirty {
             conn.is_dirty = true;
@@ -444,6 +462,7 @@ impl Engine {
         conn.close_at = self.now.mono_ms + CLOSE_WAIT_MS;
         let fits = disconnect.reason.len() <= MAX_CLOSE_REASON;
         if fits && disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.metrics.close_sent(Transport::WebSocket, disconnect.code);
             self.push_control(id, |out| write_close(out, Some((disconnect.code, &disconnect.reason))));
             self.arm(id);
         } else {
@@ -505,14 +524,6 @@ impl Engine {
         if let Some(conn) = conns.get_mut(id) {
             conn.user_place = place;
             conn.is_indexed = true;
-        }
-    }
-
-    pub(super) fn disconnect_others(&mut self, user: &str, except: ClientId, disconnect: &Disconnect) {
-        for id in self.connections_of(user) {
-            if self.conns.get(id).is_some_and(|conn| conn.session.client() != except) {
-                self.end(id, disconnect.clone());
-            }
         }
     }
 

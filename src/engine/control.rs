@@ -2,13 +2,21 @@
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
 use crate::api::control::{Control, ControlAnswer, ShardInfo};
-use crate::base::ids::ConnId;
+use crate::base::ids::{ClientId, ConnId, ShardId};
+use crate::protocol::disconnect::Disconnect;
 
 /// An [`Ask`] about a user's connections, carried out piece by piece.
 pub(super) struct Job {
     ask: Ask,
     left: Vec<ConnId>,
     matched: u32,
+}
+
+/// A session waits until all shards have said how many connections its user has.
+pub(super) struct Counting {
+    conn: ConnId,
+    left: u16,
+    count: usize,
 }
 
 impl Engine {
@@ -25,6 +33,11 @@ impl Engine {
                 }
             },
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
+            ControlFrame::Count { from, conn, user } => {
+                let count = self.connections_of(&user).len();
+                self.port.stage_control(from, ControlFrame::Counted { conn, count });
+            }
+            ControlFrame::Counted { conn, count } => self.counted(conn, count),
             ControlFrame::DisconnectOthers { user, except, disconnect } => {
                 self.disconnect_others(&user, except, &disconnect);
             }
@@ -57,7 +70,7 @@ impl Engine {
             return false;
         }
         if let Some(told) = control.to_session() {
-            self.with_session(id, |session, cx| session.on_control(cx, &told));
+            self.with_session(id, |session, cx| session.on_control(cx, told));
         }
         true
     }
@@ -73,8 +86,14 @@ impl Engine {
                     .map(|(name, count)| (name.clone(), count as u32))
                     .collect(),
             ),
-            Control::Info => ControlAnswer::Info(Box::new(self.info())),
-            Control::Metrics => ControlAnswer::Metrics(Box::new(self.metrics.clone())),
+            Control::Info => {
+                let interval = self.interval.ends().cloned();
+                ControlAnswer::Info(Box::new(ShardInfo { interval, ..self.info() }))
+            }
+            Control::Metrics => {
+                let metrics = Some(Box::new(self.metrics.clone()));
+                ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
+            }
             Control::Sessions(..) => ControlAnswer::Sessions(0),
         }
     }
@@ -84,9 +103,58 @@ impl Engine {
             clients: self.users.connections() as u32,
             subscriptions: self.hub.member_count() as u32,
             users: self.users.hashes().collect(),
-            channels: self.homes.channels_with_interest() as u32,
-            metrics: None,
+            channels: self.homes.with_subscribers() as u32,
+            ..ShardInfo::default()
         }
+    }
+
+    /// Asks every shard how many connections the user has, for a session that waits for it.
+    pub(super) fn count_connections(&mut self, id: ConnId, user: Box<str>) {
+        let here = self.connections_of(&user).len();
+        for shard in self.other_shards() {
+            let user = user.clone();
+            self.port.stage_control(shard, ControlFrame::Count { from: self.id, conn: id, user });
+        }
+        self.counting.push(Counting { conn: id, left: self.shards - 1, count: here });
+        self.finish_counting();
+    }
+
+    fn counted(&mut self, conn: ConnId, count: usize) {
+        if let Some(counting) = self.counting.iter_mut().find(|counting| counting.conn == conn) {
+            counting.left -= 1;
+            counting.count += count;
+        }
+        self.finish_counting();
+    }
+
+    fn finish_counting(&mut self) {
+        while let Some(done) = self.counting.iter().position(|counting| counting.left == 0) {
+            let Counting { conn, count, .. } = self.counting.swap_remove(done);
+            self.with_session(conn, |session, cx| session.on_user_connections(cx, count));
+        }
+    }
+
+    /// Ends all other connections of the user, on every shard.
+    pub(super) fn disconnect_others_everywhere(&mut self, id: ConnId, user: Box<str>, disconnect: Disconnect) {
+        let Some(except) = self.conns.get(id).map(|conn| conn.session.client()) else { return };
+        for shard in self.other_shards() {
+            let (user, disconnect) = (user.clone(), disconnect.clone());
+            self.port.stage_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
+        }
+        self.disconnect_others(&user, except, &disconnect);
+    }
+
+    fn disconnect_others(&mut self, user: &str, except: ClientId, disconnect: &Disconnect) {
+        for id in self.connections_of(user) {
+            if self.conns.get(id).is_some_and(|conn| conn.session.client() != except) {
+                self.end(id, disconnect.clone());
+            }
+        }
+    }
+
+    pub(super) fn other_shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let me = self.id;
+        (0..self.shards).map(ShardId).filter(move |shard| *shard != me)
     }
 
     fn reply(&mut self, ask: &Ask, answer: ControlAnswer) {

@@ -7,6 +7,7 @@ use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::channel::publication::Position;
 use crate::fanout::member::MemberFlags;
 use crate::fanout::variant::Variants;
+use crate::metrics::labels::{Frame, Transport};
 use crate::protocol::NotJson;
 use crate::protocol::disconnect::Disconnect;
 
@@ -45,11 +46,11 @@ impl Engine {
             }
             Delivery::Join(channel, info) => {
                 let Some(local) = self.hub.find_name(&channel) else { return };
-                self.fan_out(local, &mut Variants::join(&channel, &info), Wanted::JoinLeave);
+                self.fan_out(local, &mut Variants::join(&channel, &info), Wanted::Join);
             }
             Delivery::Leave(channel, info) => {
                 let Some(local) = self.hub.find_name(&channel) else { return };
-                self.fan_out(local, &mut Variants::leave(&channel, &info), Wanted::JoinLeave);
+                self.fan_out(local, &mut Variants::leave(&channel, &info), Wanted::Leave);
             }
             Delivery::Answer(to, answer) => self.answer(to, answer),
         }
@@ -60,7 +61,7 @@ impl Engine {
         let Self { hub, conns, pool, builder, dirty, overfull, .. } = self;
         let limit = self.config.client.queue_max_size;
         let mut refused: Vec<ConnId> = Vec::new();
-        let mut delivered = 0;
+        let (mut delivered, mut bytes) = (0, 0);
         for member in hub.members(local) {
             if !wanted.by(member.flags) {
                 continue;
@@ -69,11 +70,13 @@ impl Engine {
             match variants.frame(member.flags, builder) {
                 Ok(frame) => {
                     delivered += 1;
+                    bytes += frame.len() as u64;
                     *overfull += Self::push_to(conn, member.conn, frame, pool, dirty, limit);
                 }
                 Err(NotJson) => refused.push(member.conn),
             }
         }
+        self.metrics.sent(Transport::WebSocket, wanted.frame(), delivered, bytes);
         for id in refused {
             self.end(id, Disconnect::INAPPROPRIATE_PROTOCOL);
         }
@@ -116,7 +119,8 @@ enum Wanted {
     Publication,
     /// Positioned members have it already, or lost their state.
     PublicationUnpositioned,
-    JoinLeave,
+    Join,
+    Leave,
 }
 
 impl Wanted {
@@ -124,7 +128,15 @@ impl Wanted {
         match self {
             Self::Publication => true,
             Self::PublicationUnpositioned => !flags.contains(MemberFlags::POSITIONED),
-            Self::JoinLeave => flags.contains(MemberFlags::JOIN_LEAVE),
+            Self::Join | Self::Leave => flags.contains(MemberFlags::JOIN_LEAVE),
+        }
+    }
+
+    fn frame(self) -> Frame {
+        match self {
+            Self::Publication | Self::PublicationUnpositioned => Frame::PushPublication,
+            Self::Join => Frame::PushJoin,
+            Self::Leave => Frame::PushLeave,
         }
     }
 }

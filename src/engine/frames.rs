@@ -33,6 +33,22 @@ pub enum ControlFrame {
         /// The answer.
         answer: ControlAnswer,
     },
+    /// How many connections does the user have on the receiving shard?
+    Count {
+        /// The asking shard.
+        from: ShardId,
+        /// The connection there that waits.
+        conn: ConnId,
+        /// The user.
+        user: Box<str>,
+    },
+    /// The answer to [`ControlFrame::Count`].
+    Counted {
+        /// The connection that waits.
+        conn: ConnId,
+        /// Connections of the user on the sending shard.
+        count: usize,
+    },
     /// Ends the user's connections except one.
     DisconnectOthers {
         /// The user.

@@ -23,7 +23,7 @@ use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
-use crate::base::time::Now;
+use crate::base::time::{NEVER, Now};
 use crate::base::wheel::Wheel;
 use crate::channel::home::Homes;
 use crate::channel::op::Delivery;
@@ -32,7 +32,7 @@ use crate::fanout::frame::FrameBuilder;
 use crate::fanout::hub::Hub;
 use crate::fanout::outbox::Pool;
 use crate::mesh::Port;
-use crate::metrics::Shard as Metrics;
+use crate::metrics::{Interval, Shard as Metrics};
 use crate::session::{Effect, Output};
 
 pub use calls::CallState;
@@ -72,6 +72,25 @@ pub enum Action {
     },
 }
 
+/// What is held on behalf of clients and callers; all zero when there are none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Audit {
+    /// Connections.
+    pub connections: usize,
+    /// Users with connections.
+    pub users: usize,
+    /// Channels with subscribers on this shard.
+    pub channels: usize,
+    /// Subscriptions that get publications.
+    pub members: usize,
+    /// Channels at home here with subscribers on any shard.
+    pub homes_with_subscribers: usize,
+    /// Calls of the server API.
+    pub calls: usize,
+    /// Deliveries that wait in line.
+    pub undelivered: usize,
+}
+
 /// See the module.
 pub struct Engine {
     id: ShardId,
@@ -94,6 +113,7 @@ pub struct Engine {
     /// Deliveries of this shard's homes for this shard: they take no hop.
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
+    counting: Vec<control::Counting>,
     calls: Slab<CallState>,
     finished_calls: Vec<ConnId>,
 
@@ -110,6 +130,7 @@ pub struct Engine {
     out: Output,
     effects: Vec<Effect>,
     metrics: Metrics,
+    interval: Interval,
 }
 
 /// What an engine is made of.
@@ -136,6 +157,7 @@ impl Engine {
     /// An engine without connections.
     pub fn new(parts: Parts) -> Self {
         let mut rng = StdRng::from_seed(parts.seed);
+        let interval_ms = parts.config.node_info_metrics_interval_ms;
         Self {
             id: parts.id,
             shards: parts.shards,
@@ -153,6 +175,7 @@ impl Engine {
             port: parts.port,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
+            counting: Vec::new(),
             calls: Slab::new(MAX_CALLS),
             finished_calls: Vec::new(),
             dirty: Vec::new(),
@@ -163,6 +186,7 @@ impl Engine {
             is_stopping: false,
             out: Output::new(),
             effects: Vec::new(),
+            interval: Interval::new(interval_ms),
             metrics: Metrics::new(parts.id),
             rng,
         }
@@ -183,7 +207,14 @@ impl Engine {
         more |= self.run_unblocked();
         more |= self.deliver_local(TURN_BUDGET);
         self.homes.expire(self.now, TURN_BUDGET);
+        self.interval.tick(self.now, &self.metrics);
         more
+    }
+
+    /// Whether a turn may end here. Flushing may have ended connections, and what follows from that must not wait for
+    /// the next event.
+    pub fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && self.local.is_empty() && self.unblocked.is_empty() && !self.port.is_staging()
     }
 
     /// Hands frames for other shards over, and rings those that sleep.
@@ -203,7 +234,8 @@ impl Engine {
 
     /// Milliseconds from now until a timer is due; none while no timer runs.
     pub fn next_timer_ms(&self) -> Option<u64> {
-        let next = self.wheel.next_expiry().into_iter().chain(self.homes.next_expiry()).min()?;
+        let interval = Some(self.interval.next_ms()).filter(|at| *at != NEVER);
+        let next = self.wheel.next_expiry().into_iter().chain(self.homes.next_expiry()).chain(interval).min()?;
         Some(next.saturating_sub(self.now.mono_ms))
     }
 
@@ -231,6 +263,19 @@ impl Engine {
     /// The time of this turn.
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// What the engine still holds of clients.
+    pub fn audit(&self) -> Audit {
+        Audit {
+            connections: self.conns.len(),
+            users: self.users.len(),
+            channels: self.hub.channel_count(),
+            members: self.hub.member_count(),
+            homes_with_subscribers: self.homes.with_subscribers(),
+            calls: self.calls.len(),
+            undelivered: self.local.len(),
+        }
     }
 
     /// Number of open connections.

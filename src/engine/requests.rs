@@ -4,6 +4,8 @@ use super::{Engine, Request, TURN_BUDGET};
 use crate::base::ids::ShardId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Op, ReplyTo};
+use crate::metrics::Shard as Metrics;
+use crate::metrics::labels::Action;
 
 impl Engine {
     /// Sends a request to the channel's home; a local home handles it at once (its deliveries wait in line).
@@ -17,8 +19,9 @@ impl Engine {
     }
 
     fn handle_request(&mut self, from: ShardId, request: Request) {
-        let Self { id, homes, port, local, now, .. } = self;
+        let Self { id, homes, port, local, now, metrics, .. } = self;
         let Request { channel, op, reply } = request;
+        count(metrics, &op);
         homes.handle(from, &channel, op, reply, *now, &mut |to, delivery| {
             if to == *id {
                 local.push_back(delivery);
@@ -61,5 +64,31 @@ impl Engine {
         }
         more |= budget == 0 || self.overfull > 0;
         more
+    }
+}
+
+/// Counts what a home is asked, under the names the reference has for what it asks of its broker and presence manager.
+fn count(metrics: &mut Metrics, op: &Op) {
+    match op {
+        Op::Publish(_) => metrics.published(),
+        Op::Subscribe(op) => {
+            if op.presence.is_some() {
+                metrics.action(Action::AddPresence);
+            }
+            match &op.recover {
+                Some(recover) if recover.cache => metrics.action(Action::HistoryRecoverCache),
+                Some(_) => metrics.action(Action::HistoryRecover),
+                None if op.position => metrics.action(Action::HistoryStreamTop),
+                None => {}
+            }
+        }
+        Op::Unsubscribe { presence: Some(_), .. } => metrics.action(Action::RemovePresence),
+        Op::Unsubscribe { .. } => {}
+        Op::PresenceUpdate { .. } => metrics.action(Action::AddPresence),
+        Op::Presence => metrics.action(Action::Presence),
+        Op::PresenceStats => metrics.action(Action::PresenceStats),
+        Op::History { .. } => metrics.action(Action::History),
+        Op::HistoryRemove => metrics.action(Action::HistoryRemove),
+        Op::Position { .. } => metrics.action(Action::HistoryStreamTop),
     }
 }

@@ -26,6 +26,10 @@ struct Queue {
 /// Queues of drained outboxes, kept for the next one that is owed something.
 #[derive(Debug)]
 pub struct Pool {
+    #[expect(
+        clippy::vec_box,
+        reason = "an outbox is one word: it holds the box, and the box is what is used again"
+    )]
     idle: Vec<Box<Queue>>,
     limit: usize,
 }
@@ -76,6 +80,17 @@ impl Outbox {
         let queue = self.0.get_or_insert_with(|| pool.take());
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
+    }
+
+    /// Puts a frame in front of all others. Only before anything was sent of what is owed.
+    pub fn push_front(&mut self, pool: &mut Pool, frame: Frame) {
+        if frame.is_empty() {
+            return;
+        }
+        let queue = self.0.get_or_insert_with(|| pool.take());
+        debug_assert_eq!(queue.sent, 0, "the front is on its way already");
+        queue.bytes += frame.len();
+        queue.frames.push_front(frame);
     }
 
     /// Bytes owed.
@@ -227,6 +242,23 @@ mod tests {
         outbox.advance(6, &mut pool);
         assert_eq!(outbox.copy_small(&mut scratch, 8), 0);
         assert!(scratch.is_empty());
+    }
+
+    #[test]
+    fn a_torn_frame_survives_dropping_the_rest() {
+        let mut pool = Pool::new(1);
+        let mut outbox = Outbox::new();
+        outbox.push(&mut pool, Frame::new(b"torn"));
+        outbox.push(&mut pool, Frame::new(b"whole"));
+        outbox.advance(1, &mut pool);
+        outbox.drop_unsent(&mut pool);
+        assert_eq!((owed(&outbox), outbox.bytes()), (b"orn".to_vec(), 3));
+        outbox.advance(3, &mut pool);
+        outbox.push(&mut pool, Frame::new(b"whole"));
+        outbox.drop_unsent(&mut pool);
+        assert!(outbox.is_empty());
+        outbox.drop_unsent(&mut pool);
+        assert!(outbox.is_empty());
     }
 
     #[derive(Debug, Clone)]

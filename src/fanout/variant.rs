@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::frame::{Frame, FrameBuilder};
+use super::member::MemberFlags;
 use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Publication};
-use crate::protocol::convert::IdText;
+use crate::channel::convert::IdText;
 use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
 
@@ -54,18 +55,19 @@ impl<'e> Variants<'e> {
         }
     }
 
-    /// The event as a WebSocket frame in this protocol. Fails for JSON clients when a payload in it is no JSON: such
-    /// a client speaks the wrong protocol and is disconnected (upstream: hub.go, `DisconnectInappropriateProtocol`).
+    /// The event as a WebSocket frame in the protocol of a member with these flags. Fails for JSON clients when a
+    /// payload in it is no JSON: such a client speaks the wrong protocol and is disconnected (upstream: hub.go,
+    /// `DisconnectInappropriateProtocol`).
     #[inline]
-    pub fn websocket(&mut self, protocol: Protocol, builder: &mut FrameBuilder) -> Result<&Frame, NotJson> {
+    pub fn frame(&mut self, flags: MemberFlags, builder: &mut FrameBuilder) -> Result<Frame, NotJson> {
+        let protocol = flags.protocol();
         let (slot, opcode) = match protocol {
             Protocol::Json => (&mut self.json, Data::Text),
             Protocol::Protobuf => (&mut self.protobuf, Data::Binary),
         };
         let (channel, event) = (self.channel, self.event);
-        slot.get_or_insert_with(|| builder.websocket(OpCode::Data(opcode), |out| encode(protocol, channel, event, out)))
-            .as_ref()
-            .map_err(|not_json| *not_json)
+        let encode = || builder.websocket(OpCode::Data(opcode), |out| encode(protocol, channel, event, out));
+        slot.get_or_insert_with(encode).clone()
     }
 }
 
@@ -113,6 +115,7 @@ mod tests {
             offset: 2,
             epoch: Epoch::from_random([1; 8]),
             unix_ms: 0,
+            taken_us: 0,
         }
     }
 
@@ -128,7 +131,7 @@ mod tests {
     #[track_caller]
     fn check(mut variants: Variants<'_>, json: &str) {
         let mut builder = FrameBuilder::new();
-        let frame = variants.websocket(Protocol::Json, &mut builder).unwrap();
+        let frame = variants.frame(MemberFlags::NONE, &mut builder).unwrap();
         assert_eq!((frame.as_bytes()[0], frame.as_bytes()[1] as usize), (0x81, json.len()));
         assert_eq!(std::str::from_utf8(&frame.as_bytes()[2..]).unwrap(), json);
     }
@@ -155,15 +158,15 @@ mod tests {
     fn each_protocol_is_encoded_once_and_only_when_asked_for() {
         let (name, publication) = (ChannelName::new("a"), publication(b"{}"));
         let (mut variants, mut builder) = (Variants::publication(&name, &publication), FrameBuilder::new());
-        let first = variants.websocket(Protocol::Protobuf, &mut builder).unwrap().clone();
+        let first = variants.frame(MemberFlags::PROTOBUF, &mut builder).unwrap();
         assert!(variants.json.is_none());
         assert_eq!(first.as_bytes()[0], 0x82);
-        // Length, push (4), channel (1), publication (4), data (4), offset (6).
+        // Length, push (4), channel (2), publication (4), data (4), offset (6).
         assert_eq!(
             first.as_bytes()[2..],
-            *b"\x0d\x22\x0b\x0a\x01a\x22\x06\x22\x02{}\x30\x02"
+            *b"\x0d\x22\x0b\x12\x01a\x22\x06\x22\x02{}\x30\x02"
         );
-        let second = variants.websocket(Protocol::Protobuf, &mut builder).unwrap();
+        let second = variants.frame(MemberFlags::PROTOBUF, &mut builder).unwrap();
         assert!(std::ptr::eq(first.as_bytes(), second.as_bytes()));
     }
 
@@ -172,8 +175,8 @@ mod tests {
         let (name, publication) = (ChannelName::new("a"), publication(b"\x00\x01"));
         let (mut variants, mut builder) = (Variants::publication(&name, &publication), FrameBuilder::new());
         for _ in 0..2 {
-            assert_eq!(variants.websocket(Protocol::Json, &mut builder).err(), Some(NotJson));
+            assert_eq!(variants.frame(MemberFlags::NONE, &mut builder).err(), Some(NotJson));
         }
-        assert!(variants.websocket(Protocol::Protobuf, &mut builder).is_ok());
+        assert!(variants.frame(MemberFlags::PROTOBUF, &mut builder).is_ok());
     }
 }

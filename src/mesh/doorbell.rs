@@ -49,5 +49,4 @@ pub fn published() {
 }
 
 #[cfg(all(test, loom))]
-#[path = "doorbell_model.rs"]
-mod model;
+mod tests;

@@ -4,6 +4,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::inbox::Batch;
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 
 /// Buffers with room for more items than this are freed, not reused.
 const MAX_KEPT_ITEMS: usize = 1024;
@@ -18,6 +19,7 @@ pub struct Staging<T> {
     spare: Vec<Vec<T>>,
     limit: usize,
     congested: bool,
+    fresh: bool,
 }
 
 impl<T> Staging<T> {
@@ -29,6 +31,7 @@ impl<T> Staging<T> {
             spare: Vec::new(),
             limit,
             congested: false,
+            fresh: false,
         }
     }
 
@@ -45,6 +48,7 @@ impl<T> Staging<T> {
             }
         }
         batch.push(item);
+        self.fresh = true;
         self.congested |= batch.len() >= self.limit;
     }
 
@@ -61,6 +65,9 @@ impl<T> Staging<T> {
         let batches = &mut self.batches;
         self.targets.retain(|to| {
             let batch = &mut batches[to.index()];
+            if is_on(Mutation::DropLastOfBatch) && batch.len() > 1 {
+                batch.pop();
+            }
             match lane(*to).push((me, std::mem::take(batch))) {
                 Ok(()) => {
                     reached(*to);
@@ -73,6 +80,12 @@ impl<T> Staging<T> {
             }
         });
         self.congested = !self.targets.is_empty();
+        self.fresh = false;
+    }
+
+    /// Whether something was staged for a target since the last flush.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether a lane was full at the last flush, or a batch reached the limit since.

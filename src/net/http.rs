@@ -49,6 +49,8 @@ pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> 
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
+        // As the reference writes them, for whoever compares bytes.
+        .title_case_headers(true)
         .serve_connection(HttpStream(socket), service);
     // An error is the peer's doing: a broken request, or a reset.
     poll_fn(|cx| connection.poll_without_shutdown(cx)).await.ok()?;

@@ -9,7 +9,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
 use super::http::Reply;
-use crate::api;
+use crate::api::{self, ScrapeForm};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::protocol::Protocol;
@@ -54,17 +54,8 @@ pub trait Host: 'static {
     fn admits_connection(&self) -> bool;
     /// Runs a call of the server API to its end.
     fn call(&self, request: api::Request<'_>) -> impl Future<Output = api::Response>;
-    /// Collects every shard's metrics: as Prometheus text, or as JSON for the demo page.
-    fn metrics(&self, form: MetricsForm) -> impl Future<Output = Vec<u8>>;
-}
-
-/// How metrics are wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MetricsForm {
-    /// Prometheus text exposition.
-    Prometheus,
-    /// What the demo page draws.
-    Demo,
+    /// Collects every shard's metrics.
+    fn scrape(&self, form: ScrapeForm) -> impl Future<Output = api::Response>;
 }
 
 /// Answers one request; an upgrade comes with the reply that announces it.
@@ -76,7 +67,12 @@ pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incom
     if on_external && is_at(path, config.websocket.handler_prefix.as_deref()) {
         return websocket(host, &config, &request);
     }
-    if (on_internal || config.http_api.external)
+    let serves_api = match side {
+        Side::Both => true,
+        Side::External => config.http_api.external,
+        Side::Internal => !config.http_api.external,
+    };
+    if serves_api
         && let Some(prefix) = config.http_api.handler_prefix.as_deref()
         && let Some(method) = api_method(path, prefix)
     {
@@ -87,16 +83,12 @@ pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incom
         return (reply(StatusCode::OK, "application/json", b"{}".as_slice()), None);
     }
     if on_internal && is_at(path, config.prometheus.as_deref()) {
-        let text = host.metrics(MetricsForm::Prometheus).await;
-        return (reply(StatusCode::OK, api::PROMETHEUS_CONTENT_TYPE, text), None);
+        return (from_api(host.scrape(ScrapeForm::Prometheus).await), None);
     }
     if config.dev && on_external {
         match path {
             "/" => return (reply(StatusCode::OK, "text/html; charset=utf-8", DEMO_PAGE), None),
-            "/dev/stats" => {
-                let text = host.metrics(MetricsForm::Demo).await;
-                return (reply(StatusCode::OK, "application/json", text), None);
-            }
+            "/dev/stats" => return (from_api(host.scrape(ScrapeForm::Demo).await), None),
             _ => {}
         }
     }

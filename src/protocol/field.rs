@@ -80,7 +80,7 @@ impl<'a> Element<'a> for Text {
     /// Upstream keeps text that is not UTF-8 as it is; here each bad byte becomes U+FFFD, as in JSON.
     #[inline]
     fn proto_read(value: &mut Self::Value, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-        *value = json::scan::text(reader.bytes()?);
+        *value = json::text::text(reader.bytes()?);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl<'a> Element<'a> for Bool {
 }
 
 macro_rules! integers {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $read:ident, $from:expr, $to:expr;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $read:ident, $wire:ident => $from:expr, $value:ident => $to:expr;)*) => { $(
         $(#[$doc])*
         pub struct $name;
 
@@ -207,21 +207,21 @@ macro_rules! integers {
 
             #[inline]
             fn proto_read(value: &mut $type, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-                let from: fn(u64) -> $type = $from;
-                *value = from(reader.varint()?);
+                let $wire = reader.varint()?;
+                *value = $from;
                 Ok(())
             }
 
             #[inline]
             fn proto_len(value: &$type) -> usize {
-                let to: fn($type) -> u64 = $to;
-                proto::varint_len(to(*value))
+                let $value = *value;
+                proto::varint_len($to)
             }
 
             #[inline]
             fn proto_write(value: &$type, out: &mut Vec<u8>) {
-                let to: fn($type) -> u64 = $to;
-                proto::write_varint(to(*value), out);
+                let $value = *value;
+                proto::write_varint($to, out);
             }
         }
     )* };
@@ -230,17 +230,17 @@ macro_rules! integers {
 // Protobuf carries 32-bit numbers as 64-bit ones and cuts what is beyond.
 integers! {
     /// `uint32`.
-    Uint32: u32, unsigned, |wire| wire as u32, u64::from;
+    Uint32: u32, unsigned, wire => wire as u32, value => u64::from(value);
     /// `uint64`.
-    Uint64: u64, unsigned, |wire| wire, |value| value;
+    Uint64: u64, unsigned, wire => wire, value => value;
     /// `int32`; ten bytes when negative.
-    Int32: i32, signed, |wire| wire as i32, |value| i64::from(value) as u64;
+    Int32: i32, signed, wire => wire as i32, value => i64::from(value) as u64;
     /// `int64`; ten bytes when negative.
-    Int64: i64, signed, |wire| wire as i64, |value| value as u64;
+    Int64: i64, signed, wire => wire as i64, value => value as u64;
     /// `sint64`: zigzag in Protobuf.
     Sint64: i64, signed,
-        |wire| (wire >> 1) as i64 ^ -((wire & 1) as i64),
-        |value| ((value << 1) ^ (value >> 63)) as u64;
+        wire => (wire >> 1) as i64 ^ -((wire & 1) as i64),
+        value => ((value << 1) ^ (value >> 63)) as u64;
 }
 
 /// `double`.
@@ -489,8 +489,8 @@ impl<'a, E: Element<'a>> Field<'a> for Repeated<E> {
 pub struct Map<E>(PhantomData<E>);
 
 impl<'a, E: Element<'a>> Map<E> {
-    fn entry_len(key: &Cow<'a, str>, value: &E::Value) -> usize {
-        2 + Text::proto_len(key) + E::proto_len(value)
+    fn entry_len(key: &str, value: &E::Value) -> usize {
+        2 + proto::delimited_len(key.len()) + E::proto_len(value)
     }
 }
 

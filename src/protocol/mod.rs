@@ -21,7 +21,6 @@ pub mod api;
 pub mod client;
 
 pub mod commands;
-pub mod convert;
 pub mod reply;
 
 #[cfg(test)]

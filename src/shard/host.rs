@@ -9,12 +9,12 @@ use std::task::Poll;
 use super::clock::Clock;
 use super::start::Shared;
 use super::turn::Inner;
-use crate::api::{self, Response};
+use crate::api::{self, Response, ScrapeForm};
 use crate::base::ids::ConnId;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
-use crate::net::routes::{Host, MetricsForm};
+use crate::net::routes::Host;
 
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
 pub(super) struct ShardHost {
@@ -98,7 +98,7 @@ impl Host for ShardHost {
         self.run_call(|inner| inner.engine.call(request)).await
     }
 
-    async fn metrics(&self, form: MetricsForm) -> Vec<u8> {
-        self.run_call(|inner| inner.engine.metrics_call(form == MetricsForm::Prometheus)).await.body
+    async fn scrape(&self, form: ScrapeForm) -> Response {
+        self.run_call(|inner| inner.engine.scrape(form)).await
     }
 }

@@ -81,9 +81,6 @@ impl Sockets {
         self.table.iter()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
-    }
 
     /// Closes a socket: its watch ends and its descriptor with it.
     pub(super) fn close(&mut self, key: ConnId, ring: &mut Ring) {

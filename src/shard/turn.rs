@@ -40,6 +40,9 @@ const IDLE_HTTP_MS: u64 = 120_000;
 /// How long accepting rests after it failed, usually because descriptors ran out.
 const ACCEPT_REST_MS: u64 = 100;
 
+/// A connection that waits for its task.
+type Accepted = (ConnId, Rc<HttpSocket>, Side);
+
 /// A listening socket of this shard.
 pub(super) struct Listener {
     pub(super) fd: std::os::fd::OwnedFd,
@@ -95,6 +98,16 @@ impl super::host::ShardHost {
     }
 
     fn turn(self: &Rc<Self>) -> io::Result<bool> {
+        let mut accepted = Vec::new();
+        let more = self.turn_inner(&mut accepted)?;
+        // A new task runs at once until it first waits, so nothing may be borrowed here.
+        for (key, socket, side) in accepted {
+            glommio::spawn_local(self.clone().serve(key, socket, side)).detach();
+        }
+        Ok(more)
+    }
+
+    fn turn_inner(&self, accepted: &mut Vec<Accepted>) -> io::Result<bool> {
         let mut inner = self.inner.borrow_mut();
         let now = self.clock.now();
         inner.engine.set_now(now);
@@ -102,14 +115,14 @@ impl super::host::ShardHost {
         if inner.pulse.stop.load(Ordering::Relaxed) && !inner.is_stopping {
             inner.begin_stop();
         }
-        let mut more = self.take_events(&mut inner, now.mono_ms);
+        let mut more = inner.take_events(now.mono_ms, accepted);
         more |= inner.read_sockets();
         for round in 0.. {
             let left = inner.engine.work();
             inner.flush_mesh();
             inner.flush_sockets(&self.clock);
             inner.carry_out_actions();
-            if !left {
+            if !left && inner.engine.is_settled() {
                 break;
             }
             if round == ROUNDS_PER_TURN {
@@ -124,17 +137,34 @@ impl super::host::ShardHost {
         inner.wake_callers();
         inner.pulse.connections.store(inner.engine.connections() as u64, Ordering::Relaxed);
         inner.ring.submit()?;
+        let took_us = self.clock.now().mono_us.saturating_sub(now.mono_us);
+        inner.engine.metrics().turn(took_us * 1000);
         Ok(more)
     }
 
-    /// Takes the ring's events; every accepted connection gets a task.
-    fn take_events(self: &Rc<Self>, inner: &mut Inner, mono_ms: u64) -> bool {
-        let mut accepted = Vec::new();
+    async fn serve(self: Rc<Self>, key: ConnId, socket: Rc<HttpSocket>, side: Side) {
+        let upgraded = serve(self.clone(), socket, side).await;
+        let mut inner = self.inner.borrow_mut();
+        match upgraded {
+            Some(upgraded) => inner.upgrade(key, upgraded),
+            None => {
+                let Inner { sockets, ring, .. } = &mut *inner;
+                sockets.close(key, ring);
+            }
+        }
+        self.nudge.nudge();
+    }
+}
+
+impl Inner {
+    /// Takes the ring's events.
+    fn take_events(&mut self, mono_ms: u64, accepted: &mut Vec<Accepted>) -> bool {
+        let mut new = Vec::new();
         let mut failed = Vec::new();
-        let Inner { ring, sockets, engine, .. } = inner;
+        let Self { ring, sockets, engine, .. } = self;
         let mut rearm = Vec::new();
         let more = ring.events(EVENTS_PER_TURN, |event| match event {
-            Event::Accepted { listener, socket } => accepted.push((listener, socket)),
+            Event::Accepted { listener, socket } => new.push((listener, socket)),
             Event::AcceptFailed { listener, error } => failed.push((listener, error)),
             Event::Ready { token, readable, writable, ending, ended } => {
                 let Some((key, socket)) = sockets.find(token) else { return };
@@ -158,38 +188,23 @@ impl super::host::ShardHost {
             }
         });
         for key in rearm {
-            inner.watch_again(key);
+            self.watch_again(key);
         }
         for (listener, error) in failed {
-            inner.rest_listener(listener as usize, mono_ms, &error);
+            self.rest_listener(listener as usize, mono_ms, &error);
         }
-        for (listener, fd) in accepted {
-            let Some(side) = inner.listeners.get(listener as usize).map(|listener| listener.side) else { continue };
-            let Inner { sockets, ring, http_timers, .. } = inner;
+        for (listener, fd) in new {
+            let Some(side) = self.listeners.get(listener as usize).map(|listener| listener.side) else { continue };
+            let Self { sockets, ring, http_timers, .. } = self;
             if let Some((key, socket)) = sockets.accept(fd, mono_ms, ring) {
                 http_timers.insert(mono_ms + FIRST_REQUEST_MS, key);
-                glommio::spawn_local(self.clone().serve(key, socket, side)).detach();
+                accepted.push((key, socket, side));
             }
         }
-        inner.resume_listeners(mono_ms);
+        self.resume_listeners(mono_ms);
         more
     }
 
-    async fn serve(self: Rc<Self>, key: ConnId, socket: Rc<HttpSocket>, side: Side) {
-        let upgraded = serve(self.clone(), socket, side).await;
-        let mut inner = self.inner.borrow_mut();
-        match upgraded {
-            Some(upgraded) => inner.upgrade(key, upgraded),
-            None => {
-                let Inner { sockets, ring, .. } = &mut *inner;
-                sockets.close(key, ring);
-            }
-        }
-        self.nudge.nudge();
-    }
-}
-
-impl Inner {
     fn listen(&mut self) -> io::Result<()> {
         for (index, listener) in self.listeners.iter().enumerate() {
             self.ring.listen(&listener.fd, index as u32)?;
@@ -317,7 +332,10 @@ impl Inner {
         let mut dirty = std::mem::take(&mut self.dirty);
         self.engine.take_dirty(&mut dirty);
         for conn in &dirty {
-            let Some((slot, outbox, pool)) = self.engine.outbox(*conn) else { continue };
+            let Some((slot, outbox, pool)) = self.engine.outbox(*conn) else {
+                self.engine.held_back(*conn);
+                continue;
+            };
             let Some((_, Socket { role: Role::WebSocket(socket), .. })) = self.sockets.at(slot) else { continue };
             match flush(std::os::fd::AsFd::as_fd(socket), outbox, pool, &mut self.copies) {
                 Flushed::All => self.engine.flushed(*conn, true),

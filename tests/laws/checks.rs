@@ -2,6 +2,7 @@
 
 use crate::graph;
 use crate::source::Source;
+use crate::test_code;
 
 /// No I/O, clock, threads or async; time and randomness are parameters. In reading order.
 const PURE: &[&str] = &[
@@ -81,8 +82,8 @@ const IMPURE: &[&str] = &[
 
 const LONGEST_FILE: usize = 1000;
 
-/// All breaches of one file.
-pub fn of_file(source: &Source) -> Vec<String> {
+/// All breaches of one file; `is_test` = the whole file is a test module.
+pub fn of_file(source: &Source, is_test: bool) -> Vec<String> {
     let mut found = Vec::new();
     let name = &source.name;
     if source.lines > LONGEST_FILE {
@@ -102,7 +103,7 @@ pub fn of_file(source: &Source) -> Vec<String> {
         return found;
     }
     found.extend(imports(source, room));
-    if PURE.contains(&room) {
+    if PURE.contains(&room) && !is_test {
         found.extend(impurities(source).map(|what| format!("{name}: {room} is pure: {what}")));
     }
     found
@@ -136,7 +137,7 @@ fn imports(source: &Source, room: &str) -> Vec<String> {
 
 /// What a pure room's code (its tests aside) uses of the outside world.
 fn impurities(source: &Source) -> impl Iterator<Item = &'static str> + '_ {
-    let tests = test_code(source);
+    let tests = test_code::inline(source);
     IMPURE.iter().copied().filter(move |path| {
         let words: Vec<&str> = path.split("::").collect();
         (0..source.tokens.len()).any(|at| !tests.iter().any(|t| t.contains(&at)) && stands_at(source, at, &words))
@@ -148,32 +149,4 @@ fn stands_at(source: &Source, at: usize, words: &[&str]) -> bool {
         && words
             .get(1)
             .is_none_or(|second| source.is_path_separator(at + 1) && source.is(at + 3, second))
-}
-
-/// Token ranges of inline `#[cfg(test)]` modules; all of a file called `tests.rs`.
-fn test_code(source: &Source) -> Vec<std::ops::Range<usize>> {
-    if source.name.ends_with("/tests.rs") || source.name.contains("/tests/") {
-        return std::iter::once(0..source.tokens.len()).collect();
-    }
-    let mut found = Vec::new();
-    let opening = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-    for start in 0..source.tokens.len() {
-        if !opening.iter().enumerate().all(|(i, text)| source.is(start + i, text)) {
-            continue;
-        }
-        let mut depth = 0;
-        for at in start + opening.len()..source.tokens.len() {
-            match source.tokens[at].text.as_str() {
-                "{" => depth += 1,
-                "}" => depth -= 1,
-                _ => {}
-            }
-            // The module's end, or `mod tests;`, which has its own file.
-            if depth == 0 && (source.is(at, "}") || source.is(at, ";")) {
-                found.push(start..at + 1);
-                break;
-            }
-        }
-    }
-    found
 }

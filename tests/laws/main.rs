@@ -6,6 +6,7 @@
 mod checks;
 mod graph;
 mod source;
+mod test_code;
 
 use std::path::Path;
 
@@ -13,7 +14,9 @@ use source::Source;
 
 /// Every law over every source, in a stable order.
 fn breaches(sources: &[Source]) -> Vec<String> {
-    let mut found: Vec<String> = sources.iter().flat_map(checks::of_file).collect();
+    let tests = test_code::files(sources);
+    let of_file = |source: &Source| checks::of_file(source, tests.contains(&source.name));
+    let mut found: Vec<String> = sources.iter().flat_map(of_file).collect();
     found.extend(graph::cycle(sources));
     found.sort();
     found.dedup();
@@ -201,7 +204,29 @@ fn pure_rooms_touch_nothing_outside() {
         &[("mesh/a.rs", "#[cfg(test)] mod tests { fn f() { thread::spawn(g); } }")],
         &[],
     );
-    check(&[("mesh/tests.rs", "fn f() { thread::spawn(g); }")], &[]);
+    check(
+        &[
+            ("mesh/mod.rs", "#[cfg(test)] mod tests;"),
+            ("mesh/tests.rs", "fn f() { thread::spawn(g); }"),
+            (
+                "mesh/port.rs",
+                "#[cfg(all(test, not(loom)))]\n#[path = \"port_tests.rs\"]\nmod tests;",
+            ),
+            ("mesh/port_tests.rs", "fn f() { thread::spawn(g); }"),
+        ],
+        &[],
+    );
+    check(
+        &[("mesh/tests.rs", "fn f() { thread::spawn(g); }")],
+        &["mesh/tests.rs: mesh is pure: thread::spawn"],
+    );
+    check(
+        &[
+            ("mesh/mod.rs", "#[cfg(not(test))] mod real;"),
+            ("mesh/real.rs", "fn f() { thread::spawn(g); }"),
+        ],
+        &["mesh/real.rs: mesh is pure: thread::spawn"],
+    );
     check(
         &[("mesh/a.rs", "#[cfg(test)] mod tests { } fn f() { thread::sleep(g); }")],
         &["thread::sleep"],

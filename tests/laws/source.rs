@@ -1,6 +1,7 @@
-//! One source file as tokens: comments and literals are gone, what is left is words and single punctuation marks.
+//! One source file as tokens: comments are gone, what is left is words, single punctuation marks, and text literals
+//! as they stand, quotes included, so that what is written in them is not taken for code.
 
-/// A word or a mark, and the line it stands on (from 1).
+/// A word, a mark or a literal, and the line it stands on (from 1).
 #[derive(Clone, Debug)]
 pub struct Token {
     pub text: String,
@@ -78,6 +79,10 @@ fn tokens(text: &str) -> Vec<Token> {
             i = end_of_block_comment(&chars, i);
         } else if c == '"' {
             i = end_of_string(&chars, i, None);
+            tokens.push(Token {
+                text: chars[start..i].iter().collect(),
+                line,
+            });
         } else if c == '\'' {
             i = end_of_quote(&chars, i);
         } else if is_word(c) {

@@ -112,3 +112,75 @@ pub fn find(path: &str) -> Option<&'static Opt> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::Value;
+    use std::collections::HashSet;
+
+    /// Calls `each` for every option with its path.
+    fn walk(options: &'static [Opt], path: &str, each: &mut impl FnMut(&str, &'static Opt)) {
+        for option in rows(options) {
+            let here = format!("{path}.{}", option.name);
+            each(&here, option);
+            match option.kind {
+                Kind::Section(inner) => walk(inner, &here, each),
+                Kind::List { item, .. } => walk(item, &format!("{here}[]"), each),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_sound() {
+        let mut seen = HashSet::new();
+        walk(ROOT, "", &mut |path, option| {
+            assert!(seen.insert(path.to_owned()), "{path} stands twice");
+            let name_is_plain = option
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            assert!(name_is_plain && !option.name.is_empty(), "{path}");
+            assert!(
+                option.doc.len() > 5 && option.doc.ends_with('.'),
+                "{path} is explained by a sentence"
+            );
+            assert!(option.doc.len() < 120, "{path} is explained by one sentence");
+            let (is_zero, has_default) = (
+                Value::default_of(option) == Value::zero(option.kind),
+                !option.default.is_empty(),
+            );
+            // `db` says its zero aloud, as in the reference.
+            assert!(
+                is_zero != has_default || option.default == "0",
+                "{path} has a default only where it says something"
+            );
+        });
+        assert!(seen.len() > 1_000, "{}", seen.len());
+    }
+
+    #[test]
+    fn named_lists_have_names() {
+        walk(ROOT, "", &mut |path, option| {
+            if let Kind::List { item, named: true } = option.kind {
+                assert_eq!(item[0].name, "name", "{path}");
+            }
+        });
+    }
+
+    #[test]
+    fn options_are_found_by_path() {
+        assert_eq!(
+            find("client.token.audience").map(|option| option.name),
+            Some("audience")
+        );
+        assert_eq!(
+            find("engine.redis.address").map(|option| option.default),
+            Some("redis://127.0.0.1:6379")
+        );
+        for path in ["", "client.nope", "client.insecure.more", "channel.namespaces.name"] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+}

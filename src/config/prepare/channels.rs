@@ -1,9 +1,8 @@
 //! Rules of channels and namespaces.
 
-use crate::channel::op::HistoryOptions;
 use crate::config::error::Error;
 use crate::config::pattern;
-use crate::config::snapshot::{ChannelOptions, Channels, DataFormat, SubscriptionType};
+use crate::config::snapshot::{ChannelOptions, Channels, DataFormat, HistoryOptions, SubscriptionType};
 use crate::config::value::Section;
 
 /// Makes the channel part of the snapshot.

@@ -3,24 +3,18 @@
 use crate::config::error::Error;
 use crate::config::value::{Section, Value};
 
-/// What a kind of consumer cannot do without: its section, the options that must not be empty, and the option that
-/// names the channels in publication data mode.
-const KINDS: [(&str, &[&str], &str); 7] = [
-    ("postgresql", &["dsn", "outbox_table_name"], ""),
-    ("kafka", &["brokers", "topics", "consumer_group"], "channels_header"),
-    (
-        "nats_jetstream",
-        &["url", "stream_name", "durable_consumer_name"],
-        "channels_header",
-    ),
-    ("google_pub_sub", &["project_id", "subscriptions"], "channels_attribute"),
-    ("aws_sqs", &["queues"], "channels_attribute"),
-    ("azure_service_bus", &["queues"], "channels_property"),
-    (
-        "redis_stream",
-        &["address", "streams", "consumer_group"],
-        "channels_value",
-    ),
+/// What a kind of consumer cannot do without: its section, and the options that must not be empty.
+///
+/// The reference also asks for the option that names the channels in publication data mode; it has a default and so
+/// cannot be empty.
+const KINDS: [(&str, &[&str]); 7] = [
+    ("postgresql", &["dsn", "outbox_table_name"]),
+    ("kafka", &["brokers", "topics", "consumer_group"]),
+    ("nats_jetstream", &["stream_name", "durable_consumer_name"]),
+    ("google_pub_sub", &["project_id", "subscriptions"]),
+    ("aws_sqs", &["queues"]),
+    ("azure_service_bus", &["queues"]),
+    ("redis_stream", &["address", "streams", "consumer_group"]),
 ];
 
 /// Checks all consumers; what a consumer needs only when it is enabled.
@@ -41,8 +35,8 @@ pub fn all(options: &Section) -> Result<(), Error> {
         }
         seen.push(name);
         let kind = consumer.text("type");
-        let Some((kind, needed, channels)) = KINDS.into_iter().find(|(known, ..)| *known == kind) else {
-            let known = KINDS.map(|(known, ..)| known).join(", ");
+        let Some((kind, needed)) = KINDS.into_iter().find(|(known, _)| *known == kind) else {
+            let known = KINDS.map(|(known, _)| known).join(", ");
             let problem = format!("unknown value {kind:?}, expected one of: {known}");
             return Err(Error::invalid(format!("{at}.type"), problem));
         };
@@ -51,7 +45,6 @@ pub fn all(options: &Section) -> Result<(), Error> {
                 consumer.section(kind),
                 kind,
                 needed,
-                channels,
                 &format!("consumers.{name}.{kind}"),
             )?;
         }
@@ -59,19 +52,12 @@ pub fn all(options: &Section) -> Result<(), Error> {
     Ok(())
 }
 
-fn enabled(consumer: &Section, kind: &str, needed: &[&str], channels: &str, path: &str) -> Result<(), Error> {
+fn enabled(consumer: &Section, kind: &str, needed: &[&str], path: &str) -> Result<(), Error> {
     let refuse = |name: &str, problem: &str| Err(Error::invalid(format!("{path}.{name}"), problem));
     for name in needed {
         if is_empty(consumer, name) {
             return refuse(name, "must be set");
         }
-    }
-    let mode = "publication_data_mode";
-    if !channels.is_empty()
-        && consumer.bool(&format!("{mode}.enabled"))
-        && is_empty(consumer, &format!("{mode}.{channels}"))
-    {
-        return refuse(&format!("{mode}.{channels}"), "must be set in publication data mode");
     }
     match kind {
         "kafka" if !is_empty(consumer, "assume_role_arn") && consumer.text("sasl_mechanism") != "aws-msk-iam" => {

@@ -2,6 +2,7 @@
 //! encoding/json for the server API).
 
 pub mod scan;
+pub(crate) mod text;
 pub mod valid;
 pub mod write;
 

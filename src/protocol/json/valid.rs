@@ -4,8 +4,15 @@ use std::cell::RefCell;
 
 use crate::protocol::json::scan::Scanner;
 
-/// From this length in bytes on, simd-json looks first (benches/codec.rs, `validate`).
+/// From this length in bytes on, simd-json looks first at JSON that is mostly indentation.
+///
+/// Measured (benches/codec.rs, `validate`, 16 KiB, AVX2, GB/s, scanner against simd-json with the copy it needs): blanks
+/// 1.5 : 2.2; indented 1.6 : 1.3; plain 1.3 : 1.0; escapes 1.4 : 0.9; numbers 0.63 : 0.59; tokens 0.65 : 0.45; text
+/// 6.9 : 4.5. So only blanks make it worth its copy and its tape, whatever the size.
 const SIMD_FROM: usize = 1024;
+
+/// So many bytes at the front tell whether JSON is mostly indentation.
+const SAMPLE: usize = 256;
 
 /// Largest scratch memory that is kept between calls, in bytes of input.
 const SCRATCH_KEPT: usize = 1 << 20;
@@ -23,7 +30,12 @@ thread_local! {
 /// Whether this is one JSON value, with blanks around it or not (upstream: segmentio json.Valid). Text need not be
 /// UTF-8 and nesting is not bounded.
 pub fn is_valid(json: &[u8]) -> bool {
-    (json.len() >= SIMD_FROM && simd_accepts(json)) || scan_accepts(json)
+    (json.len() >= SIMD_FROM && is_mostly_blank(json) && simd_accepts(json)) || scan_accepts(json)
+}
+
+fn is_mostly_blank(json: &[u8]) -> bool {
+    let sample = &json[..json.len().min(SAMPLE)];
+    sample.iter().filter(|byte| **byte == b' ').count() > sample.len() / 2
 }
 
 fn scan_accepts(json: &[u8]) -> bool {
@@ -192,10 +204,9 @@ mod tests {
 
     #[track_caller]
     fn check(json: &[u8], valid: bool) {
-        // Short and long take different ways.
-        let mut long = json.to_vec();
-        long.resize(json.len() + SIMD_FROM, b' ');
-        for json in [json, &long] {
+        let indented = [&vec![b' '; SIMD_FROM], json].concat();
+        assert!(is_mostly_blank(&indented));
+        for json in [json, &indented] {
             assert_eq!(is_valid(json), valid, "{}", json.escape_ascii());
         }
     }

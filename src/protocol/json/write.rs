@@ -135,6 +135,10 @@ impl<'b> Writer<'b> {
                     rest = &rest[at + 1..];
                 }
                 self.out.extend_from_slice(rest);
+                if self.out.len() == start && !payload.is_empty() {
+                    // Nothing but newlines.
+                    self.token("null");
+                }
                 // What is written is validated, not what was given: dropping newlines may repair a string.
                 self.valid = self.valid && is_valid(&self.out[start..]);
             }
@@ -220,6 +224,7 @@ mod tests {
         check(Style::Api, "{ \"a\":\r\n\t\"<\" }\n", "{\"a\":\"\\u003c\"}");
         // Upstream validates behind the dropping of newlines.
         check(Style::Client, "\"a\nb\"", "\"ab\"");
+        check(Style::Client, "\n\n", "null");
         for payload in ["", " ", "{", "1 2", "\u{1}", "\"a\tb\"", "\\"] {
             for style in [Style::Client, Style::Api] {
                 assert!(!written(style, |writer| writer.raw(payload.as_bytes())).1, "{payload}");

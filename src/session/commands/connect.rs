@@ -10,7 +10,7 @@ use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Subscribed};
 use crate::channel::publication::ClientInfo;
 use crate::protocol::client::{ConnectRequest, ConnectResult, Reply};
-use crate::protocol::convert::IdText;
+use crate::channel::convert::IdText;
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
 use crate::session::server_side::MAX_TTL_S;

@@ -225,5 +225,4 @@ fn close(payload: &[u8]) -> Result<Option<(u16, &str)>, Violation> {
 }
 
 #[cfg(test)]
-#[path = "reader_tests.rs"]
 mod tests;

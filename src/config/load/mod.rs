@@ -47,7 +47,7 @@ pub fn load(sources: Sources<'_>) -> Result<Loaded, Error> {
             .unwrap_or_else(|| panic!("flags are made from options: {path}"));
         let kind = entry.option.kind;
         entry.value = text::parse(kind, value).ok_or_else(|| Error::Value {
-            option: format!("--{path}"),
+            option: format!("{path} (flag)"),
             expected: text::expected(kind),
             found: format!("{value:?}"),
         })?;
@@ -86,6 +86,9 @@ fn find_idle(section: &Section, path: &str, in_force: bool, idle: &mut Vec<Strin
             value => {
                 let changed = match entry.option.kind {
                     Kind::List { .. } => *value != Value::List(Vec::new()),
+                    Kind::Texts if entry.option.default.is_empty() => {
+                        matches!(value, Value::Texts(Some(texts)) if !texts.is_empty())
+                    }
                     _ => entry.origin != Origin::Unset && *value != Value::default_of(entry.option),
                 };
                 if changed && !in_force {
@@ -95,3 +98,6 @@ fn find_idle(section: &Section, path: &str, in_force: bool, idle: &mut Vec<Strin
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,7 @@ mod tests {
             offset,
             epoch: Epoch::from_random([0; 8]),
             unix_ms: 1_700_000_000_000,
+            taken_us: 0,
         }
     }
 

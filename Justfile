@@ -1,0 +1,73 @@
+# Every chore of the house. `just` alone lists them.
+
+server := "target/release/spindle"
+
+_list:
+    @just --list --unsorted
+
+# A server to try things out with: http://127.0.0.1:8000
+dev *flags:
+    cargo run --release -- --dev {{flags}}
+
+# Does it compile?
+check:
+    cargo check --workspace --all-targets
+
+# Format everything
+fmt:
+    cargo fmt --all
+    rustfmt --edition 2024 fuzz/fuzz_targets/*.rs tests/sdk/rust/client.rs
+
+# Lints, warnings are errors
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Unit, property and integration tests, the laws of the house among them
+test *filter:
+    cargo test --workspace {{filter}}
+
+# Everything that CI checks, or only some parts: `just all sdk browser`
+all *parts:
+    bash tests/run {{parts}}
+
+# The simulator under so many fresh seeds
+sim seeds="200":
+    SPINDLE_SIM_SEEDS={{seeds}} cargo test --release --test sim -- --nocapture
+
+# Replay one seed of the simulator
+replay seed:
+    SPINDLE_SIM_SEED={{seed}} cargo test --release --test sim -- --nocapture
+
+# Does the simulator notice each planted fault?
+mutations:
+    cargo test --features mutations --test mutations -- --nocapture
+
+# The doorbell protocol under every interleaving
+loom:
+    CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --release --lib mesh::doorbell
+
+# Every fuzz target for so many seconds
+fuzz seconds="60":
+    bash fuzz/run {{seconds}}
+
+# Official client SDKs against the release build
+sdk *suites:
+    cargo build --release
+    tests/sdk/run '{{server}} --shards 2 -c {config}' {{suites}}
+
+# The demo page in a real browser
+browser:
+    cargo build --release
+    tests/browser/run {{server}}
+
+# Benchmarks of single rooms
+bench *filter:
+    cargo bench {{filter}}
+
+# The load meter: `just loadtest fanout --pid 123 --core 1`
+loadtest *arguments:
+    cargo run --release --package spindle-loadtest -- {{arguments}}
+
+# API documentation of the crate
+doc:
+    cargo doc --no-deps --document-private-items --open

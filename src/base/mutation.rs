@@ -1,0 +1,45 @@
+//! Faults that a build with the feature `mutations` can switch on, each in one place of the real code.
+//!
+//! They exist to show that the simulator notices (`tests/mutations.rs`). Without the feature every question is
+//! answered by a constant and nothing of this is in the program.
+
+/// A fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutation {
+    /// A publication is not delivered to the last of several interested shards.
+    SkipShard,
+    /// The last item of a batch is lost when the batch is handed over.
+    DropLastOfBatch,
+    /// Recovery begins one publication too late.
+    RecoverTooFar,
+}
+
+#[cfg(feature = "mutations")]
+mod switch {
+    use super::Mutation;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ON: Cell<Option<Mutation>> = const { Cell::new(None) };
+    }
+
+    /// Switches one fault on for this thread, or all of them off.
+    pub fn switch(mutation: Option<Mutation>) {
+        ON.set(mutation);
+    }
+
+    /// Whether the fault is on.
+    pub fn is_on(mutation: Mutation) -> bool {
+        ON.get() == Some(mutation)
+    }
+}
+
+#[cfg(feature = "mutations")]
+pub use switch::{is_on, switch};
+
+/// Whether the fault is on: never, in this build.
+#[cfg(not(feature = "mutations"))]
+#[inline(always)]
+pub const fn is_on(_: Mutation) -> bool {
+    false
+}

@@ -1,0 +1,79 @@
+//! What must be true when everything has come to rest, and when everyone has left.
+
+use std::collections::BTreeSet;
+
+use super::world::World;
+
+/// Lets the world come to rest and checks it; then lets everyone leave and checks that nothing is left.
+///
+/// # Errors
+/// What is not as it must be.
+pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
+    world.come_to_rest()?;
+    world.take_responses();
+    everyone_is_reached(world)?;
+    presence_is_right(world)?;
+    for index in 0..world.clients.len() {
+        world.kill(index);
+    }
+    world.come_to_rest()?;
+    nothing_is_left(world)
+}
+
+/// One more publication into each channel reaches every subscriber: nobody was lost on the way. Where there is
+/// history, everyone then stands at the same offset.
+fn everyone_is_reached(world: &mut World) -> Result<(), String> {
+    for channel in world.names.clone() {
+        let before: Vec<_> = world.clients.iter().map(|client| client.counts().publications).collect();
+        world.publish_by_api(0, &channel);
+        world.come_to_rest()?;
+        let mut offsets = BTreeSet::new();
+        for (client, before) in world.clients.iter().zip(before) {
+            let gained = client.counts().publications - before;
+            let is_live = client.is_live(&channel);
+            if gained != u64::from(is_live) {
+                return Err(format!("{channel}: a subscriber (live: {is_live}) got {gained} publications, not one"));
+            }
+            if is_live {
+                offsets.extend(client.subscriptions[&channel].seen.as_ref().map(|seen| seen.offset));
+            }
+        }
+        if offsets.len() > 1 {
+            return Err(format!("{channel}: subscribers stand at {offsets:?}"));
+        }
+    }
+    world.take_responses();
+    Ok(())
+}
+
+/// Presence names exactly the subscribers.
+fn presence_is_right(world: &mut World) -> Result<(), String> {
+    for channel in world.names.clone() {
+        world.call(world.engines.len() - 1, "presence", &format!("{{\"channel\":\"{channel}\"}}"));
+        world.come_to_rest()?;
+        let response = world.take_responses().pop().ok_or("presence was not answered")?;
+        let response: serde_json::Value = serde_json::from_slice(&response).map_err(|error| error.to_string())?;
+        let present: BTreeSet<&str> = response["result"]["presence"]
+            .as_object()
+            .ok_or_else(|| format!("presence answered {response}"))?
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let subscribed: BTreeSet<&str> =
+            world.clients.iter().filter(|client| client.is_live(&channel)).filter_map(|client| client.id.as_deref()).collect();
+        if present != subscribed {
+            return Err(format!("{channel}: {} present, {} subscribed", present.len(), subscribed.len()));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_is_left(world: &World) -> Result<(), String> {
+    for (shard, engine) in world.engines.iter().enumerate() {
+        let audit = engine.audit();
+        if audit != crate::engine::Audit::default() {
+            return Err(format!("shard {shard} still holds {audit:?} after everyone left"));
+        }
+    }
+    Ok(())
+}

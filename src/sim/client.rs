@@ -1,0 +1,394 @@
+//! A simulated client: speaks the real protocol, remembers what it saw, and notices whatever should not be.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::wire::{self, Received};
+use crate::base::ids::ConnId;
+use crate::protocol::Protocol;
+use crate::protocol::client::{
+    Command, ConnectRequest, PublishRequest, Publication, Push, Reply, SubscribeRequest, SubscribeResult,
+    UnsubscribeRequest,
+};
+use crate::protocol::disconnect::Disconnect;
+use crate::protocol::raw::Raw;
+
+/// Connections one client may have in a run.
+const LIVES: u64 = 1_000_000;
+
+/// What a client has seen in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Publications that were pushed.
+    pub publications: u64,
+    /// Recoveries that were complete.
+    pub recoveries: u64,
+    /// Connections that ended because it was slow.
+    pub slow: u64,
+}
+
+/// A position as the client knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Offset of the last publication.
+    pub offset: u64,
+    /// Epoch of the stream.
+    pub epoch: String,
+}
+
+/// What all clients saw of all channels: they must agree.
+#[derive(Default)]
+pub struct Truth {
+    /// Payload by channel, epoch and offset; whoever sees it first decides.
+    pub streams: HashMap<(String, String, u64), Vec<u8>>,
+}
+
+impl Truth {
+    fn agree(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> Result<(), String> {
+        let known = self
+            .streams
+            .entry((channel.to_owned(), epoch.to_owned(), offset))
+            .or_insert_with(|| data.to_vec());
+        if known != data {
+            return Err(format!("{channel} at {offset}: two clients saw different publications"));
+        }
+        Ok(())
+    }
+}
+
+/// A subscription as the client sees it.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    state: State,
+    /// Position, where the channel has history.
+    pub seen: Option<Seen>,
+    /// Last number seen of each publisher, where the channel has none.
+    last_of: HashMap<u64, u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Asked { id: u32 },
+    Live,
+    Leaving { id: u32 },
+}
+
+enum Asked {
+    Connect,
+    Subscribe { channel: String, since: Option<Seen> },
+    Unsubscribe { channel: String },
+    Publish,
+}
+
+/// See the module.
+pub struct Client {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it is connected.
+    pub at: Option<(usize, ConnId)>,
+    /// The server named it.
+    pub id: Option<String>,
+    /// Takes no bytes for now.
+    pub is_stuck: bool,
+    /// Subscriptions of the present connection.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// Positions from earlier connections, for recovery.
+    pub remembered: BTreeMap<String, Seen>,
+    /// The server said that the connection ends.
+    pub saw_close: bool,
+    /// Pings to be answered.
+    pub owed_pongs: u32,
+    number: u64,
+    /// Connections so far: each publishes under a name of its own, because what was under way when one died may be
+    /// lost.
+    lives: u64,
+    published: HashMap<String, u64>,
+    received: Vec<u8>,
+    asked: HashMap<u32, Asked>,
+    next_id: u32,
+    counts: Counts,
+}
+
+impl Client {
+    /// A client that is not connected. The number tells publishers apart.
+    pub fn new(number: u64, protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            at: None,
+            id: None,
+            is_stuck: false,
+            subscriptions: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            saw_close: false,
+            owed_pongs: 0,
+            number,
+            lives: 0,
+            published: HashMap::new(),
+            received: Vec::new(),
+            asked: HashMap::new(),
+            next_id: 1,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Forgets the connection; positions are kept for recovery.
+    pub fn disconnected(&mut self) {
+        self.at = None;
+        self.id = None;
+        self.lives += 1;
+        self.published.clear();
+        self.owed_pongs = 0;
+        self.saw_close = false;
+        self.received.clear();
+        self.asked.clear();
+        for (channel, subscription) in std::mem::take(&mut self.subscriptions) {
+            if let Some(seen) = subscription.seen {
+                self.remembered.insert(channel, seen);
+            }
+        }
+    }
+
+    /// Whether it may send commands beside connect.
+    pub fn is_connected(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Whether the subscription was answered and not given up.
+    pub fn is_live(&self, channel: &str) -> bool {
+        self.subscriptions.get(channel).is_some_and(|subscription| subscription.state == State::Live)
+    }
+
+    /// What it has seen in all.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn ask<'c>(&mut self, asked: Asked, fill: impl FnOnce(&mut Command<'c>)) -> Command<'c> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.asked.insert(id, asked);
+        let mut command = Command { id, ..Command::default() };
+        fill(&mut command);
+        command
+    }
+
+    /// The connect command.
+    pub fn connect(&mut self) -> Vec<u8> {
+        let command = self.ask(Asked::Connect, |command| command.connect = Some(Box::new(ConnectRequest::default())));
+        wire::frame(self.protocol, &[command])
+    }
+
+    /// Subscribes to several channels in one frame; with recovery where a position is remembered.
+    pub fn subscribe(&mut self, channels: &[&str]) -> Vec<u8> {
+        let mut commands = Vec::new();
+        for channel in channels {
+            if self.subscriptions.contains_key(*channel) {
+                continue;
+            }
+            let since = self.remembered.remove(*channel);
+            let mut request = SubscribeRequest { channel: Cow::Owned((*channel).to_owned()), ..Default::default() };
+            if let Some(seen) = &since {
+                request.recover = true;
+                request.offset = seen.offset;
+                request.epoch = Cow::Owned(seen.epoch.clone());
+            }
+            let asked = Asked::Subscribe { channel: (*channel).to_owned(), since: since.clone() };
+            let command = self.ask(asked, |command| command.subscribe = Some(Box::new(request)));
+            let state = State::Asked { id: command.id };
+            let subscription = Subscription { state, seen: since, last_of: HashMap::new() };
+            self.subscriptions.insert((*channel).to_owned(), subscription);
+            commands.push(command);
+        }
+        if commands.is_empty() { Vec::new() } else { wire::frame(self.protocol, &commands) }
+    }
+
+    /// Leaves a channel.
+    pub fn unsubscribe(&mut self, channel: &str) -> Vec<u8> {
+        if !self.is_live(channel) {
+            return Vec::new();
+        }
+        let request = UnsubscribeRequest { channel: Cow::Owned(channel.to_owned()) };
+        let asked = Asked::Unsubscribe { channel: channel.to_owned() };
+        let command = self.ask(asked, |command| command.unsubscribe = Some(request));
+        if let Some(subscription) = self.subscriptions.get_mut(channel) {
+            subscription.state = State::Leaving { id: command.id };
+        }
+        wire::frame(self.protocol, &[command])
+    }
+
+    /// Publishes its next numbers into a channel, several in one frame.
+    pub fn publish(&mut self, channel: &str, count: u64) -> Vec<u8> {
+        let commands: Vec<_> = (0..count)
+            .map(|_| {
+                let number = self.published.entry(channel.to_owned()).or_default();
+                *number += 1;
+                let data = format!("{{\"p\":{},\"n\":{number}}}", self.number * LIVES + self.lives);
+                let request = PublishRequest {
+                    channel: Cow::Owned(channel.to_owned()),
+                    data: Raw(Cow::Owned(data.into_bytes())),
+                    ..Default::default()
+                };
+                self.ask(Asked::Publish, |command| command.publish = Some(request))
+            })
+            .collect();
+        wire::frame(self.protocol, &commands)
+    }
+
+    /// Takes bytes from the server.
+    ///
+    /// # Errors
+    /// What the server did wrong.
+    pub fn take(&mut self, bytes: &[u8], truth: &mut Truth, history_size: u64) -> Result<(), String> {
+        self.received.extend_from_slice(bytes);
+        let mut received = std::mem::take(&mut self.received);
+        let result = wire::receive(self.protocol, &mut received, |received| match received {
+            Received::Ping => {
+                self.owed_pongs += 1;
+                Ok(())
+            }
+            // The connection ends; whoever owns the socket says so too.
+            Received::Close(code) => {
+                self.counts.slow += u64::from(code == Disconnect::SLOW.code);
+                self.saw_close = true;
+                Ok(())
+            }
+            Received::Reply(reply) => self.on_reply(&reply, truth, history_size),
+        });
+        self.received = received;
+        result.map_err(|error| format!("client {}: {error}", self.number))
+    }
+
+    fn on_reply(&mut self, reply: &Reply<'_>, truth: &mut Truth, history_size: u64) -> Result<(), String> {
+        if let Some(push) = &reply.push {
+            return self.on_push(push, truth);
+        }
+        let asked = self.asked.remove(&reply.id).ok_or_else(|| format!("nobody asked for reply {}", reply.id))?;
+        if let Some(error) = &reply.error {
+            return Err(format!("reply {} is error {} {}", reply.id, error.code, error.message));
+        }
+        match asked {
+            Asked::Connect => {
+                let result = reply.connect.as_ref().ok_or("the reply to connect holds something else")?;
+                self.id = Some(result.client.to_string());
+            }
+            Asked::Subscribe { channel, since } => {
+                let result = reply.subscribe.as_ref().ok_or("the reply to subscribe holds something else")?;
+                self.on_subscribed(&channel, since, reply.id, result, truth, history_size)?;
+            }
+            Asked::Unsubscribe { channel } => {
+                reply.unsubscribe.as_ref().ok_or("the reply to unsubscribe holds something else")?;
+                match self.subscriptions.get(&channel).map(|subscription| subscription.state) {
+                    Some(State::Leaving { id }) if id == reply.id => {}
+                    other => return Err(format!("unsubscribed from {channel} in state {other:?}")),
+                }
+                if let Some(Subscription { seen: Some(seen), .. }) = self.subscriptions.remove(&channel) {
+                    self.remembered.insert(channel, seen);
+                }
+            }
+            Asked::Publish => {
+                reply.publish.as_ref().ok_or("the reply to publish holds something else")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_subscribed(
+        &mut self,
+        channel: &str,
+        since: Option<Seen>,
+        id: u32,
+        result: &SubscribeResult<'_>,
+        truth: &mut Truth,
+        history_size: u64,
+    ) -> Result<(), String> {
+        let subscription = self.subscriptions.get_mut(channel).ok_or("subscribed to what was not asked for")?;
+        if subscription.state != (State::Asked { id }) {
+            return Err(format!("{channel} answered in state {:?}", subscription.state));
+        }
+        subscription.state = State::Live;
+        if !result.positioned {
+            subscription.seen = None;
+            return Ok(());
+        }
+        let epoch = result.epoch.to_string();
+        let mut offset = result.offset;
+        if let Some(since) = since {
+            if !result.was_recovering {
+                return Err(format!("{channel}: recovery was asked for and not mentioned"));
+            }
+            if result.recovered {
+                self.counts.recoveries += 1;
+                if since.epoch != epoch && !since.epoch.is_empty() {
+                    return Err(format!("{channel}: recovered across epochs {} and {epoch}", since.epoch));
+                }
+                if offset != since.offset {
+                    return Err(format!("{channel}: recovered from {} though {} was asked", offset, since.offset));
+                }
+                for publication in &result.publications {
+                    if publication.offset != offset + 1 {
+                        return Err(format!("{channel}: recovered {} behind {offset}", publication.offset));
+                    }
+                    offset = publication.offset;
+                    truth.agree(channel, &epoch, offset, publication.data.as_bytes())?;
+                }
+            } else if since.epoch == epoch && offset.saturating_sub(since.offset) <= history_size && offset >= since.offset {
+                return Err(format!(
+                    "{channel}: {} to {offset} is within the history and was not recovered",
+                    since.offset
+                ));
+            }
+        }
+        subscription.seen = Some(Seen { offset, epoch });
+        Ok(())
+    }
+
+    fn on_push(&mut self, push: &Push<'_>, truth: &mut Truth) -> Result<(), String> {
+        let channel = &*push.channel;
+        if let Some(publication) = &push.r#pub {
+            let subscription =
+                self.subscriptions.get_mut(channel).ok_or_else(|| format!("publication for {channel}, unasked"))?;
+            if matches!(subscription.state, State::Asked { .. }) {
+                return Err(format!("{channel}: publication before the reply to subscribe"));
+            }
+            self.counts.publications += 1;
+            return subscription.on_publication(channel, publication, truth);
+        }
+        if push.join.is_some() || push.leave.is_some() {
+            return match self.subscriptions.get(channel) {
+                Some(subscription) if !matches!(subscription.state, State::Asked { .. }) => Ok(()),
+                _ => Err(format!("join or leave for {channel}, unasked")),
+            };
+        }
+        Err(format!("unexpected push {push:?}"))
+    }
+}
+
+impl Subscription {
+    fn on_publication(
+        &mut self,
+        channel: &str,
+        publication: &Publication<'_>,
+        truth: &mut Truth,
+    ) -> Result<(), String> {
+        let data = publication.data.as_bytes();
+        if let Some(seen) = &mut self.seen {
+            if publication.offset != seen.offset + 1 {
+                return Err(format!("{channel}: {} behind {}", publication.offset, seen.offset));
+            }
+            seen.offset = publication.offset;
+            return truth.agree(channel, &seen.epoch, seen.offset, data);
+        }
+        let (publisher, number) = numbers(data).ok_or_else(|| format!("{channel}: a payload nobody published"))?;
+        let last = self.last_of.insert(publisher, number);
+        if last.is_some_and(|last| number != last + 1) {
+            return Err(format!("{channel}: publisher {publisher} sent {number} after {last:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// Publisher and number of a payload.
+fn numbers(data: &[u8]) -> Option<(u64, u64)> {
+    let value: serde_json::Value = serde_json::from_slice(data).ok()?;
+    Some((value.get("p")?.as_u64()?, value.get("n")?.as_u64()?))
+}

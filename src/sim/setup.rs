@@ -1,0 +1,68 @@
+//! What is simulated: how many shards and clients, and the channels between them.
+
+use crate::config::env::Env;
+use crate::config::load::{Sources, load};
+use crate::config::prepare::{Host, prepare};
+use crate::config::snapshot::Snapshot;
+
+/// Size of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Shards, at least 1.
+    pub shards: u16,
+    /// Clients.
+    pub clients: usize,
+    /// Channels of each kind.
+    pub channels: usize,
+    /// Steps before everything comes to rest.
+    pub steps: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { shards: 3, clients: 12, channels: 3, steps: 6_000 }
+    }
+}
+
+/// Publications that channels with history keep.
+pub(super) const HISTORY_SIZE: u32 = 8;
+
+/// Bytes a client may be owed: so few that slow clients are disconnected now and then.
+pub(super) const QUEUE_MAX_SIZE: usize = 3 * 1024;
+
+impl Setup {
+    /// Names of the channels: some keep history, some only pass publications on.
+    pub(super) fn names(&self) -> Vec<String> {
+        (0..self.channels).flat_map(|n| [format!("kept:{n}"), format!("live:{n}")]).collect()
+    }
+
+    /// The configuration: everyone may do everything.
+    pub(super) fn config(&self) -> Snapshot {
+        let open = serde_json::json!({
+            "name": "live",
+            "presence": true,
+            "join_leave": true,
+            "allow_subscribe_for_client": true,
+            "allow_subscribe_for_anonymous": true,
+            "allow_publish_for_client": true,
+            "allow_publish_for_anonymous": true,
+        });
+        let mut kept = open.clone();
+        kept["name"] = "kept".into();
+        kept["force_push_join_leave"] = true.into();
+        kept["force_recovery"] = true.into();
+        kept["history_size"] = HISTORY_SIZE.into();
+        kept["history_ttl"] = "1h".into();
+        let text = serde_json::json!({
+            "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE },
+            "channel": { "namespaces": [kept, open] },
+            "http_api": { "insecure": true },
+        })
+        .to_string();
+        let env = Env::default();
+        let sources = Sources { file: Some(("config.json", &text)), env: &env, flags: &[] };
+        let loaded = load(sources).expect("the simulator's configuration is in order");
+        let host = Host { name: "simulated", resolve: &|_| None };
+        prepare(&loaded.options, &host, false).expect("the simulator's configuration is in order")
+    }
+}

@@ -1,0 +1,393 @@
+//! The simulated world: shards, sockets and clients, and a seed that decides what happens next.
+
+use std::collections::BTreeSet;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+
+use super::client::{Client, Truth};
+use super::setup::{HISTORY_SIZE, QUEUE_MAX_SIZE};
+use super::{Failure, Setup, checks};
+use crate::api::{self, Node};
+use crate::auth::Verifiers;
+use crate::base::ids::{ConnId, ShardId};
+use crate::base::time::Now;
+use crate::engine::{Action, Engine, Opening, Parts, ShardPort};
+use crate::mesh::{Limits, mesh};
+use crate::protocol::Protocol;
+
+/// So small that lanes are full all the time.
+const LANES: Limits = Limits { requests: 2, deliveries: 2, control: 2, staged: 8 };
+
+/// Steps in which everything must come to rest, times shards and clients.
+const REST_STEPS: u64 = 100_000;
+
+/// What a run did: proof that it was one worth having.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Publications that clients received.
+    pub publications: u64,
+    /// Times a client recovered what it had missed.
+    pub recoveries: u64,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Connections that the server ended because the client was slow.
+    pub slow: u64,
+    /// Bytes that clients received.
+    pub bytes: u64,
+}
+
+pub(super) struct World {
+    pub(super) rng: StdRng,
+    pub(super) engines: Vec<Engine>,
+    pub(super) clients: Vec<Client>,
+    pub(super) truth: Truth,
+    pub(super) names: Vec<String>,
+    pub(super) report: Report,
+    now: Now,
+    /// Connections of each shard that are owed bytes.
+    owed: Vec<BTreeSet<(u32, u32)>>,
+    /// Shards that have work, for all they know.
+    awake: Vec<bool>,
+    calls: Vec<(usize, ConnId)>,
+    responses: Vec<Vec<u8>>,
+}
+
+/// Runs a whole simulation.
+///
+/// # Errors
+/// The first invariant that did not hold.
+pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
+    let mut world = World::new(seed, setup);
+    let mut step = 0;
+    let result = loop {
+        if step == setup.steps {
+            break checks::at_rest(&mut world);
+        }
+        if let Err(what) = world.step() {
+            break Err(what);
+        }
+        step += 1;
+    };
+    result.map(|()| world.report).map_err(|what| Failure { seed, step, what })
+}
+
+impl World {
+    fn new(seed: u64, setup: Setup) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let config = Arc::new(setup.config());
+        let verifiers = Arc::new(Verifiers::new(&config).expect("no keys, no faults"));
+        let node = Arc::new(Node { uid: "simulated".into(), version: "0".into() });
+        let now = Now { mono_ms: 1, mono_us: 1000, unix_ms: 1_700_000_000_000 };
+        let ports: Vec<ShardPort> = mesh(usize::from(setup.shards), LANES);
+        let engines: Vec<_> = ports
+            .into_iter()
+            .enumerate()
+            .map(|(index, port)| {
+                Engine::new(Parts {
+                    id: ShardId(index as u16),
+                    port,
+                    shards: setup.shards,
+                    config: config.clone(),
+                    verifiers: verifiers.clone(),
+                    node: node.clone(),
+                    seed: rng.random(),
+                    now,
+                })
+            })
+            .collect();
+        let clients = (0..setup.clients as u64)
+            .map(|number| Client::new(number, if rng.random() { Protocol::Json } else { Protocol::Protobuf }))
+            .collect();
+        Self {
+            rng,
+            owed: vec![BTreeSet::new(); engines.len()],
+            awake: vec![true; engines.len()],
+            engines,
+            clients,
+            truth: Truth::default(),
+            names: setup.names(),
+            report: Report::default(),
+            now,
+            calls: Vec::new(),
+            responses: Vec::new(),
+        }
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        match self.rng.random_range(0..100) {
+            0..40 => {
+                let shard = self.rng.random_range(0..self.engines.len());
+                self.run_shard(shard);
+            }
+            40..65 => {
+                let client = self.rng.random_range(0..self.clients.len());
+                self.move_bytes(client, false)?;
+            }
+            65..90 => {
+                let client = self.rng.random_range(0..self.clients.len());
+                self.act(client);
+            }
+            90..96 => {
+                let shard = self.rng.random_range(0..self.engines.len());
+                let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
+                self.publish_by_api(shard, &channel);
+            }
+            _ => self.pass_time(),
+        }
+        self.check_bounds()
+    }
+
+    fn pass_time(&mut self) {
+        let ms = *[1, 10, 100, 1000, 5000].choose(&mut self.rng).unwrap_or(&1);
+        self.now.mono_ms += ms;
+        self.now.mono_us += ms * 1000;
+        self.now.unix_ms += ms;
+        self.awake.fill(true);
+    }
+
+    /// One turn of a shard. True while it has more to do.
+    fn run_shard(&mut self, shard: usize) -> bool {
+        let Self { engines, owed, awake, .. } = self;
+        let engine = &mut engines[shard];
+        engine.awake();
+        engine.set_now(self.now);
+        let more = engine.work();
+        let mut rung = Vec::new();
+        engine.flush_mesh(|to| rung.push(to));
+        let mut dirty = Vec::new();
+        engine.take_dirty(&mut dirty);
+        owed[shard].extend(dirty.iter().map(|id| (id.slot, id.generation)));
+        let sleeps = !more && engine.prepare_to_sleep();
+        awake[shard] = !sleeps;
+        for to in rung {
+            awake[to.index()] = true;
+        }
+        self.collect_responses(shard);
+        self.carry_out_actions(shard);
+        !sleeps
+    }
+
+    fn collect_responses(&mut self, shard: usize) {
+        let engine = &mut self.engines[shard];
+        let finished: Vec<_> = engine.finished_calls().collect();
+        for call in finished {
+            if let Some(response) = engine.take_response(call) {
+                self.calls.retain(|known| *known != (shard, call));
+                self.responses.push(response.body);
+            }
+        }
+    }
+
+    fn carry_out_actions(&mut self, shard: usize) {
+        let actions: Vec<_> = self.engines[shard].take_actions().collect();
+        for action in actions {
+            if let Action::Close { socket } = action {
+                self.clients[socket as usize].disconnected();
+            }
+        }
+    }
+
+    /// Lets a client take some of what it is owed (all of it when `eager`), and answer pings.
+    fn move_bytes(&mut self, index: usize, eager: bool) -> Result<(), String> {
+        let Some((shard, conn)) = self.clients[index].at else { return Ok(()) };
+        let amount = match self.rng.random_range(0..4) {
+            _ if eager => usize::MAX,
+            _ if self.clients[index].is_stuck => 0,
+            0 => self.rng.random_range(0..20),
+            1 => self.rng.random_range(0..400),
+            _ => usize::MAX,
+        };
+        self.owed[shard].remove(&(conn.slot, conn.generation));
+        let engine = &mut self.engines[shard];
+        let mut taken = Vec::new();
+        if let Some((_, outbox, pool)) = engine.outbox(conn) {
+            while taken.len() < amount && !outbox.is_empty() {
+                let mut slices = [IoSlice::new(&[]); 4];
+                let filled = outbox.fill(&mut slices);
+                let room = amount - taken.len();
+                let before = taken.len();
+                taken.extend(slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(room));
+                let count = taken.len() - before;
+                outbox.advance(count, pool);
+            }
+            let is_left = !outbox.is_empty();
+            engine.flushed(conn, !taken.is_empty());
+            self.awake[shard] |= !engine.is_settled();
+            if is_left {
+                self.owed[shard].insert((conn.slot, conn.generation));
+            }
+        }
+        self.report.bytes += taken.len() as u64;
+        let before = self.clients[index].counts();
+        self.clients[index].take(&taken, &mut self.truth, u64::from(HISTORY_SIZE))?;
+        let after = self.clients[index].counts();
+        self.report.publications += after.publications - before.publications;
+        self.report.recoveries += after.recoveries - before.recoveries;
+        self.report.slow += after.slow - before.slow;
+        self.carry_out_actions(shard);
+        if self.clients[index].saw_close {
+            self.kill(index);
+        }
+        while self.clients[index].owed_pongs > 0 {
+            self.clients[index].owed_pongs -= 1;
+            let pong = super::wire::pong(self.clients[index].protocol);
+            self.send(index, pong);
+        }
+        Ok(())
+    }
+
+    /// Hands bytes of a client to its shard, if the shard takes input; the rest is lost with the connection or, when
+    /// the shard does not read now, not sent at all.
+    fn send(&mut self, index: usize, mut bytes: Vec<u8>) {
+        let Some((shard, conn)) = self.clients[index].at else { return };
+        self.engines[shard].set_now(self.now);
+        self.engines[shard].input(conn, &mut bytes);
+        self.awake[shard] = true;
+        self.carry_out_actions(shard);
+    }
+
+    fn can_send(&self, index: usize) -> bool {
+        self.clients[index]
+            .at
+            .is_some_and(|(shard, conn)| self.engines[shard].takes_input() && self.engines[shard].takes_input_of(conn))
+    }
+
+    fn act(&mut self, index: usize) {
+        if self.clients[index].at.is_none() {
+            let shard = self.rng.random_range(0..self.engines.len());
+            return self.open(index, shard);
+        }
+        if !self.can_send(index) {
+            return;
+        }
+        let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
+        let client = &mut self.clients[index];
+        if !client.is_connected() {
+            return;
+        }
+        match self.rng.random_range(0..100) {
+            0..30 => {
+                let count = self.rng.random_range(1..=self.names.len());
+                let chosen: Vec<&str> = self.names.sample(&mut self.rng, count).map(String::as_str).collect();
+                let bytes = client.subscribe(&chosen);
+                self.send_in_pieces(index, bytes);
+            }
+            30..40 => {
+                let bytes = client.unsubscribe(&channel);
+                self.send_in_pieces(index, bytes);
+            }
+            40..85 => {
+                let count = self.rng.random_range(1..=4);
+                let bytes = client.publish(&channel, count);
+                self.send_in_pieces(index, bytes);
+            }
+            85..90 => client.is_stuck = !client.is_stuck,
+            _ => self.kill(index),
+        }
+    }
+
+    fn open(&mut self, index: usize, shard: usize) {
+        let protocol = self.clients[index].protocol;
+        self.engines[shard].set_now(self.now);
+        let opening = Opening { socket: index as u32, protocol, native_ping: false, user_header: None };
+        let Some(conn) = self.engines[shard].open(opening) else { return };
+        self.report.connections += 1;
+        self.clients[index].at = Some((shard, conn));
+        self.clients[index].is_stuck = false;
+        let connect = self.clients[index].connect();
+        self.send(index, connect);
+    }
+
+    /// The network cuts where it likes.
+    fn send_in_pieces(&mut self, index: usize, mut bytes: Vec<u8>) {
+        while !bytes.is_empty() {
+            let cut = if self.rng.random_bool(0.3) { self.rng.random_range(1..=bytes.len()) } else { bytes.len() };
+            let rest = bytes.split_off(cut);
+            self.send(index, bytes);
+            bytes = rest;
+        }
+    }
+
+    /// The connection breaks: what was under way in both directions is lost.
+    pub(super) fn kill(&mut self, index: usize) {
+        let Some((shard, conn)) = self.clients[index].at else { return };
+        self.engines[shard].set_now(self.now);
+        self.engines[shard].gone(conn);
+        self.awake[shard] = true;
+        self.carry_out_actions(shard);
+        self.clients[index].disconnected();
+    }
+
+    /// Publishes over the server API of a shard.
+    pub(super) fn publish_by_api(&mut self, shard: usize, channel: &str) {
+        // Over the API nobody counts, so these carry a publisher of their own each time.
+        let publisher: u32 = self.rng.random();
+        let body = format!("{{\"channel\":\"{channel}\",\"data\":{{\"p\":{},\"n\":1}}}}", u64::from(publisher) << 20);
+        self.call(shard, "publish", &body);
+    }
+
+    pub(super) fn call(&mut self, shard: usize, method: &str, body: &str) {
+        self.engines[shard].set_now(self.now);
+        let request = api::Request { method, error_mode: None, body: body.as_bytes() };
+        if let Some(call) = self.engines[shard].call(request) {
+            self.calls.push((shard, call));
+        }
+        self.awake[shard] = true;
+        self.collect_responses(shard);
+    }
+
+    /// Runs everything until nothing is left to do: all shards, all clients eager.
+    ///
+    /// # Errors
+    /// It never comes to rest, or an invariant is violated on the way.
+    pub(super) fn come_to_rest(&mut self) -> Result<(), String> {
+        for _ in 0..REST_STEPS {
+            let mut busy = false;
+            for shard in 0..self.engines.len() {
+                if self.awake[shard] {
+                    busy |= self.run_shard(shard);
+                }
+            }
+            for index in 0..self.clients.len() {
+                self.clients[index].is_stuck = false;
+                let owed = self.clients[index]
+                    .at
+                    .is_some_and(|(shard, conn)| self.owed[shard].contains(&(conn.slot, conn.generation)));
+                if owed {
+                    busy = true;
+                    self.move_bytes(index, true)?;
+                }
+            }
+            busy |= self.awake.iter().any(|awake| *awake);
+            if !busy {
+                return if self.calls.is_empty() { Ok(()) } else { Err("a call was never answered".to_owned()) };
+            }
+        }
+        Err("the shards do not come to rest".to_owned())
+    }
+
+    /// Responses of the server API since the last time.
+    pub(super) fn take_responses(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.responses)
+    }
+
+    /// Nothing grows beyond its bound.
+    fn check_bounds(&mut self) -> Result<(), String> {
+        for client in &self.clients {
+            let Some((shard, conn)) = client.at else { continue };
+            if let Some((_, outbox, _)) = self.engines[shard].outbox(conn)
+                && outbox.bytes() > QUEUE_MAX_SIZE + SLACK
+            {
+                return Err(format!("a client is owed {} bytes", outbox.bytes()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a turn may add to an outbox before it is flushed: one batch of every lane.
+const SLACK: usize = 64 * 1024;

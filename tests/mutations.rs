@@ -1,0 +1,38 @@
+//! The simulator can fail: each fault that the feature `mutations` puts into the real code is noticed.
+#![cfg(feature = "mutations")]
+
+use spindle::base::mutation::{Mutation, switch};
+use spindle::sim::{Setup, run};
+
+/// Seeds within which a fault must show.
+const SEEDS: u64 = 20;
+
+fn check(mutation: Mutation) {
+    switch(Some(mutation));
+    let caught = (0..SEEDS).find_map(|seed| run(seed, Setup::default()).err());
+    switch(None);
+    let failure = caught.unwrap_or_else(|| panic!("{mutation:?} went unnoticed in {SEEDS} seeds"));
+    println!("{mutation:?}: {failure}");
+}
+
+#[test]
+fn without_a_fault_the_same_seeds_pass() {
+    for seed in 0..SEEDS {
+        run(seed, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
+#[test]
+fn a_shard_that_is_skipped_is_noticed() {
+    check(Mutation::SkipShard);
+}
+
+#[test]
+fn a_lost_frame_is_noticed() {
+    check(Mutation::DropLastOfBatch);
+}
+
+#[test]
+fn a_recovery_that_skips_one_is_noticed() {
+    check(Mutation::RecoverTooFar);
+}

@@ -1,0 +1,52 @@
+//! The simulator under fresh seeds.
+//!
+//! `SPINDLE_SIM_SEEDS` sets how many (20 unless set), `SPINDLE_SIM_SEED` replays one. A failure prints its seed.
+
+use spindle::sim::{Report, Setup, run};
+
+const DEFAULT_SEEDS: u64 = 20;
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {value:?}")))
+}
+
+/// Different sizes for different seeds.
+fn setup(seed: u64) -> Setup {
+    Setup { shards: [1, 2, 3, 5][(seed % 4) as usize], clients: 4 + (seed / 4 % 12) as usize, ..Setup::default() }
+}
+
+fn simulate(seed: u64) -> Report {
+    run(seed, setup(seed)).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+#[test]
+fn invariants_hold_under_fresh_seeds() {
+    if let Some(seed) = number("SPINDLE_SIM_SEED") {
+        println!("{:?}", simulate(seed));
+        return;
+    }
+    let mut total = Report::default();
+    for _ in 0..number("SPINDLE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS) {
+        let report = simulate(rand_seed());
+        total.publications += report.publications;
+        total.recoveries += report.recoveries;
+        total.connections += report.connections;
+        total.slow += report.slow;
+        total.bytes += report.bytes;
+    }
+    println!("{total:?}");
+    // A run in which nothing happened would prove nothing.
+    assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    assert_eq!(simulate(7), simulate(7));
+}
+
+/// A seed that no run had before, short enough to type.
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish() >> 24
+}
