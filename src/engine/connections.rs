@@ -43,6 +43,8 @@ pub(super) struct Conn {
     phase: Phase,
     is_dirty: bool,
     is_indexed: bool,
+    /// One message alone was larger than all that may be owed: the client counts as slow, as upstream.
+    is_overrun: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,6 +117,7 @@ impl Engine {
             phase: Phase::Open,
             is_dirty: false,
             is_indexed: false,
+            is_overrun: false,
         };
         let id = self.conns.insert(conn).ok()?;
         self.arm(id);
@@ -172,7 +175,7 @@ impl Engine {
         }
         match conn.phase {
             Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
-            Phase::Open if conn.outbox.bytes() > limit => self.end(id, Disconnect::SLOW),
+            Phase::Open if conn.outbox.bytes() > limit || conn.is_overrun => self.end(id, Disconnect::SLOW),
             _ => self.arm(id),
         }
     }
@@ -404,6 +407,7 @@ impl Engine {
     /// Queues a frame; the connection is flushed at the end of the turn.
     pub(super) fn push(&mut self, id: ConnId, frame: Frame) {
         let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.is_overrun |= frame.len() > self.config.client.queue_max_size;
         conn.outbox.push(&mut self.pool, frame);
         if conn.outbox.bytes() > self.config.client.queue_max_size {
             self.overfull += 1;
@@ -432,6 +436,7 @@ impl Engine {
         dirty: &mut Vec<ConnId>,
         limit: usize,
     ) -> usize {
+        conn.is_overrun |= frame.len() > limit;
         conn.outbox.push(pool, frame);
         if !conn.is_dirty {
             conn.is_dirty = true;

@@ -211,6 +211,12 @@ impl Engine {
         more
     }
 
+    /// Whether a turn may end here. Flushing may have ended connections, and what follows from that must not wait for
+    /// the next event.
+    pub fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && self.local.is_empty() && self.unblocked.is_empty() && !self.port.is_staging()
+    }
+
     /// Hands frames for other shards over, and rings those that sleep.
     pub fn flush_mesh(&mut self, ring: impl FnMut(ShardId)) {
         self.port.flush(ring);

@@ -76,6 +76,11 @@ impl<R, D, C> Port<R, D, C> {
         self.control.stage(to, control);
     }
 
+    /// Whether something is staged that no full lane held back.
+    pub fn is_staging(&self) -> bool {
+        self.deliveries.is_fresh() || self.requests.is_fresh() || self.control.is_fresh()
+    }
+
     /// Hands over what is staged, as far as the lanes have room, and calls `ring` for each shard that may sleep and
     /// must not: once for each, however much it got. Called once per turn.
     pub fn flush(&mut self, mut ring: impl FnMut(ShardId)) {

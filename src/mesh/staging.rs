@@ -19,6 +19,7 @@ pub struct Staging<T> {
     spare: Vec<Vec<T>>,
     limit: usize,
     congested: bool,
+    fresh: bool,
 }
 
 impl<T> Staging<T> {
@@ -30,6 +31,7 @@ impl<T> Staging<T> {
             spare: Vec::new(),
             limit,
             congested: false,
+            fresh: false,
         }
     }
 
@@ -46,6 +48,7 @@ impl<T> Staging<T> {
             }
         }
         batch.push(item);
+        self.fresh = true;
         self.congested |= batch.len() >= self.limit;
     }
 
@@ -77,6 +80,12 @@ impl<T> Staging<T> {
             }
         });
         self.congested = !self.targets.is_empty();
+        self.fresh = false;
+    }
+
+    /// Whether something was staged for a target since the last flush.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether a lane was full at the last flush, or a batch reached the limit since.

@@ -67,7 +67,12 @@ pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incom
     if on_external && is_at(path, config.websocket.handler_prefix.as_deref()) {
         return websocket(host, &config, &request);
     }
-    if (on_internal || config.http_api.external)
+    let serves_api = match side {
+        Side::Both => true,
+        Side::External => config.http_api.external,
+        Side::Internal => !config.http_api.external,
+    };
+    if serves_api
         && let Some(prefix) = config.http_api.handler_prefix.as_deref()
         && let Some(method) = api_method(path, prefix)
     {

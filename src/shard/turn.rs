@@ -122,7 +122,7 @@ impl super::host::ShardHost {
             inner.flush_mesh();
             inner.flush_sockets(&self.clock);
             inner.carry_out_actions();
-            if !left {
+            if !left && inner.engine.is_settled() {
                 break;
             }
             if round == ROUNDS_PER_TURN {

@@ -94,6 +94,8 @@ pub struct Client {
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Positions from earlier connections, for recovery.
     pub remembered: BTreeMap<String, Seen>,
+    /// The server said that the connection ends.
+    pub saw_close: bool,
     /// Pings to be answered.
     pub owed_pongs: u32,
     number: u64,
@@ -117,6 +119,7 @@ impl Client {
             is_stuck: false,
             subscriptions: BTreeMap::new(),
             remembered: BTreeMap::new(),
+            saw_close: false,
             owed_pongs: 0,
             number,
             lives: 0,
@@ -135,6 +138,7 @@ impl Client {
         self.lives += 1;
         self.published.clear();
         self.owed_pongs = 0;
+        self.saw_close = false;
         self.received.clear();
         self.asked.clear();
         for (channel, subscription) in std::mem::take(&mut self.subscriptions) {
@@ -245,6 +249,7 @@ impl Client {
             // The connection ends; whoever owns the socket says so too.
             Received::Close(code) => {
                 self.counts.slow += u64::from(code == Disconnect::SLOW.code);
+                self.saw_close = true;
                 Ok(())
             }
             Received::Reply(reply) => self.on_reply(&reply, truth, history_size),

@@ -28,7 +28,7 @@ impl Default for Setup {
 pub(super) const HISTORY_SIZE: u32 = 8;
 
 /// Bytes a client may be owed: so few that slow clients are disconnected now and then.
-pub(super) const QUEUE_MAX_SIZE: usize = 16 * 1024;
+pub(super) const QUEUE_MAX_SIZE: usize = 3 * 1024;
 
 impl Setup {
     /// Names of the channels: some keep history, some only pass publications on.

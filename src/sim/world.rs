@@ -216,6 +216,7 @@ impl World {
             }
             let is_left = !outbox.is_empty();
             engine.flushed(conn, !taken.is_empty());
+            self.awake[shard] |= !engine.is_settled();
             if is_left {
                 self.owed[shard].insert((conn.slot, conn.generation));
             }
@@ -228,6 +229,9 @@ impl World {
         self.report.recoveries += after.recoveries - before.recoveries;
         self.report.slow += after.slow - before.slow;
         self.carry_out_actions(shard);
+        if self.clients[index].saw_close {
+            self.kill(index);
+        }
         while self.clients[index].owed_pongs > 0 {
             self.clients[index].owed_pongs -= 1;
             let pong = super::wire::pong(self.clients[index].protocol);
