@@ -289,6 +289,9 @@ fn probe_io_uring() -> Result<(), StartError> {
         Some(libc::ENOMEM) => format!(
             "io_uring has no locked memory ({error}): raise the limit with `ulimit -l unlimited` or LimitMEMLOCK=infinity in the systemd unit"
         ),
+        Some(libc::EMFILE | libc::ENFILE) => {
+            format!("no file descriptors are left ({error}): raise the limit of open files with `ulimit -n`")
+        }
         _ => format!("io_uring cannot be set up: {error}"),
     }))
 }
