@@ -12,8 +12,7 @@ use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
 pub enum ScrapeForm {
     /// Prometheus text; content type [`prometheus::CONTENT_TYPE`].
     Prometheus,
-    /// For the demo page: a JSON object with a list `shards`, in order of their numbers, of objects. Their members
-    /// are the metrics `spindle_shard_*` by the names behind that prefix, the histogram left out.
+    /// For the demo page, see [`own::write_json`].
     Demo,
 }
 
@@ -27,11 +26,7 @@ pub(super) struct Scrape {
 
 impl Scrape {
     pub(super) fn new(form: ScrapeForm) -> Self {
-        Self {
-            form,
-            numbers: Numbers::default(),
-            shards: Vec::new(),
-        }
+        Self { form, numbers: Numbers::default(), shards: Vec::new() }
     }
 
     pub(super) fn content_type(&self) -> &'static str {
@@ -60,7 +55,7 @@ impl Scrape {
                 prometheus::write(&own::families(&self.shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
-            ScrapeForm::Demo => own::write_json(&self.shards, out),
+            ScrapeForm::Demo => own::write_json(&self.shards, cx.now.mono_ms, out),
         }
         Ok(())
     }

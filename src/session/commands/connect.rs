@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::connect_plan::{Plan, authenticate, complete, personal_channel};
+use crate::channel::convert::IdText;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Subscribed};
 use crate::channel::publication::ClientInfo;
+use crate::metrics::ClientLabels;
 use crate::protocol::client::{ConnectRequest, ConnectResult, Reply};
-use crate::channel::convert::IdText;
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
 use crate::session::server_side::MAX_TTL_S;
@@ -71,6 +72,7 @@ impl Session {
         if self.phase != Phase::Fresh {
             return Err(Disconnect::BAD_REQUEST.into());
         }
+        self.labels = ClientLabels { named: !request.name.is_empty(), versioned: !request.version.is_empty() };
         let (credentials, grants) = authenticate(cx, &request.token)?;
         let personal = &cx.config.client.personal_channel;
         let is_single = personal.as_ref().is_some_and(|personal| personal.single_connection);
