@@ -5,14 +5,14 @@ use super::info::Numbers;
 use super::request::ApiCx;
 use super::step::Outcome;
 use crate::base::ids::ShardId;
-use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
+use crate::metrics::{Shard, Sum, catalogue, live, own, prometheus};
 
 /// How the metrics are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ScrapeForm {
     /// Prometheus text; content type [`prometheus::CONTENT_TYPE`].
     Prometheus,
-    /// For the demo page, see [`own::write_json`].
+    /// For the demo page, see [`live::write`].
     Demo,
 }
 
@@ -55,7 +55,7 @@ impl Scrape {
                 prometheus::write(&own::families(&self.shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
-            ScrapeForm::Demo => own::write_json(&self.shards, cx.now.mono_ms, out),
+            ScrapeForm::Demo => live::write(&self.shards, cx.now.mono_ms, out),
         }
         Ok(())
     }

@@ -51,63 +51,11 @@ pub fn families(shards: &[Shard]) -> Vec<Family> {
     all
 }
 
-/// What the demo page shows: an object with a list `shards`, in order, and the process's age. `p99_us` is the 99th
-/// percentile of the delivery latency lately, 0 while nothing was delivered.
-pub fn write_json(shards: &[Shard], mono_ms: u64, out: &mut Vec<u8>) {
-    let rows: Vec<String> = shards
-        .iter()
-        .map(|shard| {
-            let [_, p99_s, _] = shard.latency.window.quantiles(mono_ms);
-            let p99_us = if p99_s.is_nan() { 0.0 } else { (p99_s * 1e6).round() };
-            format!(
-                r#"{{"id":{},"connections":{},"subscriptions":{},"channels":{},"deliveries":{},"publications":{},"p99_us":{p99_us}}}"#,
-                shard.id().0,
-                shard.connections.0,
-                shard.subscriptions(),
-                shard.channels.0,
-                shard.deliveries,
-                shard.publications,
-            )
-        })
-        .collect();
-    out.extend_from_slice(format!(r#"{{"shards":[{}],"uptime_ms":{mono_ms}}}"#, rows.join(",")).as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::ShardId;
-    use crate::base::time::Now;
-    use crate::metrics::labels::Transport;
-    use crate::metrics::shard::ClientLabels;
 
     const PREFIX: &str = "spindle_shard_";
-
-    #[test]
-    fn the_demo_page_gets_what_it_shows() {
-        let mut shards = [Shard::new(ShardId(0)), Shard::new(ShardId(1))];
-        let now = Now { mono_ms: 700_000, ..Now::default() };
-        shards[1].broadcast(1_500_000, 2);
-        shards[1].published();
-        shards[1].channels(4);
-        shards[1].connected(Transport::WebSocket, ClientLabels::default());
-        shards[1].subscribed(ClientLabels { named: true, versioned: false });
-        shards[1].delivery(Now::default(), 9_000);
-        shards[1].delivery(now, 250);
-        let mut out = Vec::new();
-        write_json(&shards, now.mono_ms, &mut out);
-        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        let idle = serde_json::json!({
-            "id": 0, "connections": 0, "subscriptions": 0, "channels": 0, "deliveries": 0, "publications": 0, "p99_us": 0
-        });
-        let mut busy = value["shards"][1].clone();
-        // Within a percent, and the old one has fallen off.
-        assert!((248..=252).contains(&busy["p99_us"].take().as_u64().unwrap()), "{value}");
-        let expected = serde_json::json!({
-            "id": 1, "connections": 1, "subscriptions": 1, "channels": 4, "deliveries": 1_500_000, "publications": 1, "p99_us": null
-        });
-        assert_eq!((&value["shards"][0], &busy, &value["uptime_ms"]), (&idle, &expected, &700_000.into()));
-    }
 
     #[test]
     fn names_carry_the_prefix_and_stand_in_order() {

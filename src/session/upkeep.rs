@@ -98,7 +98,9 @@ impl Session {
     /// Ends a subscription that cannot go on: the client is told to subscribe again, or to connect again when the
     /// server had begun it.
     fn end_subscription(&mut self, cx: &mut Cx<'_>, channel: LocalChannel, why: Unsubscribe, or: Disconnect) {
-        let Some(subscription) = self.subscriptions.get(channel) else { return };
+        let Some(subscription) = self.subscriptions.get(channel) else {
+            return;
+        };
         if subscription.traits.has(Traits::SERVER_SIDE) {
             return self.end(cx, or);
         }
@@ -190,7 +192,9 @@ impl Session {
     }
 
     fn visit(&mut self, cx: &mut Cx<'_>, channel: LocalChannel) {
-        let Some(subscription) = self.subscriptions.get(channel) else { return };
+        let Some(subscription) = self.subscriptions.get(channel) else {
+            return;
+        };
         if subscription.traits.has(Traits::PRESENCE) {
             let op = Op::PresenceUpdate { info: self.info_in(Some(channel)), ttl_ms: PRESENCE_TTL_MS };
             cx.effects.push(Effect::Op { channel: cx.hub.name(channel).clone(), op, tag: 0 });

@@ -31,9 +31,9 @@ pub(in crate::session) struct Connecting {
 
 #[derive(Debug)]
 enum Stage {
-    /// For the presence of the personal channel. What comes of connect stands already, but the user's other
+    /// For the presence of the user's personal channel. What comes of connect stands already, but the user's other
     /// connections end even if it fails.
-    Presence(Result<Plan, Refusal>),
+    Presence(Box<str>, Result<Plan, Refusal>),
     /// For the number of the user's connections.
     Count(Plan),
     /// For the homes of server-side subscriptions.
@@ -76,24 +76,24 @@ impl Session {
         let (credentials, grants) = authenticate(cx, &request.token)?;
         let personal = &cx.config.client.personal_channel;
         let is_single = personal.as_ref().is_some_and(|personal| personal.single_connection);
-        let channel = credentials.as_ref().filter(|_| is_single);
-        let channel = channel.and_then(|credentials| personal_channel(cx.config, &credentials.user));
+        let user = credentials.as_ref().filter(|_| is_single).map(|credentials| credentials.user.clone());
         let plan = complete(cx, credentials, grants, self.user_header.take(), &request);
-        match channel {
-            None => self.check_limits(cx, id, plan?),
-            Some(channel) => {
-                let pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Presence(plan) }));
-                self.wait_for(cx, ChannelName::new(&channel), Op::PresenceStats, pending);
-                Ok(())
-            }
-        }
+        let Some((user, channel)) = user.and_then(|user| Some((user.clone(), personal_channel(cx.config, &user)?)))
+        else {
+            return self.check_limits(cx, id, plan?);
+        };
+        let pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Presence(user, plan) }));
+        self.wait_for(cx, ChannelName::new(&channel), Op::PresenceStats, pending);
+        Ok(())
     }
 
     /// Whether an answer is one that connect waits for.
     pub(in crate::session) fn is_answer_to_connect(&self, tag: u32) -> bool {
-        let Pending::Connect(connecting) = &self.pending else { return false };
+        let Pending::Connect(connecting) = &self.pending else {
+            return false;
+        };
         match &connecting.stage {
-            Stage::Presence(_) => tag == self.pending_tag,
+            Stage::Presence(..) => tag == self.pending_tag,
             Stage::Count(_) => false,
             Stage::Subscriptions(slots) => slot_of(slots, tag).is_some(),
         }
@@ -108,18 +108,15 @@ impl Session {
     }
 
     pub(in crate::session) fn on_connect_answer(&mut self, cx: &mut Cx<'_>, tag: u32, answer: Answer) -> Outcome {
-        let Some(connecting) = self.take_connecting() else { return Ok(()) };
+        let Some(connecting) = self.take_connecting() else {
+            return Ok(());
+        };
         match connecting.stage {
-            Stage::Presence(plan) => {
+            Stage::Presence(user, plan) => {
                 let Answer::PresenceStats { clients, .. } = answer else {
                     return Err(Disconnect::SERVER_ERROR.into());
                 };
-                let user = match &plan {
-                    Ok(plan) => plan.credentials.user.clone(),
-                    // The plan failed, and with it went the user's name; nobody else's connections are touched.
-                    Err(_) => "".into(),
-                };
-                if clients >= 1 && !user.is_empty() {
+                if clients >= 1 {
                     cx.effects.push(Effect::DisconnectOthers { user, disconnect: Disconnect::CONNECTION_LIMIT });
                 }
                 self.check_limits(cx, connecting.id, plan?)
@@ -140,7 +137,9 @@ impl Session {
     }
 
     pub(in crate::session) fn on_connections_counted(&mut self, cx: &mut Cx<'_>, count: usize) -> Outcome {
-        let Some(connecting) = self.take_connecting() else { return Ok(()) };
+        let Some(connecting) = self.take_connecting() else {
+            return Ok(());
+        };
         let Stage::Count(plan) = connecting.stage else {
             self.pending = Pending::Connect(connecting);
             return Ok(());
@@ -191,7 +190,9 @@ impl Session {
     }
 
     fn fill_slot(&mut self, cx: &mut Cx<'_>, slots: &mut [Slot], tag: u32, answer: Answer) -> Outcome {
-        let Some(slot) = slot_of(slots, tag).and_then(|at| slots.get_mut(at)) else { return Ok(()) };
+        let Some(slot) = slot_of(slots, tag).and_then(|at| slots.get_mut(at)) else {
+            return Ok(());
+        };
         match answer {
             Answer::Subscribed(subscribed) => {
                 slot.subscribing.admit(self, cx, &subscribed);

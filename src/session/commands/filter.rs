@@ -41,7 +41,11 @@ mod tests {
     }
 
     fn node(op: &'static str, nodes: Vec<FilterNode<'static>>) -> FilterNode<'static> {
-        FilterNode { op: op.into(), nodes, ..FilterNode::default() }
+        FilterNode {
+            op: op.into(),
+            nodes,
+            ..FilterNode::default()
+        }
     }
 
     #[test]

@@ -18,7 +18,10 @@ impl Session {
             return Err(Error::PERMISSION_DENIED.into());
         }
         let op = Op::History {
-            since: request.since.as_ref().map(|since| Since { offset: since.offset, epoch: (*since.epoch).into() }),
+            since: request.since.as_ref().map(|since| Since {
+                offset: since.offset,
+                epoch: (*since.epoch).into(),
+            }),
             limit: limited(request.limit, cx.config.client.history_max_publication_limit),
             reverse: request.reverse,
             // Upstream prolongs the stream's life by the default here, not by the namespace's own time.
@@ -36,11 +39,21 @@ impl Session {
             _ => return Err(Error::INTERNAL.into()),
         };
         let result = HistoryResult {
-            publications: publications.iter().map(|publication| Publication::of(publication)).collect(),
+            publications: publications
+                .iter()
+                .map(|publication| Publication::of(publication))
+                .collect(),
             epoch: top.epoch.as_str().into(),
             offset: top.offset,
         };
-        self.send(cx, &Reply { id, history: Some(Box::new(result)), ..Reply::default() });
+        self.send(
+            cx,
+            &Reply {
+                id,
+                history: Some(Box::new(result)),
+                ..Reply::default()
+            },
+        );
         Ok(())
     }
 }
@@ -61,9 +74,15 @@ mod tests {
 
     #[test]
     fn limits_are_cut() {
-        for (asked, max, expected) in
-            [(0, 300, 0), (10, 300, 10), (301, 300, 300), (-1, 300, 300), (-7, 0, -1), (5000, 0, 5000), (5, u32::MAX, 5)]
-        {
+        for (asked, max, expected) in [
+            (0, 300, 0),
+            (10, 300, 10),
+            (301, 300, 300),
+            (-1, 300, 300),
+            (-7, 0, -1),
+            (5000, 0, 5000),
+            (5, u32::MAX, 5),
+        ] {
             assert_eq!(limited(asked, max), expected, "{asked} {max}");
         }
     }
