@@ -59,15 +59,12 @@ fn assign_cores(config: &Snapshot) -> Result<Vec<Option<usize>>, String> {
 
 fn watch(running: &Running) -> Result<mpsc::Sender<()>, String> {
     let (end, ended) = mpsc::channel();
-    let (seen, stalled) = (running.pulses.clone(), running.pulses.clone());
+    let seen = running.pulses.clone();
     let look = move |shard: usize| Look {
         turns: seen[shard].turns.load(Ordering::Relaxed),
         is_asleep: seen[shard].is_asleep.load(Ordering::Relaxed),
     };
-    let report = move |shard: usize, grown: Duration| {
-        stalled[shard].stalled_ms.fetch_add(grown.as_millis() as u64, Ordering::Relaxed);
-    };
-    watchdog::start(running.pulses.len(), look, report, ended)
+    watchdog::start(running.pulses.len(), look, ended)
         .map_err(|error| format!("cannot start the watchdog: {error}"))?;
     Ok(end)
 }

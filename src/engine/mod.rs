@@ -13,6 +13,9 @@ mod frames;
 mod requests;
 mod users;
 
+#[cfg(test)]
+mod metrics_tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

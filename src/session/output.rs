@@ -22,11 +22,13 @@ impl Output {
         Self { bytes: Vec::new(), ends: Vec::new(), is_first: false }
     }
 
-    /// Encodes a reply behind the others. Nothing is added when a payload in it is no JSON for a JSON client.
-    pub fn reply(&mut self, protocol: Protocol, reply: &Reply<'_>) -> Result<(), NotJson> {
+    /// Encodes a reply behind the others; its length in bytes. Nothing is added when a payload in it is no JSON for a
+    /// JSON client.
+    pub fn reply(&mut self, protocol: Protocol, reply: &Reply<'_>) -> Result<usize, NotJson> {
+        let start = self.bytes.len();
         encode_reply(protocol, reply, &mut self.bytes)?;
         self.ends.push(self.bytes.len());
-        Ok(())
+        Ok(self.bytes.len() - start)
     }
 
     /// Adds a message that is encoded already.
@@ -81,7 +83,7 @@ mod tests {
     fn messages_keep_their_boundaries() {
         let mut out = Output::new();
         assert!(out.is_empty());
-        out.reply(Protocol::Json, &reply("1")).unwrap();
+        assert_eq!(out.reply(Protocol::Json, &reply("1")), Ok(25));
         assert_eq!(out.reply(Protocol::Json, &reply("{")), Err(NotJson));
         out.encoded(b"{}");
         out.reply(Protocol::Json, &reply("[2]")).unwrap();

@@ -17,6 +17,7 @@ use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
 use crate::fanout::hub::LocalChannel;
 use crate::fanout::member::MemberFlags;
+use crate::metrics::labels::Action;
 use crate::protocol::Protocol;
 use crate::protocol::client::{self, SubscribeResult};
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
@@ -33,6 +34,7 @@ pub(super) struct Subscribing {
     pub(super) tag: u32,
     traits: Traits,
     cache: bool,
+    is_recovering: bool,
     /// Recovery was tried, or asked for.
     was_recovering: bool,
     reject_unrecovered: bool,
@@ -65,12 +67,16 @@ impl Subscribing {
             join: grant.traits.has(Traits::JOIN_LEAVE).then(shown),
         };
         let channel = cx.hub.retain(&name);
+        if cx.hub.interest(channel) == 1 {
+            cx.metrics.action(Action::BrokerSubscribe);
+        }
         let tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
         Self {
             channel,
             tag,
             traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
             cache: grant.cache,
+            is_recovering,
             was_recovering: wish.recover || is_recovering,
             reject_unrecovered: is_recovering && wish.reject_unrecovered,
             meta_ttl_s: grant.meta_ttl_s,
@@ -123,6 +129,14 @@ impl Subscribing {
         if let Some(old) = session.subscriptions.remove(self.channel) {
             cx.hub.leave(old.channel, old.member);
             cx.hub.release(old.channel);
+            cx.metrics.unsubscribed(session.labels);
+        }
+        cx.metrics.subscribed(session.labels);
+        if self.is_recovering {
+            cx.metrics.recovery(subscribed.recovered, !subscribed.publications.is_empty());
+            if subscribed.recovered && cx.config.recovered_publications_histogram {
+                cx.metrics.recovered(subscribed.publications.len() as u64);
+            }
         }
         let member = cx.hub.join(self.channel, cx.conn, flags);
         if is_positioned {
@@ -157,6 +171,9 @@ pub(super) fn leave(
 ) {
     let name = cx.hub.name(channel).clone();
     let last = cx.hub.release(channel);
+    if last {
+        cx.metrics.action(Action::BrokerUnsubscribe);
+    }
     let presence = traits.has(Traits::PRESENCE).then_some(session.client);
     let leave = info.filter(|_| traits.has(Traits::JOIN_LEAVE));
     if last || presence.is_some() || leave.is_some() {

@@ -4,13 +4,16 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::counting::TRANSPORT;
 use super::state::{Phase, Session, native_ping_interval_ms, native_pong_timeout_ms};
 use super::subscribing::{PRESENCE_TTL_MS, leave};
 use super::subscriptions::{Subscription, Traits};
 use super::timers::{after, is_due};
 use super::{Cx, Effect};
+use crate::base::time::NEVER;
 use crate::channel::op::{Answer, Op};
 use crate::fanout::hub::LocalChannel;
+use crate::metrics::labels::Frame;
 use crate::protocol::Protocol;
 use crate::protocol::client::{self, Push};
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
@@ -45,6 +48,17 @@ impl Session {
         }
     }
 
+    /// A command without id: a pong, whatever it holds.
+    pub(super) fn on_pong(&mut self, cx: &mut Cx<'_>, bytes: usize) {
+        cx.metrics.received(TRANSPORT, Frame::ClientPong, bytes as u64);
+        if !std::mem::take(&mut self.awaits_pong) {
+            return self.end(cx, Disconnect::BAD_REQUEST);
+        }
+        self.timers.pong_at = NEVER;
+        let took_us = (cx.now.mono_us as u32).wrapping_sub(self.pinged_us);
+        cx.metrics.pong(TRANSPORT, u64::from(took_us) * 1000);
+    }
+
     /// A WebSocket pong frame.
     pub fn on_native_pong(&mut self, cx: &mut Cx<'_>) {
         if self.native_ping && self.phase != Phase::Ended {
@@ -73,7 +87,7 @@ impl Session {
 
     /// Sets the end of the connection's lifetime, grace time included.
     pub(super) fn arm_lifetime(&mut self, cx: &Cx<'_>) {
-        self.timers.expire_at = crate::base::time::NEVER;
+        self.timers.expire_at = NEVER;
         if self.expire_at > 0 {
             let ttl_ms = (self.expire_at - cx.now.unix_s()).max(0).unsigned_abs().saturating_mul(1000);
             let lives_ms = ttl_ms.saturating_add(cx.config.client.expired_close_delay_ms);
@@ -99,12 +113,14 @@ impl Session {
 
     /// Ends a subscription that is out of the table already.
     pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
+        cx.metrics.unsubscribed(self.labels);
         cx.hub.leave(subscription.channel, subscription.member);
         let info = subscription.info.or_else(|| self.identity.clone());
         leave(self, cx, subscription.channel, subscription.traits, info);
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
+        cx.metrics.server_unsubscribe(unsubscribe.code);
         let told = client::Unsubscribe { code: unsubscribe.code, reason: (&*unsubscribe.reason).into() };
         self.push(cx, Push { channel: channel.into(), unsubscribe: Some(told), ..Push::default() });
     }
@@ -129,11 +145,14 @@ impl Session {
             self.timers.ping_at = now_ms + native_ping_interval_ms(cx.config);
             return cx.effects.push(Effect::Ping);
         }
-        cx.out.encoded(match self.protocol {
+        let ping = match self.protocol {
             Protocol::Json => PING_JSON,
             Protocol::Protobuf => PING_PROTOBUF,
-        });
+        };
+        cx.out.encoded(ping);
+        cx.metrics.sent(TRANSPORT, Frame::ServerPing, 1, ping.len() as u64);
         self.awaits_pong = true;
+        self.pinged_us = cx.now.mono_us as u32;
         self.timers.ping_at = after(now_ms, cx.config.client.ping_interval_ms);
         self.timers.pong_at = after(now_ms, cx.config.client.pong_timeout_ms);
     }

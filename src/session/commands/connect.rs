@@ -10,6 +10,7 @@ use crate::channel::convert::IdText;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Subscribed};
 use crate::channel::publication::ClientInfo;
+use crate::metrics::ClientLabels;
 use crate::protocol::client::{ConnectRequest, ConnectResult, Reply};
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
@@ -71,6 +72,7 @@ impl Session {
         if self.phase != Phase::Fresh {
             return Err(Disconnect::BAD_REQUEST.into());
         }
+        self.labels = ClientLabels { named: !request.name.is_empty(), versioned: !request.version.is_empty() };
         let (credentials, grants) = authenticate(cx, &request.token)?;
         let personal = &cx.config.client.personal_channel;
         let is_single = personal.as_ref().is_some_and(|personal| personal.single_connection);

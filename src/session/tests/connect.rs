@@ -297,7 +297,7 @@ fn the_reply_goes_in_front_of_pushes_that_came_earlier() {
     let command = format!(r#"{{"id":1,"connect":{{"token":"{}"}}}}"#, jwt(r#"{"channels":["closed:a","closed:b"]}"#));
     let mut commands = Commands::new(Protocol::Json, command.as_bytes());
     let command = commands.next().unwrap().unwrap();
-    bench.step(0, |session, cx| session.on_command(cx, command));
+    bench.step(0, |session, cx| session.on_command(cx, command, 1));
     assert!(bench.sessions[0].is_blocked() && !bench.sessions[0].holds_pushes());
     let mut answers = std::mem::take(&mut bench.deliveries);
     bench.deliveries.extend(answers.pop_front());
@@ -321,7 +321,7 @@ fn a_connection_that_closes_while_it_connects_leaves_nothing_behind() {
     let command = format!(r#"{{"id":1,"connect":{{"token":"{}"}}}}"#, jwt(r#"{"channels":["pres:a","jl:b"]}"#));
     let mut commands = Commands::new(Protocol::Json, command.as_bytes());
     let command = commands.next().unwrap().unwrap();
-    bench.step(0, |session, cx| session.on_command(cx, command));
+    bench.step(0, |session, cx| session.on_command(cx, command, 1));
     let mut answers = std::mem::take(&mut bench.deliveries);
     bench.deliveries.extend(answers.pop_front());
     bench.settle();

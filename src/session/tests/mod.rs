@@ -188,7 +188,7 @@ impl Bench {
         }
         let mut commands = Commands::new(Protocol::Json, command.as_bytes());
         match commands.next() {
-            Some(Ok(command)) => self.step(who, |session, cx| session.on_command(cx, command)),
+            Some(Ok(command)) => self.step(who, |session, cx| session.on_command(cx, command, 1)),
             _ => self.step(who, |session, cx| session.on_malformed(cx)),
         }
         self.settle();
@@ -279,6 +279,7 @@ impl Bench {
 
     fn run(&mut self, who: usize, step: &mut dyn FnMut(&mut Session, &mut Cx<'_>)) {
         let (mut out, mut effects) = (Output::new(), Vec::new());
+        let mut metrics = crate::metrics::Shard::new(crate::base::ids::ShardId(0));
         let mut cx = Cx {
             now: self.now,
             config: &self.config,
@@ -288,6 +289,7 @@ impl Bench {
             hub: &mut self.hub,
             out: &mut out,
             effects: &mut effects,
+            metrics: &mut metrics,
         };
         step(&mut self.sessions[who], &mut cx);
         let messages: Vec<String> = out.messages().map(|message| self.shown(message)).collect();

@@ -96,7 +96,7 @@ fn an_unsubscribe_waits_for_the_subscription_under_way() {
     );
     let mut commands = Commands::new(Protocol::Json, br#"{"id":2,"subscribe":{"channel":"open:1"}}"#);
     let command = commands.next().unwrap().unwrap();
-    bench.step(0, |session, cx| session.on_command(cx, command));
+    bench.step(0, |session, cx| session.on_command(cx, command, 1));
     let control = SessionControl::Unsubscribe { channel: "open:1".into(), unsubscribe: Unsubscribe::SERVER };
     bench.step(0, |session, cx| session.on_control(cx, &control));
     assert!(bench.came.is_empty());
