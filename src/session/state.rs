@@ -77,7 +77,7 @@ pub(super) enum Pending {
 #[derive(Debug, Default)]
 pub(super) struct Background {
     /// Server-side subscriptions that the server API began. Each belongs to a call that has its own bound.
-    pub(super) subscribing: Vec<Box<Subscribing>>,
+    pub(super) subscribing: Vec<Subscribing>,
     /// Position checks by tag; at most one per subscription.
     pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
 }
@@ -279,9 +279,9 @@ impl Session {
         }
     }
 
-    /// Writes a message. A payload that is no JSON ends a JSON client.
+    /// Writes a message, unless the connection ends already. A payload that is no JSON ends a JSON client.
     pub(super) fn send(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) {
-        if cx.out.reply(self.protocol, reply).is_err() {
+        if self.phase != Phase::Ended && cx.out.reply(self.protocol, reply).is_err() {
             self.end(cx, Disconnect::INAPPROPRIATE_PROTOCOL);
         }
     }
