@@ -29,14 +29,7 @@ impl ApiConnection {
             target.host(),
             target.api_key
         );
-        Ok(ApiConnection {
-            socket,
-            head,
-            unsent: Vec::new(),
-            unread: Vec::new(),
-            asked: 0,
-            answered: 0,
-        })
+        Ok(ApiConnection { socket, head, unsent: Vec::new(), unread: Vec::new(), asked: 0, answered: 0 })
     }
 
     /// The socket, to wait for it.

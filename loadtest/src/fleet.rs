@@ -101,11 +101,7 @@ impl Fleet {
         socket.set_nonblocking(true)?;
         let data = epoll::EventData::new_u64(self.connections.len() as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
-        self.connections.push(Connection {
-            socket,
-            stage: Stage::Upgrading(upgrade),
-            carry: Vec::new(),
-        });
+        self.connections.push(Connection { socket, stage: Stage::Upgrading(upgrade), carry: Vec::new() });
         Ok(())
     }
 
@@ -132,16 +128,9 @@ impl Fleet {
     /// Waits at most `timeout`, then reads what came. `on_push` gets the connection's number and the push.
     pub fn turn(&mut self, timeout: Duration, mut on_push: impl FnMut(usize, &[u8])) -> Result<Turn, Failure> {
         let mut turn = Turn::default();
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
+        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(&mut self.events),
-            Some(&timeout),
-        ) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => return Ok(turn),
             result => result?,
         };

@@ -55,11 +55,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(report) => {
             report.print(arguments.json);
-            if report.is_sound() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            }
+            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(failure) => {
             eprintln!("spindle-loadtest: {failure}");

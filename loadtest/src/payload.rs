@@ -37,10 +37,7 @@ impl Stamp {
         let payload = &message[memchr::memmem::find(message, MARK)?..];
         let number = digits(payload.get(NUMBER)?)?.checked_sub(NUMBER_BASE)?;
         let nanoseconds = digits(payload.get(TIME)?)?.checked_sub(TIME_BASE)?;
-        Some(Stamp {
-            number,
-            due: Duration::from_nanos(nanoseconds),
-        })
+        Some(Stamp { number, due: Duration::from_nanos(nanoseconds) })
     }
 
     /// Nanoseconds from when it was due until `now`; a server that waits for its turn is charged for the wait.
@@ -50,9 +47,7 @@ impl Stamp {
 }
 
 fn digits(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))
-    })
+    text.iter().try_fold(0u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -61,10 +56,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_found_again() {
-        let stamp = Stamp {
-            number: 7,
-            due: Duration::from_nanos(123_456),
-        };
+        let stamp = Stamp { number: 7, due: Duration::from_nanos(123_456) };
         for size in [SMALLEST, 64, 1000] {
             let payload = stamp.encode(size);
             assert_eq!(payload.len(), size);

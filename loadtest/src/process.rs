@@ -75,10 +75,7 @@ pub fn allow_files(count: usize) -> Result<(), Failure> {
     if limit.current.is_none_or(|current| current >= wanted) {
         return Ok(());
     }
-    let raised = Rlimit {
-        current: Some(wanted),
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
     rustix::process::setrlimit(Resource::Nofile, raised)
         .map_err(|e| format!("{count} connections need {wanted} open files (ulimit -n): {e}").into())
 }

@@ -16,10 +16,7 @@ pub struct Report {
 impl Report {
     /// An empty report.
     pub fn new(scenario: &'static str) -> Report {
-        Report {
-            scenario,
-            ..Report::default()
-        }
+        Report { scenario, ..Report::default() }
     }
 
     /// A count, or a setting that the figures depend on.
@@ -29,18 +26,13 @@ impl Report {
 
     /// A measured value, kept to three digits behind the point.
     pub fn measure(&mut self, name: &str, value: f64, unit: &'static str) {
-        self.figures
-            .push((name.to_owned(), json!((value * 1000.0).round() / 1000.0), unit));
+        self.figures.push((name.to_owned(), json!((value * 1000.0).round() / 1000.0), unit));
     }
 
     /// The usual percentiles of a histogram of nanoseconds, in microseconds.
     pub fn latency(&mut self, nanoseconds: &Histogram<u64>) {
         for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
-            self.measure(
-                &format!("latency_{name}"),
-                nanoseconds.value_at_quantile(quantile) as f64 / 1000.0,
-                "us",
-            );
+            self.measure(&format!("latency_{name}"), nanoseconds.value_at_quantile(quantile) as f64 / 1000.0, "us");
         }
     }
 
@@ -65,11 +57,7 @@ impl Report {
             let mut object = Map::new();
             object.insert("scenario".to_owned(), self.scenario.into());
             for (name, value, unit) in &self.figures {
-                let key = if unit.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{name}_{unit}")
-                };
+                let key = if unit.is_empty() { name.clone() } else { format!("{name}_{unit}") };
                 object.insert(key, value.clone());
             }
             object.insert("complaints".to_owned(), self.complaints.clone().into());

@@ -57,11 +57,7 @@ impl Target {
         if self.url.contains("://") && !self.url.starts_with("http://") {
             return Err(format!("{}: only http:// is served", self.url).into());
         }
-        let address = self
-            .host()
-            .to_socket_addrs()?
-            .next()
-            .ok_or("the URL names no address")?;
+        let address = self.host().to_socket_addrs()?.next().ok_or("the URL names no address")?;
         if !address.ip().is_loopback() {
             return Err(format!("{address}: not a loopback address").into());
         }

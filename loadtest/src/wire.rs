@@ -109,11 +109,7 @@ fn json_kind(line: &[u8]) -> Incoming<'_> {
 /// Field 1 of a reply is its id, 2 an error, 4 a push.
 fn protobuf_kind(message: &[u8]) -> Option<Incoming<'_>> {
     let mut rest = message;
-    let mut kind = if message.is_empty() {
-        Incoming::Ping
-    } else {
-        Incoming::Reply
-    };
+    let mut kind = if message.is_empty() { Incoming::Ping } else { Incoming::Reply };
     while !rest.is_empty() {
         let (tag, after) = varint(rest)?;
         match (tag >> 3, tag & 7) {
@@ -205,17 +201,11 @@ mod tests {
             assert_eq!(kinds(protocol, &frame), ["push", "Ping"]);
         }
         assert_eq!(
-            kinds(
-                Protocol::Json,
-                b"{\"id\":1,\"error\":{\"code\":100}}\n{\"id\":2,\"subscribe\":{}}"
-            ),
+            kinds(Protocol::Json, b"{\"id\":1,\"error\":{\"code\":100}}\n{\"id\":2,\"subscribe\":{}}"),
             ["error", "Reply"]
         );
         // id 1 with error code 100; id 2 with an empty subscribe result.
-        assert_eq!(
-            kinds(Protocol::Protobuf, &[6, 8, 1, 18, 2, 8, 100, 4, 8, 2, 50, 0]),
-            ["error", "Reply"]
-        );
+        assert_eq!(kinds(Protocol::Protobuf, &[6, 8, 1, 18, 2, 8, 100, 4, 8, 2, 50, 0]), ["error", "Reply"]);
         assert!(each_message(Protocol::Protobuf, &[9, 8], |_| Ok(())).is_err());
     }
 
@@ -226,9 +216,6 @@ mod tests {
             hello(Protocol::Json, "t", &channels),
             b"{\"id\":1,\"connect\":{\"token\":\"t\"}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}"
         );
-        assert_eq!(
-            hello(Protocol::Protobuf, "", &channels),
-            [4, 8, 1, 34, 0, 7, 8, 2, 42, 3, 10, 1, b'a']
-        );
+        assert_eq!(hello(Protocol::Protobuf, "", &channels), [4, 8, 1, 34, 0, 7, 8, 2, 42, 3, 10, 1, b'a']);
     }
 }

@@ -27,22 +27,13 @@ impl Upgrade {
             "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{subprotocol}\r\n"
         );
-        (
-            request.into_bytes(),
-            Upgrade {
-                accept: derive_accept_key(key.as_bytes()),
-            },
-        )
+        (request.into_bytes(), Upgrade { accept: derive_accept_key(key.as_bytes()) })
     }
 
     /// Looks at the answer so far. `Some` = accepted, with the number of bytes the answer took.
     pub fn answered(&self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
         let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-            return if bytes.len() > 16 * 1024 {
-                Err("an endless answer to the upgrade".into())
-            } else {
-                Ok(None)
-            };
+            return if bytes.len() > 16 * 1024 { Err("an endless answer to the upgrade".into()) } else { Ok(None) };
         };
         let head = String::from_utf8_lossy(&bytes[..end]);
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&self.accept) {
@@ -75,17 +66,8 @@ fn data_opcode(protocol: Protocol) -> OpCode {
 }
 
 fn write_frame(out: &mut Vec<u8>, opcode: OpCode, mask: Option<[u8; 4]>, payload: &[u8]) {
-    let header = FrameHeader {
-        is_final: true,
-        rsv1: false,
-        rsv2: false,
-        rsv3: false,
-        opcode,
-        mask,
-    };
-    header
-        .format(payload.len() as u64, out)
-        .expect("a vector takes every byte");
+    let header = FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask };
+    header.format(payload.len() as u64, out).expect("a vector takes every byte");
     out.extend_from_slice(payload);
 }
 
@@ -107,10 +89,7 @@ pub fn read_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Failure> {
         return Ok(None);
     };
     let start = cursor.position() as usize;
-    let Some(end) = start
-        .checked_add(usize::try_from(length)?)
-        .filter(|end| *end <= bytes.len())
-    else {
+    let Some(end) = start.checked_add(usize::try_from(length)?).filter(|end| *end <= bytes.len()) else {
         return Ok(None);
     };
     if header.mask.is_some() || header.rsv1 || !header.is_final {
@@ -139,18 +118,11 @@ mod tests {
             let whole = bytes.len();
             for cut in [0, 1, 2, whole - 1] {
                 if cut < whole {
-                    assert_eq!(
-                        read_frame(&bytes[..cut]).expect("no violation"),
-                        None,
-                        "{cut} of {whole}"
-                    );
+                    assert_eq!(read_frame(&bytes[..cut]).expect("no violation"), None, "{cut} of {whole}");
                 }
             }
             bytes.push(0x81);
-            assert_eq!(
-                read_frame(&bytes).expect("a frame"),
-                Some((Frame::Message(&payload), whole))
-            );
+            assert_eq!(read_frame(&bytes).expect("a frame"), Some((Frame::Message(&payload), whole)));
         }
     }
 
@@ -160,15 +132,8 @@ mod tests {
         assert!(String::from_utf8_lossy(&request).contains("centrifuge-protobuf"));
         assert!(matches!(upgrade.answered(b"HTTP/1.1 101 Switching"), Ok(None)));
         assert!(upgrade.answered(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
-        assert!(
-            upgrade
-                .answered(b"HTTP/1.1 101 S\r\nSec-WebSocket-Accept: other\r\n\r\n")
-                .is_err()
-        );
+        assert!(upgrade.answered(b"HTTP/1.1 101 S\r\nSec-WebSocket-Accept: other\r\n\r\n").is_err());
         let good = format!("HTTP/1.1 101 S\r\nSec-WebSocket-Accept: {}\r\n\r\nxx", upgrade.accept);
-        assert_eq!(
-            upgrade.answered(good.as_bytes()).expect("accepted"),
-            Some(good.len() - 2)
-        );
+        assert_eq!(upgrade.answered(good.as_bytes()).expect("accepted"), Some(good.len() - 2));
     }
 }

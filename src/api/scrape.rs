@@ -5,6 +5,7 @@ use super::info::Numbers;
 use super::request::ApiCx;
 use super::step::Outcome;
 use crate::base::ids::ShardId;
+use crate::metrics::live::{self, Live};
 use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
 
 /// How the metrics are wanted.
@@ -12,8 +13,7 @@ use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
 pub enum ScrapeForm {
     /// Prometheus text; content type [`prometheus::CONTENT_TYPE`].
     Prometheus,
-    /// For the demo page: a JSON object with a list `shards`, in order of their numbers, of objects. Their members
-    /// are the metrics `spindle_shard_*` by the names behind that prefix, the histogram left out.
+    /// For the demo page, see [`live::write`].
     Demo,
 }
 
@@ -22,7 +22,7 @@ pub enum ScrapeForm {
 pub(super) struct Scrape {
     form: ScrapeForm,
     numbers: Numbers,
-    shards: Vec<Shard>,
+    shards: Vec<Live>,
 }
 
 impl Scrape {
@@ -45,22 +45,27 @@ impl Scrape {
         let ControlAnswer::Info(shard) = answer else { return };
         self.numbers.add(&shard);
         if let Some(metrics) = shard.metrics {
-            self.shards.push(*metrics);
+            self.shards.push(Live {
+                metrics: *metrics,
+                subscriptions: shard.subscriptions,
+                channels: shard.channels,
+            });
         }
     }
 
     pub(super) fn write(&mut self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
-        self.shards.sort_by_key(Shard::id);
+        self.shards.sort_by_key(|shard| shard.metrics.id());
         match self.form {
             ScrapeForm::Prometheus => {
                 let mut all = Shard::new(ShardId(0));
-                self.shards.iter().for_each(|shard| all.add(shard));
+                let shards: Vec<Shard> = self.shards.drain(..).map(|shard| shard.metrics).collect();
+                shards.iter().for_each(|shard| all.add(shard));
                 let mut text = String::with_capacity(64 << 10);
                 prometheus::write(&catalogue::families(&all, &self.numbers.for_metrics(cx)), &mut text);
-                prometheus::write(&own::families(&self.shards), &mut text);
+                prometheus::write(&own::families(&shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
-            ScrapeForm::Demo => own::write_json(&self.shards, out),
+            ScrapeForm::Demo => live::write(&self.shards, cx.now.mono_ms, out),
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::cli::Start;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::control::watchdog::{self, Look};
-use crate::control::{cores, signals};
+use crate::control::{cores, limits, signals};
 use crate::shard::{self, Running, Startup};
 
 /// How long to wait between looks at shards that are stopping.
@@ -22,6 +22,7 @@ const STOP_LOOK: Duration = Duration::from_millis(10);
 /// A sentence that says what is missing and what to change.
 pub fn run(start: Start) -> Result<(), String> {
     let config = Arc::new(start.snapshot);
+    limits::raise()?;
     let assigned = assign_cores(&config)?;
     let startup = Startup {
         config: config.clone(),

@@ -15,6 +15,7 @@ pub mod shard;
 pub mod catalogue;
 pub mod family;
 pub mod items;
+pub mod live;
 pub mod own;
 pub mod prometheus;
 

@@ -1,10 +1,7 @@
 //! Metrics of this server alone: one series for each shard.
 
 use super::family::{Family, Kind, Value};
-use super::prometheus::number;
 use super::shard::Shard;
-
-const PREFIX: &str = "spindle_shard_";
 
 type Read = fn(&Shard) -> f64;
 
@@ -75,41 +72,11 @@ pub fn families(shards: &[Shard]) -> Vec<Family> {
     all
 }
 
-/// The same numbers as a JSON object: `shards`, a list in order, of objects that hold each number under its name
-/// without the prefix.
-pub fn write_json(shards: &[Shard], out: &mut Vec<u8>) {
-    let rows: Vec<String> = shards
-        .iter()
-        .map(|shard| {
-            let member = |(_, name, _, read): &(Kind, &str, &str, Read)| {
-                format!(
-                    "\"{}\":{}",
-                    name.strip_prefix(PREFIX).unwrap_or(name),
-                    number(read(shard))
-                )
-            };
-            format!("{{{}}}", NUMBERS.iter().map(member).collect::<Vec<_>>().join(","))
-        })
-        .collect();
-    out.extend_from_slice(format!("{{\"shards\":[{}]}}", rows.join(",")).as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::ShardId;
 
-    #[test]
-    fn numbers_are_also_there_as_json() {
-        let mut shards = [Shard::new(ShardId(0)), Shard::new(ShardId(1))];
-        shards[1].broadcast(1_500_000, 2);
-        let mut out = Vec::new();
-        write_json(&shards, &mut out);
-        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(value["shards"][0]["deliveries_total"], 0);
-        assert_eq!(value["shards"][1]["deliveries_total"], 1.5e6);
-        assert_eq!(value["shards"][1].as_object().map(|row| row.len()), Some(NUMBERS.len()));
-    }
+    const PREFIX: &str = "spindle_shard_";
 
     #[test]
     fn names_carry_the_prefix_and_stand_in_order() {

@@ -120,10 +120,7 @@ fn imports(source: &Source, room: &str) -> Vec<String> {
             found.push(format!("{name}: base imports nothing of ours, yet: {other}"));
         } else if PURE.contains(&room) && FORBIDDEN_TO_PURE.contains(&other.as_str()) {
             found.push(format!("{name}: {room} is pure and must not import {other}"));
-        } else if FORBIDDEN
-            .iter()
-            .any(|(r, others)| *r == room && others.contains(&other.as_str()))
-        {
+        } else if FORBIDDEN.iter().any(|(r, others)| *r == room && others.contains(&other.as_str())) {
             found.push(format!("{name}: {room} must not import {other}"));
         }
     }
@@ -146,7 +143,5 @@ fn impurities(source: &Source) -> impl Iterator<Item = &'static str> + '_ {
 
 fn stands_at(source: &Source, at: usize, words: &[&str]) -> bool {
     source.is(at, words[0])
-        && words
-            .get(1)
-            .is_none_or(|second| source.is_path_separator(at + 1) && source.is(at + 3, second))
+        && words.get(1).is_none_or(|second| source.is_path_separator(at + 1) && source.is(at + 3, second))
 }

@@ -71,18 +71,11 @@ pub fn cycle(sources: &[Source]) -> Option<String> {
         let Some(room) = source.room() else { continue };
         for other in mentions(source) {
             if other != room {
-                edges
-                    .entry(room.to_owned())
-                    .or_default()
-                    .entry(other)
-                    .or_insert(&source.name);
+                edges.entry(room.to_owned()).or_default().entry(other).or_insert(&source.name);
             }
         }
     }
-    let way = edges
-        .keys()
-        .filter_map(|start| shortest_way_back(&edges, start))
-        .min_by_key(Vec::len)?;
+    let way = edges.keys().filter_map(|start| shortest_way_back(&edges, start)).min_by_key(Vec::len)?;
     let files: Vec<&str> = way.windows(2).map(|step| edges[step[0]][step[1]]).collect();
     Some(format!("cycle: {} ({})", way.join(" -> "), files.join(", ")))
 }

@@ -31,11 +31,7 @@ fn read_all(dir: &Path, root: &Path, into: &mut Vec<Source>) {
             read_all(&path, root, into);
         } else if path.extension().is_some_and(|e| e == "rs") {
             let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            let name = path
-                .strip_prefix(root)
-                .expect("below the root")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
             into.push(Source::new(&name, &text));
         }
     }
@@ -46,12 +42,7 @@ fn the_house_keeps_its_laws() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
     read_all(&root, &root, &mut sources);
-    assert!(
-        sources.len() > 10,
-        "only {} sources found under {}",
-        sources.len(),
-        root.display()
-    );
+    assert!(sources.len() > 10, "only {} sources found under {}", sources.len(), root.display());
     let found = breaches(&sources);
     assert!(found.is_empty(), "{} breaches:\n  {}", found.len(), found.join("\n  "));
 }
@@ -63,48 +54,17 @@ fn check(files: &[(&str, &str)], expected: &[&str]) {
     let found = breaches(&sources);
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for text in expected {
-        assert_eq!(
-            found.iter().filter(|f| f.contains(text)).count(),
-            1,
-            "{text:?} in {found:#?}"
-        );
+        assert_eq!(found.iter().filter(|f| f.contains(text)).count(), 1, "{text:?} in {found:#?}");
     }
 }
 
 #[test]
 fn lawful_files_pass() {
-    check(
-        &[
-            ("base/ids.rs", "use std::sync::Arc;"),
-            ("session/mod.rs", "use crate::base::ids;"),
-        ],
-        &[],
-    );
-    check(
-        &[
-            ("net/accept.rs", "use glommio::Task; fn f() { unsafe { g() } }"),
-            ("main.rs", "fn main() {}"),
-        ],
-        &[],
-    );
-    check(
-        &[("shard/turn.rs", "use crate::{engine::Engine, net::{Socket, tls}};")],
-        &[],
-    );
-    check(
-        &[(
-            "control/redis.rs",
-            "use tokio::net::TcpStream; use crate::{config, mesh};",
-        )],
-        &[],
-    );
-    check(
-        &[(
-            "cli/serve.rs",
-            "use crate::control; use crate::shard; use tokio::runtime;",
-        )],
-        &[],
-    );
+    check(&[("base/ids.rs", "use std::sync::Arc;"), ("session/mod.rs", "use crate::base::ids;")], &[]);
+    check(&[("net/accept.rs", "use glommio::Task; fn f() { unsafe { g() } }"), ("main.rs", "fn main() {}")], &[]);
+    check(&[("shard/turn.rs", "use crate::{engine::Engine, net::{Socket, tls}};")], &[]);
+    check(&[("control/redis.rs", "use tokio::net::TcpStream; use crate::{config, mesh};")], &[]);
+    check(&[("cli/serve.rs", "use crate::control; use crate::shard; use tokio::runtime;")], &[]);
 }
 
 #[test]
@@ -113,30 +73,12 @@ fn imports_against_the_order() {
         &[("base/ids.rs", "use crate::channel::name;")],
         &["base/ids.rs: base imports nothing of ours, yet: channel"],
     );
-    check(
-        &[("session/mod.rs", "use crate::net;")],
-        &["session/mod.rs: session is pure and must not import net"],
-    );
-    check(
-        &[("api/a.rs", "fn f() { crate::cli::run() }")],
-        &["api is pure and must not import cli"],
-    );
-    check(
-        &[("engine/a.rs", "use crate::{base, shard::{x}};")],
-        &["engine is pure and must not import shard"],
-    );
-    check(
-        &[("sim/a.rs", "pub use crate::control::X;")],
-        &["sim is pure and must not import control"],
-    );
-    check(
-        &[("control/a.rs", "use crate::session::Session;")],
-        &["control must not import session"],
-    );
-    check(
-        &[("control/a.rs", "use crate::engine;")],
-        &["control must not import engine"],
-    );
+    check(&[("session/mod.rs", "use crate::net;")], &["session/mod.rs: session is pure and must not import net"]);
+    check(&[("api/a.rs", "fn f() { crate::cli::run() }")], &["api is pure and must not import cli"]);
+    check(&[("engine/a.rs", "use crate::{base, shard::{x}};")], &["engine is pure and must not import shard"]);
+    check(&[("sim/a.rs", "pub use crate::control::X;")], &["sim is pure and must not import control"]);
+    check(&[("control/a.rs", "use crate::session::Session;")], &["control must not import session"]);
+    check(&[("control/a.rs", "use crate::engine;")], &["control must not import engine"]);
     check(&[("net/a.rs", "use crate::cli;")], &["net must not import cli"]);
     check(&[("net/a.rs", "use crate::control;")], &["net must not import control"]);
 }
@@ -146,33 +88,15 @@ fn imports_by_way_of_super() {
     check(&[("session/mod.rs", "use super::net;")], &["must not import net"]);
     check(&[("session/a.rs", "use super::super::net;")], &["must not import net"]);
     check(&[("session/a.rs", "mod net {} use super::net;")], &[]);
-    check(
-        &[(
-            "session/mod.rs",
-            "mod tests { use super::net; use super::super::shard; }",
-        )],
-        &["must not import shard"],
-    );
-    check(
-        &[("channel/home/mod.rs", "use super::net; use super::super::net;")],
-        &["must not import net"],
-    );
+    check(&[("session/mod.rs", "mod tests { use super::net; use super::super::shard; }")], &["must not import shard"]);
+    check(&[("channel/home/mod.rs", "use super::net; use super::super::net;")], &["must not import net"]);
 }
 
 #[test]
 fn foreign_runtimes() {
-    check(
-        &[("session/a.rs", "use glommio::Task;")],
-        &["session must not use glommio"],
-    );
-    check(
-        &[("control/a.rs", "use glommio::Task;")],
-        &["control must not use glommio"],
-    );
-    check(
-        &[("cli/a.rs", "glommio::spawn_local(f);")],
-        &["cli must not use glommio"],
-    );
+    check(&[("session/a.rs", "use glommio::Task;")], &["session must not use glommio"]);
+    check(&[("control/a.rs", "use glommio::Task;")], &["control must not use glommio"]);
+    check(&[("cli/a.rs", "glommio::spawn_local(f);")], &["cli must not use glommio"]);
     check(&[("net/a.rs", "use tokio::net;")], &["net must not use tokio"]);
     check(&[("shard/a.rs", "use tokio as t;")], &["shard must not use tokio"]);
     check(&[("engine/a.rs", "tokio::spawn(f);")], &["engine must not use tokio"]);
@@ -180,66 +104,36 @@ fn foreign_runtimes() {
 
 #[test]
 fn pure_rooms_touch_nothing_outside() {
-    check(
-        &[("session/a.rs", "let t = std::time::Instant::now();")],
-        &["session is pure: Instant::now"],
-    );
-    check(
-        &[("base/time.rs", "let t = SystemTime::now();")],
-        &["base is pure: SystemTime::now"],
-    );
-    check(
-        &[("mesh/a.rs", "std::thread::spawn(f);")],
-        &["mesh is pure: thread::spawn"],
-    );
-    check(
-        &[("config/a.rs", "let x = std::fs::read(p);")],
-        &["config is pure: fs::read"],
-    );
+    check(&[("session/a.rs", "let t = std::time::Instant::now();")], &["session is pure: Instant::now"]);
+    check(&[("base/time.rs", "let t = SystemTime::now();")], &["base is pure: SystemTime::now"]);
+    check(&[("mesh/a.rs", "std::thread::spawn(f);")], &["mesh is pure: thread::spawn"]);
+    check(&[("config/a.rs", "let x = std::fs::read(p);")], &["config is pure: fs::read"]);
     check(&[("api/a.rs", "async fn f() {}")], &["api is pure: async"]);
     check(&[("api/a.rs", "TcpStream::connect(x)")], &["api is pure: TcpStream"]);
     check(&[("net/a.rs", "async fn f() { Instant::now(); }")], &[]);
     // Tests inside a pure room may use threads: that is how a lock-free structure is tried out.
-    check(
-        &[("mesh/a.rs", "#[cfg(test)] mod tests { fn f() { thread::spawn(g); } }")],
-        &[],
-    );
+    check(&[("mesh/a.rs", "#[cfg(test)] mod tests { fn f() { thread::spawn(g); } }")], &[]);
     check(
         &[
             ("mesh/mod.rs", "#[cfg(test)] mod tests;"),
             ("mesh/tests.rs", "fn f() { thread::spawn(g); }"),
-            (
-                "mesh/port.rs",
-                "#[cfg(all(test, not(loom)))]\n#[path = \"port_tests.rs\"]\nmod tests;",
-            ),
+            ("mesh/port.rs", "#[cfg(all(test, not(loom)))]\n#[path = \"port_tests.rs\"]\nmod tests;"),
             ("mesh/port_tests.rs", "fn f() { thread::spawn(g); }"),
         ],
         &[],
     );
+    check(&[("mesh/tests.rs", "fn f() { thread::spawn(g); }")], &["mesh/tests.rs: mesh is pure: thread::spawn"]);
     check(
-        &[("mesh/tests.rs", "fn f() { thread::spawn(g); }")],
-        &["mesh/tests.rs: mesh is pure: thread::spawn"],
-    );
-    check(
-        &[
-            ("mesh/mod.rs", "#[cfg(not(test))] mod real;"),
-            ("mesh/real.rs", "fn f() { thread::spawn(g); }"),
-        ],
+        &[("mesh/mod.rs", "#[cfg(not(test))] mod real;"), ("mesh/real.rs", "fn f() { thread::spawn(g); }")],
         &["mesh/real.rs: mesh is pure: thread::spawn"],
     );
-    check(
-        &[("mesh/a.rs", "#[cfg(test)] mod tests { } fn f() { thread::sleep(g); }")],
-        &["thread::sleep"],
-    );
+    check(&[("mesh/a.rs", "#[cfg(test)] mod tests { } fn f() { thread::sleep(g); }")], &["thread::sleep"]);
 }
 
 #[test]
 fn cycles_are_printed() {
     check(
-        &[
-            ("channel/a.rs", "use crate::config::X;"),
-            ("config/b.rs", "use crate::channel::Y;"),
-        ],
+        &[("channel/a.rs", "use crate::config::X;"), ("config/b.rs", "use crate::channel::Y;")],
         &["cycle: channel -> config -> channel (channel/a.rs, config/b.rs)"],
     );
     check(
@@ -257,33 +151,18 @@ fn cycles_are_printed() {
 
 #[test]
 fn unsafe_only_in_net() {
-    check(
-        &[("mesh/a.rs", "fn f() { unsafe { g() } }")],
-        &["mesh/a.rs:1: unsafe outside net"],
-    );
+    check(&[("mesh/a.rs", "fn f() { unsafe { g() } }")], &["mesh/a.rs:1: unsafe outside net"]);
     check(&[("lib.rs", "\n\nunsafe fn f() {}")], &["lib.rs:3: unsafe outside net"]);
-    check(
-        &[(
-            "mesh/a.rs",
-            "#![forbid(unsafe_code)] // unsafe\n/* unsafe */ const X: &str = \"unsafe\";",
-        )],
-        &[],
-    );
+    check(&[("mesh/a.rs", "#![forbid(unsafe_code)] // unsafe\n/* unsafe */ const X: &str = \"unsafe\";")], &[]);
 }
 
 #[test]
 fn unfinished_and_long_files() {
     check(&[("api/a.rs", "fn f() { todo!() }")], &["api/a.rs:1: todo!"]);
-    check(
-        &[("net/a.rs", "fn f() { unimplemented!(\"x\") }")],
-        &["net/a.rs:1: unimplemented!"],
-    );
+    check(&[("net/a.rs", "fn f() { unimplemented!(\"x\") }")], &["net/a.rs:1: unimplemented!"]);
     check(&[("api/a.rs", "let todo = 1; // todo!()")], &[]);
     check(&[("api/a.rs", &"\n".repeat(1000))], &[]);
-    check(
-        &[("api/a.rs", &"\n".repeat(1001))],
-        &["api/a.rs: 1001 lines, more than 1000"],
-    );
+    check(&[("api/a.rs", &"\n".repeat(1001))], &["api/a.rs: 1001 lines, more than 1000"]);
 }
 
 #[test]
@@ -294,20 +173,8 @@ fn every_folder_is_a_known_room() {
 
 #[test]
 fn literals_and_comments_are_no_code() {
-    check(
-        &[(
-            "api/a.rs",
-            "// use crate::net;\n/* /* nested */ use crate::net; */ //! use crate::net",
-        )],
-        &[],
-    );
-    check(
-        &[(
-            "api/a.rs",
-            r####"const A: &str = "\" use crate::net"; const B: &str = r#"" use crate::net"#;"####,
-        )],
-        &[],
-    );
+    check(&[("api/a.rs", "// use crate::net;\n/* /* nested */ use crate::net; */ //! use crate::net")], &[]);
+    check(&[("api/a.rs", r####"const A: &str = "\" use crate::net"; const B: &str = r#"" use crate::net"#;"####)], &[]);
     check(
         &[(
             "api/a.rs",
@@ -315,12 +182,6 @@ fn literals_and_comments_are_no_code() {
         )],
         &[],
     );
-    check(
-        &[("api/a.rs", "const C: char = '\"'; use crate::net;")],
-        &["must not import net"],
-    );
-    check(
-        &[("api/a.rs", "fn f<'a>() {} use crate::net;")],
-        &["must not import net"],
-    );
+    check(&[("api/a.rs", "const C: char = '\"'; use crate::net;")], &["must not import net"]);
+    check(&[("api/a.rs", "fn f<'a>() {} use crate::net;")], &["must not import net"]);
 }

@@ -20,32 +20,21 @@ pub struct Source {
 
 impl Source {
     pub fn new(name: &str, text: &str) -> Source {
-        Source {
-            name: name.to_owned(),
-            lines: text.lines().count(),
-            tokens: tokens(text),
-        }
+        Source { name: name.to_owned(), lines: text.lines().count(), tokens: tokens(text) }
     }
 
     /// The room it belongs to; none for the crate's root files.
     pub fn room(&self) -> Option<&str> {
         match self.name.split_once('/') {
             Some((room, _)) => Some(room),
-            None => self
-                .name
-                .strip_suffix(".rs")
-                .filter(|stem| *stem != "lib" && *stem != "main"),
+            None => self.name.strip_suffix(".rs").filter(|stem| *stem != "lib" && *stem != "main"),
         }
     }
 
     /// How many `super`s lead from the file's own module to the crate's root.
     pub fn depth(&self) -> usize {
         let folders = self.name.matches('/').count();
-        if self.name.ends_with("/mod.rs") {
-            folders
-        } else {
-            folders + 1
-        }
+        if self.name.ends_with("/mod.rs") { folders } else { folders + 1 }
     }
 
     /// Whether the token at `at` has this text.
@@ -79,10 +68,7 @@ fn tokens(text: &str) -> Vec<Token> {
             i = end_of_block_comment(&chars, i);
         } else if c == '"' {
             i = end_of_string(&chars, i, None);
-            tokens.push(Token {
-                text: chars[start..i].iter().collect(),
-                line,
-            });
+            tokens.push(Token { text: chars[start..i].iter().collect(), line });
         } else if c == '\'' {
             i = end_of_quote(&chars, i);
         } else if is_word(c) {
@@ -98,10 +84,7 @@ fn tokens(text: &str) -> Vec<Token> {
         } else {
             i += 1;
             if !c.is_whitespace() {
-                tokens.push(Token {
-                    text: c.to_string(),
-                    line,
-                });
+                tokens.push(Token { text: c.to_string(), line });
             }
         }
         line += chars[start..i].iter().filter(|c| **c == '\n').count();

@@ -51,10 +51,7 @@ fn module_at(source: &Source, start: usize) -> Option<TestModule> {
     }
     while !source.is(at, "mod") {
         // `pub`, `pub(crate)`; anything else is no module.
-        if !["pub", "(", "crate", "super", ")"]
-            .iter()
-            .any(|word| source.is(at, word))
-        {
+        if !["pub", "(", "crate", "super", ")"].iter().any(|word| source.is(at, word)) {
             return None;
         }
         at += 1;
@@ -77,9 +74,7 @@ fn end_of_attribute(source: &Source, start: usize) -> Option<usize> {
     if !(source.is(start, "#") && source.is(start + 1, "[")) {
         return None;
     }
-    (start..source.tokens.len())
-        .find(|at| source.is(*at, "]"))
-        .map(|at| at + 1)
+    (start..source.tokens.len()).find(|at| source.is(*at, "]")).map(|at| at + 1)
 }
 
 fn end_of_braces(source: &Source, start: usize) -> usize {

@@ -44,20 +44,11 @@ impl Api {
         let mut connections = Vec::new();
         for i in 0..self.connections {
             let connection = ApiConnection::open(&self.target)?;
-            epoll::add(
-                &epoll,
-                connection.socket(),
-                epoll::EventData::new_u64(u64::from(i)),
-                epoll::EventFlags::IN,
-            )?;
+            epoll::add(&epoll, connection.socket(), epoll::EventData::new_u64(u64::from(i)), epoll::EventFlags::IN)?;
             connections.push((connection, Instant::now()));
         }
         let channels: Vec<String> = (0..self.channels).map(|i| format!("api{i}")).collect();
-        let data = Stamp {
-            number: 0,
-            due: Duration::ZERO,
-        }
-        .encode(self.size as usize);
+        let data = Stamp { number: 0, due: Duration::ZERO }.encode(self.size as usize);
         let mut number = 0;
         let mut next_channel = || {
             number = (number + 1) % channels.len();
@@ -110,11 +101,7 @@ impl Api {
         report.latency(&latency);
         if let (Some(process), Some(before)) = (&process, cpu_before) {
             let cpu = process.cpu()? - before;
-            report.measure(
-                "server_cpu",
-                cpu.as_secs_f64() * 100.0 / elapsed.as_secs_f64(),
-                "percent",
-            );
+            report.measure("server_cpu", cpu.as_secs_f64() * 100.0 / elapsed.as_secs_f64(), "percent");
             report.cpu_each("server_cpu_a_request", cpu, latency.len());
         }
         Ok(report)

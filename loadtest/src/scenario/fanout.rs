@@ -72,16 +72,10 @@ impl Fanout {
     pub fn run(&self) -> Result<Report, Failure> {
         self.target.pin()?;
         let process = self.target.process();
-        let mut fleet = Fleet::open(&self.target, self.protocol, self.subscribers as usize, |_| {
-            vec![self.channel.clone()]
-        })?;
+        let mut fleet =
+            Fleet::open(&self.target, self.protocol, self.subscribers as usize, |_| vec![self.channel.clone()])?;
         let mut api = ApiConnection::open(&self.target)?;
-        let mut seen = Seen {
-            expected: vec![0; fleet.len()],
-            deliveries: 0,
-            out_of_order: 0,
-            first_wrong: None,
-        };
+        let mut seen = Seen { expected: vec![0; fleet.len()], deliveries: 0, out_of_order: 0, first_wrong: None };
         let mut latency = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
 
         let warm = u64::from(self.warmup) * u64::from(self.rate);
@@ -100,10 +94,7 @@ impl Fanout {
                     window = Some((now, cpu, seen.deliveries));
                     (frames, frame_bytes) = (0, 0);
                 }
-                let stamp = Stamp {
-                    number: next,
-                    due: due_of(next),
-                };
+                let stamp = Stamp { number: next, due: due_of(next) };
                 api.publish(&self.channel, &stamp.encode(self.size as usize))?;
                 next += 1;
             }
@@ -144,11 +135,7 @@ impl Fanout {
         report.latency(&latency);
         if let (Some(process), Some(before)) = (&process, cpu_before) {
             let cpu = process.cpu()? - before;
-            report.measure(
-                "server_cpu",
-                cpu.as_secs_f64() * 100.0 / elapsed.as_secs_f64(),
-                "percent",
-            );
+            report.measure("server_cpu", cpu.as_secs_f64() * 100.0 / elapsed.as_secs_f64(), "percent");
             report.cpu_each("server_cpu_a_delivery", cpu, deliveries);
         }
         self.judge(&seen, &api, total, &mut report);
@@ -161,10 +148,7 @@ impl Fanout {
             report.complain(format!("{} deliveries, owed {owed}", seen.deliveries));
         }
         if let Some(first) = &seen.first_wrong {
-            report.complain(format!(
-                "{} deliveries out of order; the first: {first}",
-                seen.out_of_order
-            ));
+            report.complain(format!("{} deliveries out of order; the first: {first}", seen.out_of_order));
         }
         if api.answered != total {
             report.complain(format!("{} of {total} publications answered", api.answered));
@@ -178,18 +162,8 @@ mod tests {
 
     #[test]
     fn loss_repetition_and_disorder_are_seen() {
-        for (numbers, wrong) in [
-            (vec![0, 1, 2], 0),
-            (vec![0, 2], 1),
-            (vec![0, 0, 1], 1),
-            (vec![1, 0, 2], 3),
-        ] {
-            let mut seen = Seen {
-                expected: vec![0],
-                deliveries: 0,
-                out_of_order: 0,
-                first_wrong: None,
-            };
+        for (numbers, wrong) in [(vec![0, 1, 2], 0), (vec![0, 2], 1), (vec![0, 0, 1], 1), (vec![1, 0, 2], 3)] {
+            let mut seen = Seen { expected: vec![0], deliveries: 0, out_of_order: 0, first_wrong: None };
             for number in &numbers {
                 seen.take(0, *number);
             }

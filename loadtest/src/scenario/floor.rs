@@ -75,11 +75,7 @@ impl Floor {
 
     /// The frame that a server would send to each subscriber.
     fn frame(&self) -> Vec<u8> {
-        let data = Stamp {
-            number: 0,
-            due: Duration::ZERO,
-        }
-        .encode(self.size as usize);
+        let data = Stamp { number: 0, due: Duration::ZERO }.encode(self.size as usize);
         let mut frame = Vec::new();
         let push = wire::push(self.protocol, &self.channel, data.as_bytes());
         ws::write_server_message(&mut frame, self.protocol, &push);
@@ -118,19 +114,11 @@ impl Floor {
         self.reader_core.map_or(Ok(()), pin_to)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (i, socket) in sockets.iter().enumerate() {
-            epoll::add(
-                &epoll,
-                socket,
-                epoll::EventData::new_u64(i as u64),
-                epoll::EventFlags::IN,
-            )?;
+            epoll::add(&epoll, socket, epoll::EventData::new_u64(i as u64), epoll::EventFlags::IN)?;
         }
         let mut events = Vec::with_capacity(1024);
         let mut buffer = vec![0; 64 * 1024];
-        let timeout = Timespec {
-            tv_sec: 0,
-            tv_nsec: 50_000_000,
-        };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
         while !stop.load(Ordering::Acquire) {
             events.clear();
             epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout))?;

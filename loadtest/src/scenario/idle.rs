@@ -55,11 +55,7 @@ impl Idle {
         report.measure("opened", connections as f64 / opened.as_secs_f64(), "per_s");
         report.count("private_memory_before", before, "bytes");
         report.count("private_memory_after", after, "bytes");
-        report.measure(
-            "private_memory_a_connection",
-            (after as f64 - before as f64) / connections as f64,
-            "bytes",
-        );
+        report.measure("private_memory_a_connection", (after as f64 - before as f64) / connections as f64, "bytes");
         let connection_seconds = connections * u64::from(self.hold);
         report.cpu_each("server_cpu_a_connection_second", cpu, connection_seconds);
         Ok(report)

@@ -43,19 +43,13 @@ async fn next<T>(stream: &mut EventStream<T>) -> T
 where
     EventStream<T>: futures_util::Stream<Item = T> + Unpin,
 {
-    tokio::time::timeout(DEADLINE, stream.next())
-        .await
-        .expect("an event in time")
-        .expect("a live stream")
+    tokio::time::timeout(DEADLINE, stream.next()).await.expect("an event in time").expect("a live stream")
 }
 
 async fn expect(stream: &mut EventStream<PublicationEvent>, numbers: std::ops::RangeInclusive<u64>) {
     for n in numbers {
         let publication = next(stream).await;
-        assert_eq!(
-            (publication.data.to_vec(), publication.offset),
-            (n.to_string().into_bytes(), n)
-        );
+        assert_eq!((publication.data.to_vec(), publication.offset), (n.to_string().into_bytes(), n));
     }
 }
 
@@ -115,10 +109,7 @@ async fn history_and_presence(protocol: Protocol) {
     let page = sub_b.history(since).await.expect("history");
     let offsets: Vec<u64> = page.publications.iter().map(|p| p.offset).collect();
     assert_eq!((offsets, page.offset), (vec![2, 3], 5));
-    let newest = sub_b
-        .history(HistoryOptions::new().limit(1).reverse(true))
-        .await
-        .expect("history");
+    let newest = sub_b.history(HistoryOptions::new().limit(1).reverse(true)).await.expect("history");
     assert_eq!(newest.publications[0].offset, 5);
     let present = sub_a.presence().await.expect("presence");
     assert_eq!(present.clients.len(), 2);
