@@ -70,7 +70,7 @@ impl Session {
         };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, wish);
-        self.background.get_or_insert_default().subscribing.push(Box::new(subscribing));
+        self.background.get_or_insert_default().subscribing.push(subscribing);
     }
 
     /// Gives the connection another lifetime and says so.
@@ -116,7 +116,7 @@ impl Session {
         }
         match (check, begun) {
             (Some(channel), _) => self.on_position(cx, tag, channel, &answer),
-            (None, Some(subscribing)) => self.on_subscribed_by_server(cx, *subscribing, answer),
+            (None, Some(subscribing)) => self.on_subscribed_by_server(cx, subscribing, answer),
             (None, None) => {}
         }
     }
@@ -167,6 +167,6 @@ impl Session {
             _ => {}
         }
         let background = self.background.as_mut()?;
-        background.subscribing.iter_mut().map(|subscribing| &mut **subscribing).find(|found| found.channel == channel)
+        background.subscribing.iter_mut().find(|found| found.channel == channel)
     }
 }

@@ -86,7 +86,7 @@ pub(super) enum Pending {
 #[derive(Debug, Default)]
 pub(super) struct Background {
     /// Server-side subscriptions that the server API began. Each belongs to a call that has its own bound.
-    pub(super) subscribing: Vec<Box<Subscribing>>,
+    pub(super) subscribing: Vec<Subscribing>,
     /// Position checks by tag; at most one per subscription.
     pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
 }
@@ -311,12 +311,16 @@ impl Session {
         }
     }
 
-    /// Writes a message that is no error. A payload that is no JSON ends a JSON client.
+    /// Writes a message that is no error; see [`Session::write`].
     pub(super) fn send(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) {
         self.write(cx, frame_of(reply), reply);
     }
 
+    /// Writes a message, unless the connection ends already. A payload that is no JSON ends a JSON client.
     fn write(&mut self, cx: &mut Cx<'_>, frame: Frame, reply: &Reply<'_>) {
+        if self.phase == Phase::Ended {
+            return;
+        }
         match cx.out.reply(self.protocol, reply) {
             Ok(bytes) => cx.metrics.sent(TRANSPORT, frame, 1, bytes as u64),
             Err(NotJson) => self.end(cx, Disconnect::INAPPROPRIATE_PROTOCOL),

@@ -36,8 +36,8 @@ enum Stage {
     Presence(Box<str>, Result<Plan, Refusal>),
     /// For the number of the user's connections.
     Count(Plan),
-    /// For the homes of server-side subscriptions.
-    Subscriptions(Vec<Slot>),
+    /// For the homes of server-side subscriptions, so many of them.
+    Subscriptions { slots: Vec<Slot>, missing: usize },
 }
 
 /// A server-side subscription that the reply will name.
@@ -52,12 +52,12 @@ struct Slot {
 impl Connecting {
     /// Whether a subscription is live already.
     pub(in crate::session) fn has_live(&self) -> bool {
-        matches!(&self.stage, Stage::Subscriptions(slots) if slots.iter().any(|slot| slot.answer.is_some()))
+        matches!(&self.stage, Stage::Subscriptions { slots, missing } if *missing < slots.len())
     }
 
     /// Takes back what is under way. Live subscriptions are the session's.
     pub(in crate::session) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
-        if let Stage::Subscriptions(slots) = self.stage {
+        if let Stage::Subscriptions { slots, .. } = self.stage {
             for slot in slots {
                 if slot.answer.is_none() {
                     slot.subscribing.abandon(session, cx);
@@ -95,7 +95,7 @@ impl Session {
         match &connecting.stage {
             Stage::Presence(..) => tag == self.pending_tag,
             Stage::Count(_) => false,
-            Stage::Subscriptions(slots) => slot_of(slots, tag).is_some(),
+            Stage::Subscriptions { slots, .. } => slot_of(slots, tag).is_some(),
         }
     }
 
@@ -121,12 +121,13 @@ impl Session {
                 }
                 self.check_limits(cx, connecting.id, plan?)
             }
-            Stage::Subscriptions(mut slots) => {
+            Stage::Subscriptions { mut slots, mut missing } => {
                 let outcome = self.fill_slot(cx, &mut slots, tag, answer);
-                if outcome.is_ok() && slots.iter().all(|slot| slot.answer.is_some()) {
+                missing -= usize::from(outcome.is_ok());
+                if missing == 0 {
                     return self.reply_to_connect(cx, connecting.id, &slots);
                 }
-                self.await_subscriptions(connecting.id, slots);
+                self.await_subscriptions(connecting.id, slots, missing);
                 outcome
             }
             stage @ Stage::Count(_) => {
@@ -185,7 +186,8 @@ impl Session {
         if slots.is_empty() {
             return self.reply_to_connect(cx, id, &slots);
         }
-        self.await_subscriptions(id, slots);
+        let missing = slots.len();
+        self.await_subscriptions(id, slots, missing);
         Ok(())
     }
 
@@ -211,7 +213,7 @@ impl Session {
         });
         let mut text: IdText = [0; 36];
         let result = ConnectResult {
-            client: (&*self.client.write(&mut text)).into(),
+            client: (*self.client.write(&mut text)).into(),
             version: VERSION.into(),
             expires: self.expire_at > 0,
             ttl: if self.expire_at > 0 { (self.expire_at - unix_s) as u32 } else { 0 },
@@ -229,8 +231,8 @@ impl Session {
         Ok(())
     }
 
-    fn await_subscriptions(&mut self, id: u32, slots: Vec<Slot>) {
-        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Subscriptions(slots) }));
+    fn await_subscriptions(&mut self, id: u32, slots: Vec<Slot>, missing: usize) {
+        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Subscriptions { slots, missing } }));
     }
 
     fn take_connecting(&mut self) -> Option<Box<Connecting>> {

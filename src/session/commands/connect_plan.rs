@@ -111,7 +111,9 @@ pub(super) fn complete(
         let options = rules::options(&cx.config.channel, &channel);
         grant.auto_cache_recover = options.is_some_and(|options| options.auto_cache_recover);
         grant.traits = grant.traits.with(Traits::SERVER_SIDE);
-        let asked = request.subs.iter().find(|(name, _)| **name == *channel);
+        // Decoded maps are sorted.
+        let asked = request.subs.binary_search_by(|(name, _)| (**name).cmp(&*channel)).ok();
+        let asked = asked.and_then(|at| request.subs.get(at));
         let wish = asked.map(|(_, asked)| Wish { reject_unrecovered: false, ..Wish::of(asked) });
         Planned { channel, grant, wish: wish.unwrap_or_default() }
     });

@@ -183,12 +183,11 @@ fn map_type(number: i32) -> SubscriptionType {
         .unwrap_or(SubscriptionType::Stream)
 }
 
-/// A filter must be allowed and make sense, and stand without delta. Filtering is not served yet: it is refused
-/// rather than passed over, for the client would get what it does not want.
+/// A filter must be allowed and make sense. Filtering is not served yet: it is refused rather than passed over, for
+/// the client would get what it does not want.
 fn check_tags_filter(request: &SubscribeRequest<'_>, grant: &Grant) -> Outcome {
     let Some(tags_filter) = &request.tf else { return Ok(()) };
-    let is_delta = grant.allow_delta && request.delta == DELTA_FOSSIL;
-    if !grant.allow_tags_filter || !filter::is_valid(tags_filter) || is_delta {
+    if !grant.allow_tags_filter || !filter::is_valid(tags_filter) {
         return Err(Error::BAD_REQUEST.into());
     }
     Err(Error::NOT_AVAILABLE.into())

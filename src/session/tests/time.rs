@@ -152,7 +152,7 @@ fn a_stream_that_began_anew_is_noticed() {
         +10000
         +3000
         a< {"push":{"channel":"fleet:1","unsubscribe":{"code":2500,"reason":"insufficient state"}}}
-        # An untouched one lives on: each check prolongs its life.
+        # Nobody can begin a server-side subscription anew but the server.
         b> {"id":1,"connect":{"token":$jwt{"channels":["fleet:1"]}}}
         b< {"id":1,"connect":{"client":"<b>","subs":{"fleet:1":{"epoch":"<e>","positioned":true}}}}
         +10000
