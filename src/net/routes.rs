@@ -101,7 +101,12 @@ fn route<'p>(config: &Snapshot, side: Side, path: &'p str) -> Option<Route<'p>> 
     if on_external && is_at(path, config.websocket.handler_prefix.as_deref()) {
         return Some(Route::WebSocket);
     }
-    if (on_internal || config.http_api.external)
+    let serves_api = match side {
+        Side::Both => true,
+        Side::External => config.http_api.external,
+        Side::Internal => !config.http_api.external,
+    };
+    if serves_api
         && let Some(prefix) = config.http_api.handler_prefix.as_deref()
         && let Some(method) = api_method(path, prefix).filter(|method| api::is_method(method))
     {
