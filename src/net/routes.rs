@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::http::Reply;
+use super::http::{Body, Reply};
 use crate::api::{self, ScrapeForm};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
@@ -52,6 +52,8 @@ pub trait Host: 'static {
     fn mono_ms(&self) -> u64;
     /// Whether one more client connection may be opened (`client.connection_limit`, `connection_rate_limit`).
     fn admits_connection(&self) -> bool;
+    /// Whether the process is about to end.
+    fn is_stopping(&self) -> bool;
     /// Runs a call of the server API to its end.
     fn call(&self, request: api::Request<'_>) -> impl Future<Output = api::Response>;
     /// Collects every shard's metrics.
@@ -59,7 +61,7 @@ pub trait Host: 'static {
 }
 
 /// Answers one request; an upgrade comes with the reply that announces it.
-pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incoming>) -> (Reply, Option<Upgrade>) {
+pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Body>) -> (Reply, Option<Upgrade>) {
     let config = host.config();
     let path = request.uri().path();
     let on_external = side != Side::Internal;
@@ -112,10 +114,14 @@ fn api_method<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
 fn websocket<H: Host>(
     host: &H,
     config: &Snapshot,
-    request: &hyper::Request<Incoming>,
+    request: &hyper::Request<Body>,
 ) -> (Reply, Option<Upgrade>) {
     if !host.admits_connection() {
         return (empty(StatusCode::SERVICE_UNAVAILABLE), None);
+    }
+    if !request.body().is_end_stream() {
+        // It would be read as frames.
+        return (plain_status(StatusCode::BAD_REQUEST), None);
     }
     let headers = request.headers();
     let joined = |name: HeaderName| joined(headers, name);
@@ -161,7 +167,7 @@ fn websocket<H: Host>(
 async fn server_api<H: Host>(
     host: &H,
     config: &Snapshot,
-    request: hyper::Request<Incoming>,
+    request: hyper::Request<Body>,
     method: &str,
 ) -> Reply {
     let (head, body) = request.into_parts();

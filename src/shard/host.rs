@@ -93,6 +93,10 @@ impl Host for ShardHost {
         self.shared.admits_connection()
     }
 
+    fn is_stopping(&self) -> bool {
+        self.inner.borrow().is_stopping
+    }
+
     async fn call(&self, request: api::Request<'_>) -> Response {
         self.admitted().await;
         self.run_call(|inner| inner.engine.call(request)).await
