@@ -35,7 +35,7 @@ impl Engine {
             },
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
             ControlFrame::Count { from, conn, user } => {
-                let count = self.connections_of(&user).len();
+                let count = self.count_of(&user);
                 self.send_control(from, ControlFrame::Counted { conn, count });
             }
             ControlFrame::Counted { conn, count } => self.counted(conn, count),
@@ -113,7 +113,7 @@ impl Engine {
 
     /// Asks every shard how many connections the user has, for a session that waits for it.
     pub(super) fn count_connections(&mut self, id: ConnId, user: Box<str>) {
-        let here = self.connections_of(&user).len();
+        let here = self.count_of(&user);
         for shard in self.other_shards() {
             let user = user.clone();
             self.send_control(shard, ControlFrame::Count { from: self.id, conn: id, user });

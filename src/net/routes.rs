@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::http::Reply;
+use super::http::{Body, Reply};
 use crate::api::{self, ScrapeForm};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
@@ -54,6 +54,8 @@ pub trait Host: 'static {
     fn admits_connection(&self) -> bool;
     /// Counts a request to one of the node's own paths (`prometheus.instrument_http_handlers`).
     fn count_request(&self, path: &str, method: &str, status: u16);
+    /// Whether the process is about to end.
+    fn is_stopping(&self) -> bool;
     /// Runs a call of the server API to its end.
     fn call(&self, request: api::Request<'_>) -> impl Future<Output = api::Response>;
     /// Collects every shard's metrics.
@@ -72,7 +74,7 @@ enum Route<'p> {
 }
 
 /// Answers one request; an upgrade comes with the reply that announces it.
-pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incoming>) -> (Reply, Option<Upgrade>) {
+pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Body>) -> (Reply, Option<Upgrade>) {
     let config = host.config();
     let uri = request.uri().clone();
     let Some(route) = route(&config, side, uri.path()) else { return (not_found(), None) };
@@ -139,9 +141,13 @@ fn api_method<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
 }
 
-fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Incoming>) -> (Reply, Option<Upgrade>) {
+fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Body>) -> (Reply, Option<Upgrade>) {
     if !host.admits_connection() {
         return (empty(StatusCode::SERVICE_UNAVAILABLE), None);
+    }
+    if !request.body().is_end_stream() {
+        // It would be read as frames.
+        return (plain_status(StatusCode::BAD_REQUEST), None);
     }
     let headers = request.headers();
     let joined = |name: HeaderName| joined(headers, name);
@@ -184,7 +190,7 @@ fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Inco
     (reply, Some(Upgrade { protocol: accept.protocol, native_ping: accept.native_ping, user_header }))
 }
 
-async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Request<Incoming>, method: &str) -> Reply {
+async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Request<Body>, method: &str) -> Reply {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if let Err(refused) = api::authorize(&config.http_api, head.method.as_str(), header, head.uri.query()) {

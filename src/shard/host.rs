@@ -104,6 +104,10 @@ impl Host for ShardHost {
         self.inner.borrow_mut().engine.metrics().http_request(path, method, status);
     }
 
+    fn is_stopping(&self) -> bool {
+        self.inner.borrow().is_stopping
+    }
+
     async fn call(&self, request: api::Request<'_>) -> Response {
         self.admitted().await;
         self.run_call(|inner| inner.engine.call(request)).await
