@@ -33,7 +33,7 @@ impl Engine {
 
     /// Takes what other shards sent. Deliveries always; requests only while what they cause can be handed over, so
     /// that no two shards ever wait for each other. True when more is left.
-    pub(super) fn receive(&mut self) -> bool {
+    pub fn receive(&mut self) -> bool {
         let mut budget = TURN_BUDGET;
         while budget > 0 && self.overfull == 0 {
             let Some((_, mut batch)) = self.port.take_deliveries() else { break };

@@ -279,7 +279,7 @@ impl Bench {
 
     fn run(&mut self, who: usize, step: &mut dyn FnMut(&mut Session, &mut Cx<'_>)) {
         let (mut out, mut effects) = (Output::new(), Vec::new());
-        let mut metrics = crate::metrics::Shard::new(crate::base::ids::ShardId(0));
+        let mut metrics = crate::metrics::Shard::new(ShardId(0));
         let mut cx = Cx {
             now: self.now,
             config: &self.config,
