@@ -116,8 +116,8 @@ impl Sockets {
         self.lingering.push(key);
     }
 
-    /// Throws away what lingering sockets brought, and closes those whose peer has ended. True when more is left.
-    pub(super) fn discard(&mut self, scratch: &mut [u8], ring: &mut Ring) -> bool {
+    /// Throws away what lingering sockets brought, and closes those whose peer has ended.
+    pub(super) fn discard(&mut self, scratch: &mut [u8], ring: &mut Ring) {
         for key in std::mem::take(&mut self.lingering) {
             let Some(Socket { role: Role::Lingering(fd), .. }) = self.table.get_mut(key) else { continue };
             match recv(&*fd, &mut *scratch, RecvFlags::DONTWAIT) {
@@ -127,7 +127,6 @@ impl Sockets {
                 Err(_) => self.close(key, ring),
             }
         }
-        !self.lingering.is_empty()
     }
 
     /// Closes a socket: its watch ends and its descriptor with it.
@@ -154,6 +153,11 @@ impl Sockets {
             socket.is_queued = false;
         }
         Some(key)
+    }
+
+    /// Whether some socket may be read at once.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.readable.is_empty() || !self.lingering.is_empty()
     }
 
     pub(super) fn readable_count(&self) -> usize {

@@ -111,8 +111,8 @@ impl super::host::ShardHost {
         let mut more = inner.take_events(now.mono_ms, accepted);
         // What other shards sent comes before new input: a client must not see an effect before its cause.
         more |= inner.engine.receive();
-        more |= inner.read_sockets();
-        more |= inner.discard();
+        inner.read_sockets();
+        inner.discard();
         if inner.is_stopping {
             more |= inner.engine.stop();
         }
@@ -130,6 +130,8 @@ impl super::host::ShardHost {
             }
         }
         inner.run_http_timers(now.mono_ms);
+        // Only now: what the engine did may have put sockets in line whose news came and went long ago.
+        more |= inner.sockets.are_waiting();
         inner.wake_callers();
         inner.pulse.connections.store(inner.engine.connections() as u64, Ordering::Relaxed);
         inner.ring.submit()?;
@@ -309,18 +311,17 @@ impl Inner {
         }
     }
 
-    /// Reads sockets in line, one read each. True when some are left that may be read at once.
-    fn read_sockets(&mut self) -> bool {
+    /// Reads sockets in line, one read each.
+    fn read_sockets(&mut self) {
         let rounds = self.sockets.readable_count().min(READS_PER_TURN);
         for _ in 0..rounds {
             if !self.engine.takes_input() {
                 // Publishers wait until the full lane has room; the next turn looks again.
-                return true;
+                return;
             }
             let Some(key) = self.sockets.next_readable() else { break };
             self.read(key);
         }
-        self.sockets.readable_count() > 0
     }
 
     fn read(&mut self, key: ConnId) {
@@ -378,9 +379,9 @@ impl Inner {
         self.http_timers.insert(mono_ms + LINGER_MS, key);
     }
 
-    fn discard(&mut self) -> bool {
+    fn discard(&mut self) {
         let Self { sockets, ring, scratch, .. } = self;
-        sockets.discard(scratch, ring)
+        sockets.discard(scratch, ring);
     }
 
     fn carry_out_actions(&mut self, mono_ms: u64) {
