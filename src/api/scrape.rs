@@ -5,15 +5,14 @@ use super::info::Numbers;
 use super::request::ApiCx;
 use super::step::Outcome;
 use crate::base::ids::ShardId;
-use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
+use crate::metrics::{Shard, Sum, catalogue, live, own, prometheus};
 
 /// How the metrics are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ScrapeForm {
     /// Prometheus text; content type [`prometheus::CONTENT_TYPE`].
     Prometheus,
-    /// For the demo page: a JSON object with a list `shards`, in order of their numbers, of objects. Their members
-    /// are the metrics `spindle_shard_*` by the names behind that prefix, the histogram left out.
+    /// For the demo page, see [`live::write`].
     Demo,
 }
 
@@ -27,11 +26,7 @@ pub(super) struct Scrape {
 
 impl Scrape {
     pub(super) fn new(form: ScrapeForm) -> Self {
-        Self {
-            form,
-            numbers: Numbers::default(),
-            shards: Vec::new(),
-        }
+        Self { form, numbers: Numbers::default(), shards: Vec::new() }
     }
 
     pub(super) fn content_type(&self) -> &'static str {
@@ -60,7 +55,7 @@ impl Scrape {
                 prometheus::write(&own::families(&self.shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
-            ScrapeForm::Demo => own::write_json(&self.shards, out),
+            ScrapeForm::Demo => live::write(&self.shards, cx.now.mono_ms, out),
         }
         Ok(())
     }

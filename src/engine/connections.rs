@@ -287,7 +287,10 @@ impl Engine {
             }
             match commands.next() {
                 None => return ControlFlow::Continue(()),
-                Some(Ok(command)) => self.with_session(id, |session, cx| session.on_command(cx, command)),
+                Some(Ok(command)) => {
+                    let bytes = commands.size();
+                    self.with_session(id, |session, cx| session.on_command(cx, command, bytes));
+                }
                 Some(Err(_)) => self.with_session(id, |session, cx| session.on_malformed(cx)),
             }
         }
@@ -343,6 +346,7 @@ impl Engine {
             hub: &mut self.hub,
             out: &mut self.out,
             effects: &mut self.effects,
+            metrics: &mut self.metrics,
         };
         step(&mut conn.session, &mut cx);
         if was_blocked && !conn.session.is_blocked() {
@@ -461,7 +465,9 @@ impl Engine {
         if !matches!(conn.phase, Phase::Open | Phase::Draining) {
             return;
         }
-        self.metrics.server_disconnect(u32::from(disconnect.code));
+        if disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.metrics.server_disconnect(u32::from(disconnect.code));
+        }
         self.close_session(id);
         let Some(conn) = self.conns.get_mut(id) else { return };
         if disconnect.code == Disconnect::SLOW.code {
@@ -510,12 +516,13 @@ impl Engine {
     /// Takes the session out of every channel. Harmless when done before.
     fn close_session(&mut self, id: ConnId) {
         self.with_session(id, |session, cx| session.on_close(cx));
-        let Self { conns, users, .. } = self;
+        let Self { conns, users, metrics, .. } = self;
         let Some(conn) = conns.get_mut(id) else { return };
         conn.held = None;
         if !std::mem::take(&mut conn.is_indexed) {
             return;
         }
+        metrics.disconnected(Transport::WebSocket, conn.session.labels());
         let place = conn.user_place;
         let Some(conn) = conns.get(id) else { return };
         let moved = users.remove(conn.session.user(), place, |id| user_of(conns, id));
@@ -532,9 +539,10 @@ impl Engine {
     }
 
     fn index(&mut self, id: ConnId, user: &str) {
-        let Self { conns, users, .. } = self;
+        let Self { conns, users, metrics, .. } = self;
         let place = users.add(user, id, |id| user_of(conns, id));
         if let Some(conn) = conns.get_mut(id) {
+            metrics.connected(Transport::WebSocket, conn.session.labels());
             conn.user_place = place;
             conn.is_indexed = true;
         }

@@ -13,6 +13,12 @@ mod frames;
 mod requests;
 mod users;
 
+#[cfg(test)]
+mod timer_tests;
+
+#[cfg(test)]
+mod metrics_tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

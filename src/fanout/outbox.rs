@@ -26,12 +26,11 @@ struct Queue {
 /// Queues of drained outboxes, kept for the next one that is owed something.
 #[derive(Debug)]
 pub struct Pool {
-    #[expect(
-        clippy::vec_box,
-        reason = "an outbox is one word: it holds the box, and the box is what is used again"
-    )]
+    #[expect(clippy::vec_box, reason = "an outbox is one word: it holds the box, and the box is what is used again")]
     idle: Vec<Box<Queue>>,
     limit: usize,
+    /// Bytes of all queues in use.
+    owed: usize,
 }
 
 /// A queue that grew beyond so many frames is freed rather than kept.
@@ -40,10 +39,7 @@ const MAX_KEPT_FRAMES: usize = 64;
 impl Pool {
     /// A pool that keeps at most `limit` queues; further ones are freed.
     pub const fn new(limit: usize) -> Self {
-        Self {
-            idle: Vec::new(),
-            limit,
-        }
+        Self { idle: Vec::new(), limit, owed: 0 }
     }
 
     /// Queues kept at the moment.
@@ -51,11 +47,17 @@ impl Pool {
         self.idle.len()
     }
 
+    /// Bytes that all outboxes of the shard owe together.
+    pub fn owed(&self) -> usize {
+        self.owed
+    }
+
     fn take(&mut self) -> Box<Queue> {
         self.idle.pop().unwrap_or_default()
     }
 
     fn give_back(&mut self, mut queue: Box<Queue>) {
+        self.owed -= queue.bytes;
         if self.idle.len() < self.limit && queue.frames.capacity() <= MAX_KEPT_FRAMES {
             queue.frames.clear();
             queue.sent = 0;
@@ -79,6 +81,7 @@ impl Outbox {
         }
         let queue = self.0.get_or_insert_with(|| pool.take());
         queue.bytes += frame.len();
+        pool.owed += frame.len();
         queue.frames.push_back(frame);
     }
 
@@ -90,6 +93,7 @@ impl Outbox {
         let queue = self.0.get_or_insert_with(|| pool.take());
         debug_assert_eq!(queue.sent, 0, "the front is on its way already");
         queue.bytes += frame.len();
+        pool.owed += frame.len();
         queue.frames.push_front(frame);
     }
 
@@ -114,13 +118,7 @@ impl Outbox {
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let sent = self.0.as_ref().map_or(0, |queue| queue.sent);
         let frames = self.0.iter().flat_map(|queue| queue.frames.iter());
-        frames.enumerate().map(move |(at, frame)| {
-            if at == 0 {
-                &frame.as_bytes()[sent..]
-            } else {
-                frame.as_bytes()
-            }
-        })
+        frames.enumerate().map(move |(at, frame)| if at == 0 { &frame.as_bytes()[sent..] } else { frame.as_bytes() })
     }
 
     /// Points `slices` at the first pieces owed and returns how many were filled.
@@ -155,6 +153,7 @@ impl Outbox {
             return self.clear(pool);
         }
         queue.bytes -= count;
+        pool.owed -= count;
         queue.sent += count;
         while let Some(first) = queue.frames.front()
             && queue.sent >= first.len()
@@ -172,7 +171,9 @@ impl Outbox {
             return self.clear(pool);
         }
         queue.frames.truncate(1);
-        queue.bytes = queue.frames[0].len() - queue.sent;
+        let left = queue.frames[0].len() - queue.sent;
+        pool.owed -= queue.bytes - left;
+        queue.bytes = left;
     }
 
     /// Drops all that is owed and gives the memory back.

@@ -6,6 +6,7 @@
 pub mod labels;
 
 pub mod histogram;
+pub mod requests;
 pub mod sum;
 pub mod window;
 
@@ -15,6 +16,7 @@ pub mod shard;
 pub mod catalogue;
 pub mod family;
 pub mod items;
+pub mod live;
 pub mod own;
 pub mod prometheus;
 

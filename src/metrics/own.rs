@@ -1,56 +1,34 @@
 //! Metrics of this server alone: one series for each shard.
 
 use super::family::{Family, Kind, Value};
-use super::prometheus::number;
 use super::shard::Shard;
-
-const PREFIX: &str = "spindle_shard_";
 
 type Read = fn(&Shard) -> f64;
 
-const NUMBERS: [(Kind, &str, &str, Read); 7] = [
-    (
-        Kind::Gauge,
-        "spindle_shard_connections",
-        "Clients connected to the shard.",
-        |shard| shard.connections.0 as f64,
-    ),
-    (
-        Kind::Counter,
-        "spindle_shard_deliveries_total",
-        "Publications handed to subscribers of the shard.",
-        |shard| shard.deliveries as f64,
-    ),
-    (
-        Kind::Counter,
-        "spindle_shard_inbox_batches_total",
-        "Batches that came from other shards.",
-        |shard| shard.inbox_batches as f64,
-    ),
-    (
-        Kind::Gauge,
-        "spindle_shard_outbox_bytes",
-        "Bytes owed to clients of the shard.",
-        |shard| shard.outbox_bytes.0 as f64,
-    ),
-    (
-        Kind::Counter,
-        "spindle_shard_publications_total",
-        "Publications that the shard's channels took.",
-        |shard| shard.publications as f64,
-    ),
-    (
-        Kind::Counter,
-        "spindle_shard_stall_seconds_total",
-        "Time in turns longer than 10 ms.",
-        |shard| shard.stall_ns as f64 / 1e9,
-    ),
-    (
-        Kind::Counter,
-        "spindle_shard_turns_total",
-        "Turns of the shard's loop.",
-        |shard| shard.turns as f64,
-    ),
+const NUMBERS: [(Kind, &str, &str, Read); 9] = [
+    (Kind::Gauge, "spindle_shard_channels", "Channels at home on the shard with subscribers on any.", |shard| {
+        shard.channels.0 as f64
+    }),
+    (Kind::Gauge, "spindle_shard_connections", "Clients connected to the shard.", |shard| shard.connections.0 as f64),
+    (Kind::Counter, "spindle_shard_deliveries_total", "Publications handed to subscribers of the shard.", |shard| {
+        shard.deliveries as f64
+    }),
+    (Kind::Counter, "spindle_shard_inbox_batches_total", "Batches that came from other shards.", |shard| {
+        shard.inbox_batches as f64
+    }),
+    (Kind::Gauge, "spindle_shard_outbox_bytes", "Bytes owed to clients of the shard.", |shard| {
+        shard.outbox_bytes.0 as f64
+    }),
+    (Kind::Counter, "spindle_shard_publications_total", "Publications that the shard's channels took.", |shard| {
+        shard.publications as f64
+    }),
+    (Kind::Counter, "spindle_shard_stall_seconds_total", "Time in turns longer than 10 ms.", |shard| {
+        shard.stall_ns as f64 / 1e9
+    }),
+    (Kind::Gauge, "spindle_shard_subscriptions", "Subscriptions of the shard's clients.", |shard| {
+        shard.subscriptions() as f64
+    }),
+    (Kind::Counter, "spindle_shard_turns_total", "Turns of the shard's loop.", |shard| shard.turns as f64),
 ];
 
 /// The families in order of their names. The shards in order of their numbers.
@@ -67,49 +45,17 @@ pub fn families(shards: &[Shard]) -> Vec<Family> {
         &["shard"],
         "Time from a publication until all its subscribers on the shard were served.",
     );
-    shards
-        .iter()
-        .for_each(|shard| latency.push(id(shard), Value::Histogram(shard.latency.clone())));
+    shards.iter().for_each(|shard| latency.push(id(shard), Value::Histogram(shard.latency.histogram.clone())));
     let mut all: Vec<Family> = numbers.chain([latency]).collect();
     all.sort_by_key(|family| family.name);
     all
 }
 
-/// The same numbers as a JSON object: `shards`, a list in order, of objects that hold each number under its name
-/// without the prefix.
-pub fn write_json(shards: &[Shard], out: &mut Vec<u8>) {
-    let rows: Vec<String> = shards
-        .iter()
-        .map(|shard| {
-            let member = |(_, name, _, read): &(Kind, &str, &str, Read)| {
-                format!(
-                    "\"{}\":{}",
-                    name.strip_prefix(PREFIX).unwrap_or(name),
-                    number(read(shard))
-                )
-            };
-            format!("{{{}}}", NUMBERS.iter().map(member).collect::<Vec<_>>().join(","))
-        })
-        .collect();
-    out.extend_from_slice(format!("{{\"shards\":[{}]}}", rows.join(",")).as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::ShardId;
 
-    #[test]
-    fn numbers_are_also_there_as_json() {
-        let mut shards = [Shard::new(ShardId(0)), Shard::new(ShardId(1))];
-        shards[1].broadcast(1_500_000, 2);
-        let mut out = Vec::new();
-        write_json(&shards, &mut out);
-        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(value["shards"][0]["deliveries_total"], 0);
-        assert_eq!(value["shards"][1]["deliveries_total"], 1.5e6);
-        assert_eq!(value["shards"][1].as_object().map(|row| row.len()), Some(NUMBERS.len()));
-    }
+    const PREFIX: &str = "spindle_shard_";
 
     #[test]
     fn names_carry_the_prefix_and_stand_in_order() {

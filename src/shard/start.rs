@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -46,16 +46,18 @@ pub struct Pulse {
     pub is_asleep: AtomicBool,
     /// Open client connections.
     pub connections: AtomicU64,
-    /// Milliseconds in which the shard was stuck, in all; written by the watchdog.
-    pub stalled_ms: AtomicU64,
     /// The shard is to stop.
     pub stop: AtomicBool,
+    /// It stops, and has neither clients nor callers any more.
+    pub is_drained: AtomicBool,
 }
 
 /// What all shards of the process share.
 pub(super) struct Shared {
     pub(super) origins: Origins,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
+    /// All shards are drained: none answers another one any more.
+    is_over: AtomicBool,
     connection_limit: usize,
     rate: Option<Mutex<Bucket>>,
     clock: Clock,
@@ -70,22 +72,34 @@ struct Bucket {
 }
 
 impl Shared {
-    pub(super) fn admits_connection(&self) -> bool {
-        if let Some(rate) = &self.rate {
-            let mut bucket = rate.lock().unwrap_or_else(PoisonError::into_inner);
-            let now_ms = self.clock.now().mono_ms;
-            let earned = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1000.0;
-            bucket.filled_ms = now_ms;
-            bucket.tokens = (bucket.tokens + earned).min(bucket.burst);
-            if bucket.tokens < 1.0 {
-                return false;
-            }
-            bucket.tokens -= 1.0;
+    /// Whether all shards are drained, or were.
+    pub(super) fn may_end(&self) -> bool {
+        let all = || self.pulses.iter().all(|pulse| pulse.is_drained.load(Ordering::SeqCst));
+        if !self.is_over.load(Ordering::SeqCst) && all() {
+            self.is_over.store(true, Ordering::SeqCst);
         }
-        self.connection_limit == 0 || {
-            let open: u64 = self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum();
-            open < self.connection_limit as u64
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Takes a token for one more connection; false when connections come too fast.
+    pub(super) fn take_token(&self) -> bool {
+        let Some(rate) = &self.rate else { return true };
+        let mut bucket = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = self.clock.now().mono_ms;
+        let earned = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1000.0;
+        bucket.filled_ms = now_ms;
+        bucket.tokens = (bucket.tokens + earned).min(bucket.burst);
+        if bucket.tokens < 1.0 {
+            return false;
         }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// Whether the node has as many connections as it may.
+    pub(super) fn is_full(&self) -> bool {
+        let open = || -> u64 { self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum() };
+        self.connection_limit > 0 && open() >= self.connection_limit as u64
     }
 }
 
@@ -171,6 +185,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     let shared = Arc::new(Shared {
         origins: startup.origins,
         pulses: pulses.clone(),
+        is_over: AtomicBool::new(false),
         connection_limit: client.connection_limit,
         rate: (client.connection_rate_limit > 0).then(|| {
             let burst = client.connection_rate_limit as f64;
@@ -180,7 +195,12 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     });
     let ports: Vec<ShardPort> = mesh(shards, Limits::default());
     let (ready, started) = mpsc::channel();
-    let mut running = Running { threads: Vec::with_capacity(shards), alive: Arc::default(), bells: bells.clone(), pulses: pulses.clone() };
+    let mut running = Running {
+        threads: Vec::with_capacity(shards),
+        alive: Arc::default(),
+        bells: bells.clone(),
+        pulses: pulses.clone(),
+    };
     for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),
@@ -192,6 +212,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             seed: rand::random(),
             now: clock.now(),
         };
+        let ended = pulses[index].clone();
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
         let alive = Alive::new(&running.alive);
         let spin_us = startup.config.shards.spin_us;
@@ -206,7 +227,13 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
                 match assemble(parts, bells, pulse, shared, clock, listeners) {
                     Ok((host, sleeper)) => {
                         let _ = ready.send(Ok(()));
-                        host.run(sleeper, spin_us).await
+                        let result = host.run(sleeper, spin_us).await;
+                        if result.is_err() {
+                            // Nobody answers for its channels any more: the process cannot go on.
+                            ended.is_drained.store(true, Ordering::SeqCst);
+                            let _ = signal_hook::low_level::raise(libc::SIGTERM);
+                        }
+                        result
                     }
                     Err(error) => {
                         let _ = ready.send(Err(error.to_string()));
@@ -270,13 +297,28 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
         .chain(config.server.internal_address.map(|address| (address, Side::Internal)));
     let mut all: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
     for (address, side) in sides {
-        listener::probe(address).map_err(|error| StartError::Listen(address, error))?;
+        let address = probe(address).map_err(|error| StartError::Listen(address, error))?;
         for listeners in &mut all {
             let fd = listener::open(address).map_err(|error| StartError::Listen(address, error))?;
             listeners.push(Listener { fd, side, rests_until: None });
         }
     }
     Ok(all)
+}
+
+/// The address to listen on. All addresses means those of IPv4 alone where the machine has no IPv6.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    match listener::probe(address) {
+        Ok(()) => Ok(address),
+        Err(error)
+            if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                && matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
+        {
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+            listener::probe(address).map(|()| address)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Says plainly when the kernel does not let this process use io_uring.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 use rustix::io::Errno;
@@ -78,27 +78,31 @@ impl super::host::ShardHost {
     /// Runs until the process stops.
     pub(super) async fn run(self: Rc<Self>, mut sleeper: Sleeper, spin_us: u32) -> io::Result<()> {
         self.inner.borrow_mut().listen()?;
-        let spin = std::time::Duration::from_micros(u64::from(spin_us));
+        let spin = Duration::from_micros(u64::from(spin_us));
         let mut idle_since: Option<Instant> = None;
         loop {
             let more = self.turn()?;
-            let mut inner = self.inner.borrow_mut();
-            if inner.is_stopping && inner.is_drained() {
+            if self.may_end() {
                 return Ok(());
             }
-            if more {
-                idle_since = None;
-                inner.bells[inner.me].ring();
-            } else if !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin {
-                // Polling instead of sleeping, as asked for: other tasks of this executor run in between.
-                inner.bells[inner.me].ring();
-            } else if !inner.prepare_to_sleep()? {
-                inner.bells[inner.me].ring();
-            }
-            drop(inner);
+            self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)?;
             sleeper.sleep().await?;
             self.inner.borrow_mut().wake_up();
         }
+    }
+
+    /// Whether the shard may end: not before all are drained, because until then it answers for its channels.
+    fn may_end(&self) -> bool {
+        let inner = self.inner.borrow();
+        if !inner.is_stopping {
+            return false;
+        }
+        inner.pulse.is_drained.store(inner.is_drained(), Ordering::SeqCst);
+        let may_end = self.shared.may_end();
+        if may_end {
+            inner.bells.iter().for_each(Bell::ring);
+        }
+        may_end
     }
 
     fn turn(self: &Rc<Self>) -> io::Result<bool> {
@@ -120,6 +124,8 @@ impl super::host::ShardHost {
             inner.begin_stop();
         }
         let mut more = inner.take_events(now.mono_ms, accepted);
+        // What other shards sent comes before new input: a client must not see an effect before its cause.
+        more |= inner.engine.receive();
         inner.read_sockets();
         inner.discard();
         if inner.is_stopping {
@@ -168,6 +174,19 @@ impl super::host::ShardHost {
 }
 
 impl Inner {
+    /// Decides how the coming sleep ends: at once, by the shard's own bell, when there is more to do; else by news.
+    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<()> {
+        if more {
+            *idle_since = None;
+        }
+        // Polling instead of sleeping, where it is asked for. Other tasks of this executor run in between.
+        let polls = !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin;
+        if more || polls || !self.prepare_to_sleep()? {
+            self.bells[self.me].ring();
+        }
+        Ok(())
+    }
+
     /// Takes the ring's events.
     fn take_events(&mut self, mono_ms: u64, accepted: &mut Vec<Accepted>) -> bool {
         let mut new = Vec::new();
