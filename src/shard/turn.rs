@@ -82,12 +82,27 @@ impl super::host::ShardHost {
         let mut idle_since: Option<Instant> = None;
         loop {
             let more = self.turn()?;
-            if self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)? {
+            if self.may_end() {
                 return Ok(());
             }
+            self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)?;
             sleeper.sleep().await?;
             self.inner.borrow_mut().wake_up();
         }
+    }
+
+    /// Whether the shard may end: not before all are drained, because until then it answers for its channels.
+    fn may_end(&self) -> bool {
+        let inner = self.inner.borrow();
+        if !inner.is_stopping {
+            return false;
+        }
+        inner.pulse.is_drained.store(inner.is_drained(), Ordering::SeqCst);
+        let may_end = self.shared.may_end();
+        if may_end {
+            inner.bells.iter().for_each(Bell::ring);
+        }
+        may_end
     }
 
     fn turn(self: &Rc<Self>) -> io::Result<bool> {
@@ -160,11 +175,7 @@ impl super::host::ShardHost {
 
 impl Inner {
     /// Decides how the coming sleep ends: at once, by the shard's own bell, when there is more to do; else by news.
-    /// True when the shard is to end instead.
-    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<bool> {
-        if self.is_stopping && self.is_drained() {
-            return Ok(true);
-        }
+    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<()> {
         if more {
             *idle_since = None;
         }
@@ -173,7 +184,7 @@ impl Inner {
         if more || polls || !self.prepare_to_sleep()? {
             self.bells[self.me].ring();
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Takes the ring's events.
