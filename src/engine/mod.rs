@@ -91,6 +91,15 @@ pub struct Audit {
     pub undelivered: usize,
 }
 
+/// Work since the start that must not grow with the number of subscribers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Deliveries of this shard's homes that went to other shards.
+    pub mesh_deliveries: u64,
+    /// Frames that were encoded.
+    pub encodings: u64,
+}
+
 /// See the module.
 pub struct Engine {
     id: ShardId,
@@ -276,6 +285,11 @@ impl Engine {
             calls: self.calls.len(),
             undelivered: self.local.len(),
         }
+    }
+
+    /// What was encoded and handed to other shards so far.
+    pub fn tally(&self) -> Tally {
+        Tally { mesh_deliveries: self.port.delivered(), encodings: self.builder.built() }
     }
 
     /// Number of open connections.
