@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -270,13 +270,28 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
         .chain(config.server.internal_address.map(|address| (address, Side::Internal)));
     let mut all: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
     for (address, side) in sides {
-        listener::probe(address).map_err(|error| StartError::Listen(address, error))?;
+        let address = probe(address).map_err(|error| StartError::Listen(address, error))?;
         for listeners in &mut all {
             let fd = listener::open(address).map_err(|error| StartError::Listen(address, error))?;
             listeners.push(Listener { fd, side, rests_until: None });
         }
     }
     Ok(all)
+}
+
+/// The address to listen on. All addresses means those of IPv4 alone where the machine has no IPv6.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    match listener::probe(address) {
+        Ok(()) => Ok(address),
+        Err(error)
+            if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                && matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
+        {
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
+            listener::probe(address).map(|()| address)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Says plainly when the kernel does not let this process use io_uring.
