@@ -26,11 +26,11 @@ fn main() {
     let each = channels / CONNECTIONS;
     let part = |n: usize| clients[n / each % CONNECTIONS];
     bytes_each("a channel and its one subscription", channels, || {
-        (0..channels).for_each(|n| cluster.subscribe(part(n), &format!("chat:room:{n:07}")));
+        (0..channels).for_each(|n| cluster.subscribe(part(n), &format!("chat-room-{n:07}")));
     });
     let shared = channels / 100;
     bytes_each("a further subscription to a channel", channels, || {
-        let mut more = |n: usize| cluster.subscribe(clients[n % CONNECTIONS], &format!("news:{:07}", n / 100));
+        let mut more = |n: usize| cluster.subscribe(clients[n % CONNECTIONS], &format!("news-{:07}", n / 100));
         (0..channels).for_each(&mut more);
     });
     println!("({shared} channels with 100 subscribers each are in the last figure)");
@@ -53,7 +53,7 @@ fn leave(cluster: &mut Cluster, others: usize) {
     let mut longest = Duration::ZERO;
     for n in 0..LEAVER {
         let started = Instant::now();
-        cluster.subscribe(leaver, &format!("own:{n}"));
+        cluster.subscribe(leaver, &format!("own-{n}"));
         longest = longest.max(started.elapsed());
     }
     println!("longest of {LEAVER} subscribes: {longest:?}");

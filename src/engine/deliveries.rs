@@ -66,7 +66,8 @@ impl Engine {
             if !wanted.by(member.flags) {
                 continue;
             }
-            let Some(conn) = conns.get_mut(member.conn) else { continue };
+            // Members of a connection that ended go in their own time.
+            let Some(conn) = conns.get_mut(member.conn).filter(|conn| conn.is_open()) else { continue };
             match variants.frame(member.flags, builder) {
                 Ok(frame) => {
                     delivered += 1;

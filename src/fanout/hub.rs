@@ -123,19 +123,28 @@ impl Hub {
     /// Gives one interest back. True when it was the last: the channel is forgotten and its handle is void.
     /// A member leaves before its interest is released.
     pub fn release(&mut self, channel: LocalChannel) -> bool {
+        self.release_named(channel, false).0
+    }
+
+    /// The same. Names the channel when it was forgotten, or when that is wanted in any case.
+    pub fn release_named(&mut self, channel: LocalChannel, wants_name: bool) -> (bool, Option<ChannelName>) {
         let entry = self.entry_mut(channel);
         entry.interest -= 1;
         if entry.interest > 0 {
-            return false;
+            return (false, wants_name.then(|| entry.name.clone()));
         }
         debug_assert!(entry.members.is_empty(), "members hold interest");
         let hash = entry.name.hash();
         if let Ok(found) = self.by_name.find_entry(hash, |at| *at == channel.0) {
             found.remove();
         }
-        self.channels[channel.0 as usize] = Slot::Vacant { next: self.vacant };
+        let slot = std::mem::replace(&mut self.channels[channel.0 as usize], Slot::Vacant { next: self.vacant });
         self.vacant = Some(channel.0);
-        true
+        let name = match slot {
+            Slot::Channel(entry) => Some(entry.name),
+            Slot::Vacant { .. } => None,
+        };
+        (true, name)
     }
 
     /// Makes the connection a live member: the deliveries handled from now on are for it. The caller holds

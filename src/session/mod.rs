@@ -11,6 +11,7 @@ mod output;
 mod state;
 
 mod commands;
+mod departure;
 mod server_side;
 
 mod grant;
@@ -32,6 +33,7 @@ use crate::config::snapshot::Snapshot;
 use crate::fanout::hub::Hub;
 use crate::protocol::Protocol;
 
+pub use departure::Departure;
 pub use control::{ServerSubscribe, SessionControl};
 pub use effect::Effect;
 pub use output::Output;

@@ -9,7 +9,7 @@ use super::commands::connect::Connecting;
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
-use super::{Cx, Effect, SessionControl, Setup};
+use super::{Cx, Departure, Effect, SessionControl, Setup};
 use crate::base::ids::ClientId;
 use crate::base::time::Now;
 use crate::channel::name::ChannelName;
@@ -207,8 +207,10 @@ impl Session {
         }
     }
 
-    /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before.
-    pub fn on_close(&mut self, cx: &mut Cx<'_>) {
+    /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before. When it has
+    /// many subscriptions, the rest of them is for the engine to end.
+    #[must_use]
+    pub fn on_close(&mut self, cx: &mut Cx<'_>) -> Option<Departure> {
         self.phase = Phase::Ended;
         self.timers = Timers::OFF;
         match std::mem::replace(&mut self.pending, Pending::None) {
@@ -221,9 +223,7 @@ impl Session {
                 subscribing.abandon(self, cx);
             }
         }
-        for subscription in self.subscriptions.take() {
-            self.drop_subscription(cx, subscription);
-        }
+        Departure::begin(self, cx)
     }
 
     /// When [`Session::on_timer`] wants to be called, in milliseconds of the monotonic clock.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Cx;
+use super::{Cx, Effect, departure};
 use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
 use super::subscriptions::{Subscription, Traits};
@@ -161,30 +161,9 @@ impl Subscribing {
 
     /// Takes everything back that the request does or did.
     pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
-        let info = self.info.or_else(|| session.identity.clone());
-        leave(session, cx, self.channel, self.traits, info);
-    }
-}
-
-/// Gives the interest back and tells the home what ends with it. The membership has ended before.
-pub(super) fn leave(
-    session: &Session,
-    cx: &mut Cx<'_>,
-    channel: LocalChannel,
-    traits: Traits,
-    info: Option<Arc<ClientInfo>>,
-) {
-    let name = cx.hub.name(channel).clone();
-    let last = cx.hub.release(channel);
-    let presence = traits.has(Traits::PRESENCE).then_some(session.client);
-    let leave = info.filter(|_| traits.has(Traits::JOIN_LEAVE));
-    if last || presence.is_some() || leave.is_some() {
-        let op = Op::Unsubscribe { last, presence, leave };
-        cx.effects.push(super::Effect::Op {
-            channel: name,
-            op,
-            tag: 0,
-        });
+        let told =
+            departure::release(session.client, session.identity.as_ref(), cx.hub, self.channel, self.traits, self.info);
+        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 }
 

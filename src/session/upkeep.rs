@@ -5,10 +5,10 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::state::{Phase, Session, native_ping_interval_ms, native_pong_timeout_ms};
-use super::subscribing::{PRESENCE_TTL_MS, leave};
+use super::subscribing::PRESENCE_TTL_MS;
 use super::subscriptions::{Subscription, Traits};
 use super::timers::{after, is_due};
-use super::{Cx, Effect};
+use super::{Cx, Effect, departure};
 use crate::channel::op::{Answer, Op};
 use crate::fanout::hub::LocalChannel;
 use crate::protocol::Protocol;
@@ -111,9 +111,8 @@ impl Session {
 
     /// Ends a subscription that is out of the table already.
     pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
-        cx.hub.leave(subscription.channel, subscription.member);
-        let info = subscription.info.or_else(|| self.identity.clone());
-        leave(self, cx, subscription.channel, subscription.traits, info);
+        let told = departure::end(self.client, self.identity.as_ref(), cx.hub, subscription);
+        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {

@@ -177,9 +177,14 @@ impl Cluster {
     }
 
     /// Subscribes to a channel, and lets it happen.
+    ///
+    /// # Panics
+    /// When the client is not a member afterwards.
     pub fn subscribe(&mut self, client: Client, channel: &str) {
+        let before = self.engines[client.shard].audit().members;
         self.send(client, &mut subscribe_frame(client.protocol, channel));
         self.settle();
+        assert_eq!(self.engines[client.shard].audit().members, before + 1, "subscribing to {channel}");
     }
 
     /// Calls the server API on a shard. What follows is the caller's to run.
