@@ -44,7 +44,7 @@ fn publish(bencher: Bencher<'_, '_>, members: u32) {
         let channel = hub.find_name(&name).expect("the channel is there");
         let mut variants = Variants::publication(&name, &publication);
         for member in hub.members(channel) {
-            let frame = variants.frame(member.flags, &mut builder).expect("the payload is JSON");
+            let frame = variants.frame(member.flags(), &mut builder).expect("the payload is JSON");
             outboxes[member.conn.slot as usize].push(&mut pool, frame);
         }
         for outbox in &mut outboxes {

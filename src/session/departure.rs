@@ -60,7 +60,8 @@ pub(super) fn end(
     hub: &mut Hub,
     subscription: Subscription,
 ) -> Option<(ChannelName, Op)> {
-    let Subscription { channel, member, traits, info, .. } = subscription;
+    let Subscription { channel, member, traits, special, .. } = subscription;
+    let info = special.and_then(|special| special.info);
     hub.leave(channel, member);
     release(client, identity, hub, channel, traits, info)
 }

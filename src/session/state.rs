@@ -326,7 +326,7 @@ impl Session {
 
     /// The client as the channel sees it.
     pub(super) fn info_in(&self, channel: Option<LocalChannel>) -> Arc<ClientInfo> {
-        let own = channel.and_then(|channel| self.subscriptions.get(channel)?.info.clone());
+        let own = channel.and_then(|channel| self.subscriptions.get(channel)?.info().cloned());
         own.unwrap_or_else(|| self.info())
     }
 

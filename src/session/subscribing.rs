@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Cx, Effect, departure};
 use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
-use super::subscriptions::{Subscription, Traits};
+use super::subscriptions::{Special, Subscription, Traits};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
@@ -150,8 +150,7 @@ impl Subscribing {
         session.subscriptions.insert(Subscription {
             channel: self.channel,
             member,
-            expire_at: self.expire_at,
-            info: self.info.clone(),
+            special: Special::of(self.expire_at, self.info.clone()),
             meta_ttl_s: self.meta_ttl_s,
             checked_at_s: (cx.now.mono_ms / 1000) as u32,
             check_tag: 0,

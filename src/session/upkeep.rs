@@ -213,7 +213,8 @@ impl Session {
             });
         }
         let grace_s = (cx.config.client.expired_sub_close_delay_ms / 1000) as i64;
-        if subscription.expire_at > 0 && cx.now.unix_s() > subscription.expire_at.saturating_add(grace_s) {
+        let expire_at = subscription.expire_at();
+        if expire_at > 0 && cx.now.unix_s() > expire_at.saturating_add(grace_s) {
             let (why, or) = (Unsubscribe::EXPIRED, Disconnect::SUBSCRIPTION_EXPIRED);
             return self.end_subscription(cx, channel, why, or);
         }
