@@ -3,8 +3,8 @@
 use super::{Engine, TURN_BUDGET};
 use crate::channel::op::ReplyTo;
 
-/// Subscriptions that end in one round of work.
-pub(crate) const DEPARTURES_PER_ROUND: usize = 256;
+/// Subscriptions that end in one round of work: 0.1 ms, and a turn has up to 17 rounds.
+const DEPARTURES_PER_ROUND: usize = 64;
 
 impl Engine {
     /// True when more is left.

@@ -11,6 +11,8 @@ mod control;
 mod deliveries;
 mod departures;
 mod frames;
+#[cfg(test)]
+mod layout;
 mod requests;
 mod users;
 

@@ -22,7 +22,8 @@ use crate::config::snapshot::Snapshot;
 use crate::engine::{Action, Engine, Opening, Parts, ShardPort, Tally};
 use crate::mesh::{Limits, mesh};
 use crate::protocol::Protocol;
-use crate::protocol::client::{Command, ConnectRequest, SubscribeRequest};
+use crate::protocol::client::{Command, ConnectRequest, PublishRequest, SubscribeRequest};
+use crate::protocol::raw::Raw;
 
 /// Pieces of an outbox that are taken at once, as by one write.
 const PIECES: usize = 16;
@@ -82,6 +83,16 @@ pub fn open_config() -> Arc<Snapshot> {
                 "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true,
                 "allow_publish_for_client": true, "allow_publish_for_anonymous": true } },
             "http_api": { "insecure": true }
+        }"#,
+    )
+}
+
+/// The same, for clients with tokens.
+pub fn token_config() -> Arc<Snapshot> {
+    config(
+        r#"{
+            "client": { "token": { "hmac_secret_key": "a secret of the tests" } },
+            "channel": { "without_namespace": { "allow_subscribe_for_client": true } }
         }"#,
     )
 }
@@ -262,4 +273,11 @@ pub fn connect_frame(protocol: Protocol, token: &str) -> Vec<u8> {
 pub fn subscribe_frame(protocol: Protocol, channel: &str) -> Vec<u8> {
     let request = SubscribeRequest { channel: Cow::Borrowed(channel), ..SubscribeRequest::default() };
     wire::frame(protocol, &[Command { id: 2, subscribe: Some(Box::new(request)), ..Command::default() }])
+}
+
+/// The frame of a publish command.
+pub fn publish_frame(protocol: Protocol, channel: &str, data: &[u8]) -> Vec<u8> {
+    let request =
+        PublishRequest { channel: Cow::Borrowed(channel), data: Raw::from(data), ..PublishRequest::default() };
+    wire::frame(protocol, &[Command { id: 3, publish: Some(request), ..Command::default() }])
 }
