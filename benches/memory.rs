@@ -7,9 +7,10 @@
 #[path = "../tests/support/allocations.rs"]
 mod allocations;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use allocations::so_far;
+use rustix::time::{ClockId, clock_gettime};
 use spindle::protocol::Protocol;
 use spindle::sim::cluster::{Client, Cluster, open_config};
 
@@ -48,38 +49,41 @@ fn connections(cluster: &mut Cluster) -> Vec<Client> {
     clients
 }
 
+/// The time of this thread alone: others may use the core too.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 fn leave(cluster: &mut Cluster, others: usize) {
     let leaver = cluster.connect(0, Protocol::Json);
     let mut longest = Duration::ZERO;
     for n in 0..LEAVER {
-        let started = Instant::now();
+        let started = cpu();
         cluster.subscribe(leaver, &format!("own-{n}"));
-        longest = longest.max(started.elapsed());
+        longest = longest.max(cpu() - started);
     }
     println!("longest of {LEAVER} subscribes: {longest:?}");
-    let started = Instant::now();
+    let started = cpu();
     cluster.close(leaver);
-    let first = started.elapsed();
-    let (mut rounds, mut longest) = (0, Duration::ZERO);
-    loop {
-        let round = Instant::now();
-        let more = cluster.round(0);
+    let closing = cpu() - started;
+    let (mut rounds, mut longest, mut more) = (0, Duration::ZERO, true);
+    while more {
+        let round = cpu();
+        more = cluster.round(0);
         rounds += 1;
-        longest = longest.max(round.elapsed());
-        if !more {
-            break;
-        }
+        longest = longest.max(cpu() - round);
     }
     println!(
-        "{LEAVER} subscriptions end beside {others} others: {:?} in all; closing {first:?}, then {rounds} rounds, the longest {longest:?}",
-        started.elapsed()
+        "{LEAVER} subscriptions end beside {others} others: {:?} in all; {closing:?} for closing, then {rounds} rounds of at most {longest:?}",
+        cpu() - started
     );
 }
 
 fn bytes_each(what: &str, count: usize, make: impl FnOnce()) {
-    let (before, started) = (so_far(), Instant::now());
+    let (before, started) = (so_far(), cpu());
     make();
-    let (after, took) = (so_far(), started.elapsed());
+    let (after, took) = (so_far(), cpu() - started);
     let bytes = (after.live - before.live) as f64 / count as f64;
     println!("{what}: {bytes:.1} bytes ({count} of them, {:.2} us each)", took.as_secs_f64() * 1e6 / count as f64);
 }

@@ -102,20 +102,23 @@ mod tests {
         }
     }
 
+    /// Headers, query, status.
+    type Row = (&'static [(&'static str, &'static str)], Option<&'static str>, u16);
+
     #[test]
     fn keys_are_found_where_upstream_looks() {
-        let auth = "authorization";
-        let table: &[(&[(&str, &str)], Option<&str>, u16)] = &[
+        const AUTH: &str = "authorization";
+        let table: &[Row] = &[
             (&[], None, 401),
             (&[("x-api-key", "k&y")], None, 200),
             (&[("x-api-key", "k&")], None, 401),
             (&[("x-api-key", "k&z")], None, 401),
             (&[("x-api-key", "")], None, 401),
-            (&[(auth, "apikey k&y")], None, 200),
-            (&[(auth, "  ApiKey \t k&y ")], None, 200),
-            (&[(auth, "Bearer k&y")], None, 401),
-            (&[(auth, "apikey")], None, 401),
-            (&[(auth, "apikey k&y more")], None, 401),
+            (&[(AUTH, "apikey k&y")], None, 200),
+            (&[(AUTH, "  ApiKey \t k&y ")], None, 200),
+            (&[(AUTH, "Bearer k&y")], None, 401),
+            (&[(AUTH, "apikey")], None, 401),
+            (&[(AUTH, "apikey k&y more")], None, 401),
             (&[], Some("api_key=k%26y"), 200),
             (&[], Some("a=1&api_key=k%26y"), 200),
             (&[], Some("api_key=bad&api_key=k%26y"), 401),
@@ -124,8 +127,8 @@ mod tests {
             (&[], Some("api_key"), 401),
             // A wrong header does not keep the query from being right; a wrong X-API-Key hides Authorization.
             (&[("x-api-key", "bad")], Some("api_key=k%26y"), 200),
-            (&[("x-api-key", "bad"), (auth, "apikey k&y")], None, 401),
-            (&[("x-api-key", ""), (auth, "apikey k&y")], None, 200),
+            (&[("x-api-key", "bad"), (AUTH, "apikey k&y")], None, 401),
+            (&[("x-api-key", ""), (AUTH, "apikey k&y")], None, 200),
         ];
         for (headers, query, expected) in table {
             assert_eq!(

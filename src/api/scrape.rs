@@ -5,8 +5,7 @@ use super::info::Numbers;
 use super::request::ApiCx;
 use super::step::Outcome;
 use crate::base::ids::ShardId;
-use crate::metrics::live::{self, Live};
-use crate::metrics::{Shard, Sum, catalogue, own, prometheus};
+use crate::metrics::{Shard, Sum, catalogue, live, own, prometheus};
 
 /// How the metrics are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,16 +21,12 @@ pub enum ScrapeForm {
 pub(super) struct Scrape {
     form: ScrapeForm,
     numbers: Numbers,
-    shards: Vec<Live>,
+    shards: Vec<Shard>,
 }
 
 impl Scrape {
     pub(super) fn new(form: ScrapeForm) -> Self {
-        Self {
-            form,
-            numbers: Numbers::default(),
-            shards: Vec::new(),
-        }
+        Self { form, numbers: Numbers::default(), shards: Vec::new() }
     }
 
     pub(super) fn content_type(&self) -> &'static str {
@@ -45,24 +40,19 @@ impl Scrape {
         let ControlAnswer::Info(shard) = answer else { return };
         self.numbers.add(&shard);
         if let Some(metrics) = shard.metrics {
-            self.shards.push(Live {
-                metrics: *metrics,
-                subscriptions: shard.subscriptions,
-                channels: shard.channels,
-            });
+            self.shards.push(*metrics);
         }
     }
 
     pub(super) fn write(&mut self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
-        self.shards.sort_by_key(|shard| shard.metrics.id());
+        self.shards.sort_by_key(Shard::id);
         match self.form {
             ScrapeForm::Prometheus => {
                 let mut all = Shard::new(ShardId(0));
-                let shards: Vec<Shard> = self.shards.drain(..).map(|shard| shard.metrics).collect();
-                shards.iter().for_each(|shard| all.add(shard));
+                self.shards.iter().for_each(|shard| all.add(shard));
                 let mut text = String::with_capacity(64 << 10);
                 prometheus::write(&catalogue::families(&all, &self.numbers.for_metrics(cx)), &mut text);
-                prometheus::write(&own::families(&shards), &mut text);
+                prometheus::write(&own::families(&self.shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
             ScrapeForm::Demo => live::write(&self.shards, cx.now.mono_ms, out),

@@ -259,10 +259,11 @@ impl Homes {
             return Answer::Done;
         };
         if let Some(home) = self.table.get(slot) {
-            if let Some(shard) = last_on {
-                if home.interest.remove(shard) && home.interest.is_empty() {
-                    self.interested -= 1;
-                }
+            if let Some(shard) = last_on
+                && home.interest.remove(shard)
+                && home.interest.is_empty()
+            {
+                self.interested -= 1;
             }
             if let (Some(client), Some(presence)) = (client, &mut home.presence) {
                 presence.remove(client);

@@ -1,5 +1,6 @@
 //! Serving: from a configuration to running shards, until a signal says stop.
 
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use crate::cli::Start;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::control::watchdog::{self, Look};
-use crate::control::{cores, limits, signals};
+use crate::control::signals::{self, Signal};
+use crate::control::{cores, limits};
 use crate::shard::{self, Running, Startup};
 
 /// How long to wait between looks at shards that are stopping.
@@ -34,17 +36,21 @@ pub fn run(start: Start) -> Result<(), String> {
             version: super::version::VERSION.into(),
         }),
     };
-    let stop = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
+    let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
     let end_watch = watch(&running)?;
     announce(&config, running.pulses.len());
-    let signal = stop.wait();
+    let signal = loop {
+        match signals.wait() {
+            Signal::Stop(signal) => break signal,
+            Signal::Reload => {
+                tracing::warn!("SIGHUP: the configuration cannot be reloaded in this version; restart to change it");
+            }
+        }
+    };
     tracing::info!(signal, "shutting down");
-    let clean = stop_within(running, config.server.shutdown_timeout);
+    stop(running, config.server.shutdown_timeout, &mut signals);
     drop(end_watch);
-    if !clean {
-        tracing::warn!("shutdown.timeout is over: leaving with clients still connected");
-    }
     Ok(())
 }
 
@@ -59,15 +65,12 @@ fn assign_cores(config: &Snapshot) -> Result<Vec<Option<usize>>, String> {
 
 fn watch(running: &Running) -> Result<mpsc::Sender<()>, String> {
     let (end, ended) = mpsc::channel();
-    let (seen, stalled) = (running.pulses.clone(), running.pulses.clone());
+    let seen = running.pulses.clone();
     let look = move |shard: usize| Look {
         turns: seen[shard].turns.load(Ordering::Relaxed),
         is_asleep: seen[shard].is_asleep.load(Ordering::Relaxed),
     };
-    let report = move |shard: usize, grown: Duration| {
-        stalled[shard].stalled_ms.fetch_add(grown.as_millis() as u64, Ordering::Relaxed);
-    };
-    watchdog::start(running.pulses.len(), look, report, ended)
+    watchdog::start(running.pulses.len(), look, ended)
         .map_err(|error| format!("cannot start the watchdog: {error}"))?;
     Ok(end)
 }
@@ -77,25 +80,28 @@ fn announce(config: &Snapshot, shards: usize) {
     tracing::info!(%address, shards, "serving");
     if config.dev {
         // For the person at the terminal, beside the log.
-        println!("\n  Open http://{address}/ in two browser tabs, or publish from here:\n");
-        println!(
-            "  curl -X POST http://{address}/api/publish -d '{{\"channel\": \"demo\", \"data\": {{\"text\": \"hello\"}}}}'\n"
+        let hint = format!(
+            "\n  Open http://{address}/ in two browser tabs, or publish from here:\n\n  curl -X POST http://{address}/api/publish -d '{{\"channel\": \"demo\", \"data\": {{\"text\": \"hello\"}}}}'\n\n"
         );
+        // A closed terminal is no reason not to serve.
+        let _ = std::io::stdout().write_all(hint.as_bytes());
     }
 }
 
-/// Whether all shards ended in time.
-fn stop_within(running: Running, timeout: Duration) -> bool {
+/// Stops all shards, or gives up on them when the time is over or the signal comes again.
+fn stop(running: Running, timeout: Duration, signals: &mut signals::Inbox) {
     running.stop();
     let deadline = Instant::now() + timeout;
     while !running.is_finished() {
         if Instant::now() >= deadline {
-            return false;
+            return tracing::warn!("shutdown.timeout is over: leaving with clients still connected");
+        }
+        if let Some(Signal::Stop(signal)) = signals.take() {
+            return tracing::warn!(signal, "told again: leaving with clients still connected");
         }
         std::thread::park_timeout(STOP_LOOK);
     }
     if let Err(error) = running.join() {
         tracing::error!(%error, "a shard failed");
     }
-    true
 }

@@ -27,6 +27,10 @@ pub struct Snapshot {
     pub health: Option<Box<str>>,
     /// `prometheus.*`: prefix when enabled.
     pub prometheus: Option<Box<str>>,
+    /// `prometheus.recovered_publications_histogram`.
+    pub recovered_publications_histogram: bool,
+    /// `prometheus.instrument_http_handlers`.
+    pub instrument_http_handlers: bool,
     /// `node.name`; a made-up one (host name and port) when empty.
     pub node_name: Box<str>,
     /// `node.info_metrics_aggregate_interval`, milliseconds.

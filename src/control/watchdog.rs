@@ -27,15 +27,16 @@ struct Watched {
     reported: Duration,
 }
 
-/// Starts the watchdog. `look` reads a shard, `stalled` is told by how much a shard's stall grew. It ends when the
-/// sender of `end` is dropped.
+/// Starts the watchdog. `look` reads a shard. It ends when the sender of `end` is dropped.
+///
+/// It only speaks up: how much time goes by in long turns is counted by the shard itself, to the microsecond
+/// (`spindle_shard_stall_seconds_total`).
 ///
 /// # Errors
 /// The thread cannot be started.
 pub fn start(
     shards: usize,
     look: impl Fn(usize) -> Look + Send + 'static,
-    stalled: impl Fn(usize, Duration) + Send + 'static,
     end: Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
@@ -43,10 +44,8 @@ pub fn start(
             (0..shards).map(|_| Watched { turns: 0, since: Instant::now(), reported: Duration::ZERO }).collect();
         while end.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
             for (shard, state) in watched.iter_mut().enumerate() {
-                let grown = step(state, look(shard), Instant::now());
-                if !grown.is_zero() {
-                    stalled(shard, grown);
-                    let stalled_ms = state.reported.as_millis() as u64;
+                if let Some(stalled) = step(state, look(shard), Instant::now()) {
+                    let stalled_ms = stalled.as_millis() as u64;
                     tracing::warn!(shard, stalled_ms, "a shard is stuck: one turn takes too long");
                 }
             }
@@ -54,17 +53,18 @@ pub fn start(
     })
 }
 
-/// Returns by how much a stall grew since it was last reported; it is reported again each time it doubled.
-fn step(state: &mut Watched, look: Look, now: Instant) -> Duration {
+/// Returns how long the shard has been stuck, when that is to be reported: at first, and each time it doubled.
+fn step(state: &mut Watched, look: Look, now: Instant) -> Option<Duration> {
     if look.is_asleep || look.turns != state.turns {
         *state = Watched { turns: look.turns, since: now, reported: Duration::ZERO };
-        return Duration::ZERO;
+        return None;
     }
     let length = now.duration_since(state.since);
     if length < STALL.max(state.reported * 2) {
-        return Duration::ZERO;
+        return None;
     }
-    length - std::mem::replace(&mut state.reported, length)
+    state.reported = length;
+    Some(length)
 }
 
 #[cfg(test)]
@@ -77,12 +77,12 @@ mod tests {
         let mut state = Watched { turns: 5, since: start, reported: Duration::ZERO };
         let at = |ms| start + Duration::from_millis(ms);
         let look = |turns, is_asleep| Look { turns, is_asleep };
-        assert_eq!(step(&mut state, look(5, false), at(900)), Duration::ZERO);
-        assert_eq!(step(&mut state, look(5, false), at(1100)), Duration::from_millis(1100));
-        assert_eq!(step(&mut state, look(5, false), at(2000)), Duration::ZERO, "it has not doubled yet");
-        assert_eq!(step(&mut state, look(5, false), at(2300)), Duration::from_millis(1200));
-        assert_eq!(step(&mut state, look(6, false), at(2400)), Duration::ZERO);
-        assert_eq!(step(&mut state, look(6, false), at(3300)), Duration::ZERO);
-        assert_eq!(step(&mut state, look(6, true), at(9000)), Duration::ZERO, "sleeping is in order");
+        assert_eq!(step(&mut state, look(5, false), at(900)), None);
+        assert_eq!(step(&mut state, look(5, false), at(1100)), Some(Duration::from_millis(1100)));
+        assert_eq!(step(&mut state, look(5, false), at(2000)), None, "it has not doubled yet");
+        assert_eq!(step(&mut state, look(5, false), at(2300)), Some(Duration::from_millis(2300)));
+        assert_eq!(step(&mut state, look(6, false), at(2400)), None);
+        assert_eq!(step(&mut state, look(6, false), at(3300)), None);
+        assert_eq!(step(&mut state, look(6, true), at(9000)), None, "sleeping is in order");
     }
 }

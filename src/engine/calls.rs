@@ -133,7 +133,7 @@ impl Engine {
                 ApiEffect::Survey { control, tag } => {
                     let ask = Ask { from: self.id, call, tag, control };
                     for shard in self.other_shards() {
-                        self.port.stage_control(shard, ControlFrame::Ask(ask.clone()));
+                        self.send_control(shard, ControlFrame::Ask(ask.clone()));
                     }
                     self.on_control_frame(ControlFrame::Ask(ask));
                 }

@@ -45,6 +45,8 @@ pub(super) struct Conn {
     is_indexed: bool,
     /// One message alone was larger than all that may be owed: the client counts as slow, as upstream.
     is_overrun: bool,
+    /// The peer may still be sending when the socket closes: what it sends must not cost it our last words.
+    lingers: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,6 +120,7 @@ impl Engine {
             is_dirty: false,
             is_indexed: false,
             is_overrun: false,
+            lingers: false,
         };
         let id = self.conns.insert(conn).ok()?;
         self.arm(id);
@@ -134,7 +137,7 @@ impl Engine {
 
     /// Bytes from the connection's socket. They are unmasked in place.
     pub fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase != Phase::Leaving) else { return };
         if let Some(held) = &mut conn.held {
             held.input.extend_from_slice(bytes);
             return;
@@ -214,16 +217,23 @@ impl Engine {
         Some((conn.socket, &mut conn.outbox, &mut self.pool))
     }
 
-    /// Begins to stop: every connection is told to come back elsewhere, and new ones at once. True while some are
-    /// left to tell.
+    /// Stops, to be called every turn: each connection is told once to come back elsewhere, and new ones at once. True
+    /// while some are left to tell.
     pub fn stop(&mut self) -> bool {
         self.is_stopping = true;
-        let open: Vec<ConnId> =
-            self.conns.iter().filter(|(_, conn)| conn.is_open()).map(|(id, _)| id).take(TURN_BUDGET).collect();
-        for id in &open {
-            self.end(*id, Disconnect::SHUTDOWN);
+        for _ in 0..TURN_BUDGET {
+            if self.told >= self.conns.slots() {
+                return false;
+            }
+            let slot = self.told;
+            self.told += 1;
+            if let Some((id, conn)) = self.conns.at(slot)
+                && conn.is_open()
+            {
+                self.end(id, Disconnect::SHUTDOWN);
+            }
         }
-        open.len() == TURN_BUDGET
+        true
     }
 
     fn on_event(&mut self, id: ConnId, event: Event<'_>) -> ControlFlow<()> {
@@ -265,10 +275,11 @@ impl Engine {
                         self.deliver_local(TURN_BUDGET);
                     }
                 }
-                _ => return ControlFlow::Break(()),
+                // Further messages have no effect, but are read on: the peer's close frame stands behind them.
+                _ => return ControlFlow::Continue(()),
             }
             let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.is_open()) else {
-                return ControlFlow::Break(());
+                return ControlFlow::Continue(());
             };
             if conn.session.is_blocked() {
                 conn.held.get_or_insert_default().commands = Some(commands.rest().to_vec());
@@ -276,7 +287,10 @@ impl Engine {
             }
             match commands.next() {
                 None => return ControlFlow::Continue(()),
-                Some(Ok(command)) => self.with_session(id, |session, cx| session.on_command(cx, command)),
+                Some(Ok(command)) => {
+                    let bytes = commands.size();
+                    self.with_session(id, |session, cx| session.on_command(cx, command, bytes));
+                }
                 Some(Err(_)) => self.with_session(id, |session, cx| session.on_malformed(cx)),
             }
         }
@@ -295,24 +309,23 @@ impl Engine {
 
     fn resume(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let Some(mut held) = conn.held.take() else {
-            self.actions.push(Action::Resume { socket: conn.socket });
-            return;
-        };
-        if let Some(rest) = held.commands.take() {
-            let commands = Commands::resume(conn.protocol, &rest);
-            let flow = self.run_commands(id, commands);
-            let Some(conn) = self.conns.get_mut(id) else { return };
-            if flow.is_break() {
-                if let Some(again) = &mut conn.held {
-                    again.input = held.input;
+        if let Some(mut held) = conn.held.take() {
+            if let Some(rest) = held.commands.take() {
+                let commands = Commands::resume(conn.protocol, &rest);
+                let flow = self.run_commands(id, commands);
+                let Some(conn) = self.conns.get_mut(id) else { return };
+                if flow.is_break() {
+                    if let Some(again) = &mut conn.held {
+                        again.input = held.input;
+                    }
+                    return;
                 }
-                return;
+            }
+            if !held.input.is_empty() {
+                self.input(id, &mut held.input);
             }
         }
-        if !held.input.is_empty() {
-            self.input(id, &mut held.input);
-        }
+        // Where a command ended the connection too: the peer's close frame, or its end, is still to be read.
         if self.takes_input_of(id)
             && let Some(conn) = self.conns.get(id)
         {
@@ -333,6 +346,7 @@ impl Engine {
             hub: &mut self.hub,
             out: &mut self.out,
             effects: &mut self.effects,
+            metrics: &mut self.metrics,
         };
         step(&mut conn.session, &mut cx);
         if was_blocked && !conn.session.is_blocked() {
@@ -451,7 +465,9 @@ impl Engine {
         if !matches!(conn.phase, Phase::Open | Phase::Draining) {
             return;
         }
-        self.metrics.server_disconnect(u32::from(disconnect.code));
+        if disconnect.code != Disconnect::CONNECTION_CLOSED.code {
+            self.metrics.server_disconnect(u32::from(disconnect.code));
+        }
         self.close_session(id);
         let Some(conn) = self.conns.get_mut(id) else { return };
         if disconnect.code == Disconnect::SLOW.code {
@@ -479,6 +495,9 @@ impl Engine {
         }
         self.close_session(id);
         self.push_control(id, |out| violation.write_close(out));
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.lingers = violation.code().is_some();
+        }
         self.leave(id);
     }
 
@@ -499,12 +518,13 @@ impl Engine {
         let mut departure = None;
         self.with_session(id, |session, cx| departure = session.on_close(cx));
         self.departures.extend(departure);
-        let Self { conns, users, .. } = self;
+        let Self { conns, users, metrics, .. } = self;
         let Some(conn) = conns.get_mut(id) else { return };
         conn.held = None;
         if !std::mem::take(&mut conn.is_indexed) {
             return;
         }
+        metrics.disconnected(Transport::WebSocket, conn.session.labels());
         let place = conn.user_place;
         let Some(conn) = conns.get(id) else { return };
         let moved = users.remove(conn.session.user(), place, |id| user_of(conns, id));
@@ -516,14 +536,15 @@ impl Engine {
     fn forget(&mut self, id: ConnId) {
         if let Some(mut conn) = self.conns.remove(id) {
             conn.outbox.clear(&mut self.pool);
-            self.actions.push(Action::Close { socket: conn.socket });
+            self.actions.push(Action::Close { socket: conn.socket, lingers: conn.lingers });
         }
     }
 
     fn index(&mut self, id: ConnId, user: &str) {
-        let Self { conns, users, .. } = self;
+        let Self { conns, users, metrics, .. } = self;
         let place = users.add(user, id, |id| user_of(conns, id));
         if let Some(conn) = conns.get_mut(id) {
+            metrics.connected(Transport::WebSocket, conn.session.labels());
             conn.user_place = place;
             conn.is_indexed = true;
         }
@@ -531,6 +552,10 @@ impl Engine {
 
     pub(super) fn connections_of(&self, user: &str) -> Vec<ConnId> {
         self.users.of(user, |id| user_of(&self.conns, id)).to_vec()
+    }
+
+    pub(super) fn count_of(&self, user: &str) -> usize {
+        self.users.of(user, |id| user_of(&self.conns, id)).len()
     }
 
     /// Makes sure that a wheel entry fires when the connection next needs it. Later ones are left to fire in vain.
@@ -548,6 +573,10 @@ impl Engine {
         let more = self.wheel.advance(self.now.mono_ms, TURN_BUDGET, |id| due.push(id));
         for id in due {
             let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.armed_at > self.now.mono_ms {
+                // An earlier deadline took this entry's place and came and went; another entry stands for the next.
+                continue;
+            }
             conn.armed_at = NEVER;
             if conn.stalls_at <= self.now.mono_ms || conn.close_at <= self.now.mono_ms {
                 // Nothing can be written to it any more: no close frame.

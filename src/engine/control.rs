@@ -3,6 +3,7 @@
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
 use crate::api::control::{Control, ControlAnswer, ShardInfo};
 use crate::base::ids::{ClientId, ConnId, ShardId};
+use crate::metrics::labels::Message;
 use crate::protocol::disconnect::Disconnect;
 
 /// An [`Ask`] about a user's connections, carried out piece by piece.
@@ -34,8 +35,8 @@ impl Engine {
             },
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
             ControlFrame::Count { from, conn, user } => {
-                let count = self.connections_of(&user).len();
-                self.port.stage_control(from, ControlFrame::Counted { conn, count });
+                let count = self.count_of(&user);
+                self.send_control(from, ControlFrame::Counted { conn, count });
             }
             ControlFrame::Counted { conn, count } => self.counted(conn, count),
             ControlFrame::DisconnectOthers { user, except, disconnect } => {
@@ -91,6 +92,8 @@ impl Engine {
                 ControlAnswer::Info(Box::new(ShardInfo { interval, ..self.info() }))
             }
             Control::Metrics => {
+                self.metrics.outbox(self.pool.owed());
+                self.metrics.channels(self.homes.with_subscribers());
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
             }
@@ -110,10 +113,10 @@ impl Engine {
 
     /// Asks every shard how many connections the user has, for a session that waits for it.
     pub(super) fn count_connections(&mut self, id: ConnId, user: Box<str>) {
-        let here = self.connections_of(&user).len();
+        let here = self.count_of(&user);
         for shard in self.other_shards() {
             let user = user.clone();
-            self.port.stage_control(shard, ControlFrame::Count { from: self.id, conn: id, user });
+            self.send_control(shard, ControlFrame::Count { from: self.id, conn: id, user });
         }
         self.counting.push(Counting { conn: id, left: self.shards - 1, count: here });
         self.finish_counting();
@@ -139,7 +142,7 @@ impl Engine {
         let Some(except) = self.conns.get(id).map(|conn| conn.session.client()) else { return };
         for shard in self.other_shards() {
             let (user, disconnect) = (user.clone(), disconnect.clone());
-            self.port.stage_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
+            self.send_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
         }
         self.disconnect_others(&user, except, &disconnect);
     }
@@ -152,6 +155,11 @@ impl Engine {
         }
     }
 
+    pub(super) fn send_control(&mut self, shard: ShardId, frame: ControlFrame) {
+        self.metrics.message_sent(Message::Control);
+        self.port.stage_control(shard, frame);
+    }
+
     pub(super) fn other_shards(&self) -> impl Iterator<Item = ShardId> + use<> {
         let me = self.id;
         (0..self.shards).map(ShardId).filter(move |shard| *shard != me)
@@ -161,7 +169,7 @@ impl Engine {
         if ask.from == self.id {
             self.answer_call_of_shards(ask.call, ask.tag, answer);
         } else {
-            self.port.stage_control(ask.from, ControlFrame::Answer { call: ask.call, tag: ask.tag, answer });
+            self.send_control(ask.from, ControlFrame::Answer { call: ask.call, tag: ask.tag, answer });
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::{Engine, TURN_BUDGET};
 use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
-use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::channel::publication::Position;
+use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::fanout::member::MemberFlags;
 use crate::fanout::variant::Variants;
-use crate::metrics::labels::{Frame, Transport};
+use crate::metrics::labels::{Frame, Message, Transport};
 use crate::protocol::NotJson;
 use crate::protocol::disconnect::Disconnect;
 
@@ -25,6 +25,7 @@ impl Engine {
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Publication(channel, publication) => {
+                self.metrics.message_received(Message::Publication);
                 let Some(local) = self.hub.find_name(&channel) else { return };
                 let position = Position { offset: publication.offset, epoch: publication.epoch };
                 let wanted = match self.hub.advance(local, position) {
@@ -45,10 +46,12 @@ impl Engine {
                 }
             }
             Delivery::Join(channel, info) => {
+                self.metrics.message_received(Message::Join);
                 let Some(local) = self.hub.find_name(&channel) else { return };
                 self.fan_out(local, &mut Variants::join(&channel, &info), Wanted::Join);
             }
             Delivery::Leave(channel, info) => {
+                self.metrics.message_received(Message::Leave);
                 let Some(local) = self.hub.find_name(&channel) else { return };
                 self.fan_out(local, &mut Variants::leave(&channel, &info), Wanted::Leave);
             }
@@ -71,7 +74,7 @@ impl Engine {
             match variants.frame(member.flags(), builder) {
                 Ok(frame) => {
                     delivered += 1;
-                    bytes += frame.len() as u64;
+                    bytes += frame.message_len() as u64;
                     *overfull += Self::push_to(conn, member.conn, frame, pool, dirty, limit);
                 }
                 Err(NotJson) => refused.push(member.conn),
@@ -87,7 +90,7 @@ impl Engine {
     /// Everything delivered so far was offered to the sockets at this time.
     pub fn note_flushed(&mut self, mono_us: u64) {
         for taken_us in self.unflushed.drain(..) {
-            self.metrics.delivery(mono_us.saturating_sub(taken_us));
+            self.metrics.delivery(self.now, mono_us.saturating_sub(taken_us));
         }
     }
 

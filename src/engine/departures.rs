@@ -14,7 +14,7 @@ impl Engine {
         while budget > 0 && !self.port.requests_congested() && self.local.len() < TURN_BUDGET {
             let Some(mut departure) = self.departures.pop_front() else { return false };
             while budget > 0 {
-                let Some(told) = departure.end_next(&mut self.hub) else { break };
+                let Some(told) = departure.end_next(&mut self.hub, &mut self.metrics) else { break };
                 budget -= 1;
                 if let Some((channel, op)) = told {
                     self.request(channel, op, ReplyTo::None);

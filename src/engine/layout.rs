@@ -15,9 +15,10 @@ fn check(what: &str, size: usize, bound: usize) {
 #[test]
 fn what_a_connection_owns_is_small() {
     // Identity, four deadlines, the table of subscriptions, and what a running command waits for.
-    check("a session", size_of::<Session>(), 1);
-    // Four cache lines beside the session's own share would be too many: deadlines of the socket, the reader's state.
-    check("a connection with its session", size_of::<Conn>(), 1);
+    check("a session", size_of::<Session>(), 168);
+    // With its generation in the slab: under four cache lines. Beside the session stand the outbox, the reader's state, and
+    // the deadlines of the socket.
+    check("a connection with its session", size_of::<Conn>(), 232);
     // One word, because most connections are owed nothing.
     check("an outbox", size_of::<Outbox>(), 8);
 }

@@ -16,6 +16,9 @@ mod layout;
 mod requests;
 mod users;
 
+#[cfg(test)]
+mod metrics_tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -70,6 +73,9 @@ pub enum Action {
     Close {
         /// As given when the connection was opened.
         socket: u32,
+        /// The peer may still be sending and must get what was written last: closing a socket with unread input
+        /// resets the connection.
+        lingers: bool,
     },
     /// The connection takes input again.
     Resume {
@@ -147,6 +153,8 @@ pub struct Engine {
     unflushed: Vec<u64>,
     actions: Vec<Action>,
     is_stopping: bool,
+    /// Slots of connections below this one were told that the process stops.
+    told: u32,
 
     out: Output,
     effects: Vec<Effect>,
@@ -207,6 +215,7 @@ impl Engine {
             unflushed: Vec::new(),
             actions: Vec::new(),
             is_stopping: false,
+            told: 0,
             out: Output::new(),
             effects: Vec::new(),
             interval: Interval::new(interval_ms),

@@ -5,7 +5,7 @@ use crate::base::ids::ShardId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Op, ReplyTo};
 use crate::metrics::Shard as Metrics;
-use crate::metrics::labels::Action;
+use crate::metrics::labels::{Action, Message};
 
 impl Engine {
     /// Sends a request to the channel's home; a local home handles it at once (its deliveries wait in line).
@@ -33,7 +33,7 @@ impl Engine {
 
     /// Takes what other shards sent. Deliveries always; requests only while what they cause can be handed over, so
     /// that no two shards ever wait for each other. True when more is left.
-    pub(super) fn receive(&mut self) -> bool {
+    pub fn receive(&mut self) -> bool {
         let mut budget = TURN_BUDGET;
         while budget > 0 && self.overfull == 0 {
             let Some((_, mut batch)) = self.port.take_deliveries() else { break };
@@ -48,6 +48,7 @@ impl Engine {
 
         while let Some((_, batch)) = self.port.take_control() {
             for frame in batch {
+                self.metrics.message_received(Message::Control);
                 self.on_control_frame(frame);
             }
         }
@@ -70,25 +71,43 @@ impl Engine {
 /// Counts what a home is asked, under the names the reference has for what it asks of its broker and presence manager.
 fn count(metrics: &mut Metrics, op: &Op) {
     match op {
-        Op::Publish(_) => metrics.published(),
+        Op::Publish(_) => {
+            metrics.published();
+            metrics.message_sent(Message::Publication);
+        }
         Op::Subscribe(op) => {
             if op.presence.is_some() {
                 metrics.action(Action::AddPresence);
             }
+            if op.join.is_some() {
+                metrics.message_sent(Message::Join);
+            }
             match &op.recover {
-                Some(recover) if recover.cache => metrics.action(Action::HistoryRecoverCache),
-                Some(_) => metrics.action(Action::HistoryRecover),
-                None if op.position => metrics.action(Action::HistoryStreamTop),
+                Some(recover) if recover.cache => count_read(metrics, Action::HistoryRecoverCache),
+                Some(_) => count_read(metrics, Action::HistoryRecover),
+                None if op.position => count_read(metrics, Action::HistoryStreamTop),
                 None => {}
             }
         }
-        Op::Unsubscribe { presence: Some(_), .. } => metrics.action(Action::RemovePresence),
-        Op::Unsubscribe { .. } => {}
+        Op::Unsubscribe { presence, leave, .. } => {
+            if presence.is_some() {
+                metrics.action(Action::RemovePresence);
+            }
+            if leave.is_some() {
+                metrics.message_sent(Message::Leave);
+            }
+        }
         Op::PresenceUpdate { .. } => metrics.action(Action::AddPresence),
         Op::Presence => metrics.action(Action::Presence),
         Op::PresenceStats => metrics.action(Action::PresenceStats),
         Op::History { .. } => metrics.action(Action::History),
         Op::HistoryRemove => metrics.action(Action::HistoryRemove),
-        Op::Position { .. } => metrics.action(Action::HistoryStreamTop),
+        Op::Position { .. } => count_read(metrics, Action::HistoryStreamTop),
     }
+}
+
+/// Whatever a stream is read for, it also counts as history (upstream: node.go `History`).
+fn count_read(metrics: &mut Metrics, purpose: Action) {
+    metrics.action(purpose);
+    metrics.action(Action::History);
 }

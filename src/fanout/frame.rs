@@ -29,6 +29,17 @@ impl Frame {
         self.0.len()
     }
 
+    /// Bytes of the message alone, of a frame that [`FrameBuilder::websocket`] built.
+    #[inline]
+    pub fn message_len(&self) -> usize {
+        let header = match self.0[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        self.0.len() - header
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -108,6 +119,7 @@ mod tests {
             header::write_header(&mut expected, OpCode::Data(Data::Text), len);
             expected.extend_from_slice(&payload);
             assert!(frame.as_bytes() == expected, "payload of {len} bytes");
+            assert_eq!(frame.message_len(), len);
             assert!(builder.scratch.capacity() <= MAX_KEPT_SCRATCH);
         }
     }
@@ -120,9 +132,7 @@ mod tests {
             Err("no")
         });
         assert_eq!(failed, Err("no"));
-        let frame = builder
-            .websocket(OpCode::Data(Data::Binary), |_| Ok::<_, ()>(()))
-            .unwrap();
+        let frame = builder.websocket(OpCode::Data(Data::Binary), |_| Ok::<_, ()>(())).unwrap();
         assert_eq!(frame.as_bytes(), [0x82, 0]);
     }
 

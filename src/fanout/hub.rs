@@ -99,6 +99,11 @@ impl Hub {
         LocalChannel(key.slot)
     }
 
+    /// How many hold interest in the channel.
+    pub fn interest(&self, channel: LocalChannel) -> u32 {
+        self.entry(channel).interest
+    }
+
     /// Gives one interest back. True when it was the last: the channel is forgotten and its handle is void.
     /// A member leaves before its interest is released.
     pub fn release(&mut self, channel: LocalChannel) -> bool {
@@ -152,10 +157,7 @@ impl Hub {
     pub fn leave(&mut self, channel: LocalChannel, member: MemberId) {
         let at = self.places[member.0 as usize] as usize;
         let entry = self.entry_mut(channel);
-        debug_assert!(
-            entry.members.get(at).is_some_and(|m| m.id() == member),
-            "no member of this channel"
-        );
+        debug_assert!(entry.members.get(at).is_some_and(|m| m.id() == member), "no member of this channel");
         let left = entry.members.swap_remove(at);
         if left.flags().contains(MemberFlags::POSITIONED) {
             entry.positioned -= 1;
@@ -200,11 +202,7 @@ impl Hub {
     /// How far the live positioned members have seen the stream; the default when there is none.
     pub fn position(&self, channel: LocalChannel) -> Position {
         let entry = self.entry(channel);
-        if entry.tracking == Tracking::Unset {
-            Position::default()
-        } else {
-            entry.position
-        }
+        if entry.tracking == Tracking::Unset { Position::default() } else { entry.position }
     }
 
     /// Notes the position that the home gave to a positioned member that joins in the same step (before or

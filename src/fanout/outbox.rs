@@ -26,10 +26,7 @@ struct Queue {
 /// Queues of drained outboxes, kept for the next one that is owed something.
 #[derive(Debug)]
 pub struct Pool {
-    #[expect(
-        clippy::vec_box,
-        reason = "an outbox is one word: it holds the box, and the box is what is used again"
-    )]
+    #[expect(clippy::vec_box, reason = "an outbox is one word: it holds the box, and the box is what is used again")]
     idle: Vec<Box<Queue>>,
     /// Queues kept however long they are not used.
     kept: usize,
@@ -37,6 +34,8 @@ pub struct Pool {
     lent: usize,
     /// Most queues in use at once, lately.
     peak: usize,
+    /// Bytes of all queues in use.
+    owed: usize,
 }
 
 /// A queue that grew beyond so many frames is freed rather than kept.
@@ -46,7 +45,7 @@ impl Pool {
     /// A pool that keeps `kept` queues for good, and as many more as were in use at once lately: however many
     /// outboxes a publication fills, the next one allocates nothing.
     pub const fn new(kept: usize) -> Self {
-        Self { idle: Vec::new(), kept, lent: 0, peak: 0 }
+        Self { idle: Vec::new(), kept, lent: 0, peak: 0, owed: 0 }
     }
 
     /// Frees up to `budget` queues that were not needed lately. Called at regular times; each call lowers what counts
@@ -63,6 +62,11 @@ impl Pool {
         self.idle.len()
     }
 
+    /// Bytes that all outboxes of the shard owe together.
+    pub fn owed(&self) -> usize {
+        self.owed
+    }
+
     fn take(&mut self) -> Box<Queue> {
         self.lent += 1;
         self.peak = self.peak.max(self.lent);
@@ -70,6 +74,7 @@ impl Pool {
     }
 
     fn give_back(&mut self, mut queue: Box<Queue>) {
+        self.owed -= queue.bytes;
         self.lent -= 1;
         if queue.frames.capacity() <= MAX_KEPT_FRAMES {
             queue.frames.clear();
@@ -94,6 +99,7 @@ impl Outbox {
         }
         let queue = self.0.get_or_insert_with(|| pool.take());
         queue.bytes += frame.len();
+        pool.owed += frame.len();
         queue.frames.push_back(frame);
     }
 
@@ -105,6 +111,7 @@ impl Outbox {
         let queue = self.0.get_or_insert_with(|| pool.take());
         debug_assert_eq!(queue.sent, 0, "the front is on its way already");
         queue.bytes += frame.len();
+        pool.owed += frame.len();
         queue.frames.push_front(frame);
     }
 
@@ -129,13 +136,7 @@ impl Outbox {
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let sent = self.0.as_ref().map_or(0, |queue| queue.sent);
         let frames = self.0.iter().flat_map(|queue| queue.frames.iter());
-        frames.enumerate().map(move |(at, frame)| {
-            if at == 0 {
-                &frame.as_bytes()[sent..]
-            } else {
-                frame.as_bytes()
-            }
-        })
+        frames.enumerate().map(move |(at, frame)| if at == 0 { &frame.as_bytes()[sent..] } else { frame.as_bytes() })
     }
 
     /// Points `slices` at the first pieces owed and returns how many were filled.
@@ -170,6 +171,7 @@ impl Outbox {
             return self.clear(pool);
         }
         queue.bytes -= count;
+        pool.owed -= count;
         queue.sent += count;
         while let Some(first) = queue.frames.front()
             && queue.sent >= first.len()
@@ -187,7 +189,9 @@ impl Outbox {
             return self.clear(pool);
         }
         queue.frames.truncate(1);
-        queue.bytes = queue.frames[0].len() - queue.sent;
+        let left = queue.frames[0].len() - queue.sent;
+        pool.owed -= queue.bytes - left;
+        queue.bytes = left;
     }
 
     /// Drops all that is owed and gives the memory back.

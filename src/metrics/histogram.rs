@@ -87,69 +87,69 @@ pub const BROADCAST_NS: &[u64] = &[
     10_000_000_000,
 ];
 
+/// Bounds of the number of publications that a recovery brings.
+pub const RECOVERED: &[u64] = &[0, 1, 2, 3, 5, 10, 20, 50, 100, 250, 500, 1000, 2000, 5000, 10_000];
+
 const MOST_BOUNDS: usize = 19;
 
-/// Durations counted by bounds.
+/// Durations in nanoseconds, shown in seconds, or plain numbers, counted by bounds.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    bounds_ns: &'static [u64],
+    bounds: &'static [u64],
     counts: [u64; MOST_BOUNDS + 1],
-    sum_ns: u64,
+    sum: u64,
+    /// What is shown as 1.
+    unit: f64,
 }
 
 impl Histogram {
-    /// An empty one. At most 19 bounds, rising.
+    /// An empty one for durations. At most 19 bounds, rising, in nanoseconds.
     pub fn new(bounds_ns: &'static [u64]) -> Self {
-        assert!(
-            bounds_ns.len() <= MOST_BOUNDS && bounds_ns.is_sorted(),
-            "bounds of a histogram"
-        );
-        Self {
-            bounds_ns,
-            counts: [0; MOST_BOUNDS + 1],
-            sum_ns: 0,
-        }
+        Self::with_unit(bounds_ns, 1e9)
     }
 
-    /// Counts one duration.
+    /// An empty one for plain numbers. At most 19 bounds, rising.
+    pub fn of_numbers(bounds: &'static [u64]) -> Self {
+        Self::with_unit(bounds, 1.0)
+    }
+
+    fn with_unit(bounds: &'static [u64], unit: f64) -> Self {
+        assert!(bounds.len() <= MOST_BOUNDS && bounds.is_sorted(), "bounds of a histogram");
+        Self { bounds, counts: [0; MOST_BOUNDS + 1], sum: 0, unit }
+    }
+
+    /// Counts one duration or number.
     #[inline]
-    pub fn observe(&mut self, ns: u64) {
+    pub fn observe(&mut self, value: u64) {
         // A scan beats a binary search: nearly everything falls below the first few bounds.
-        let slot = self
-            .bounds_ns
-            .iter()
-            .position(|bound| ns <= *bound)
-            .unwrap_or(self.bounds_ns.len());
+        let slot = self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());
         self.counts[slot] += 1;
-        self.sum_ns = self.sum_ns.saturating_add(ns);
+        self.sum = self.sum.saturating_add(value);
     }
 
-    /// Number of durations.
+    /// How many were counted.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Sum of the durations, seconds.
-    pub fn sum_s(&self) -> f64 {
-        self.sum_ns as f64 / 1e9
+    /// Their sum; of durations in seconds.
+    pub fn sum(&self) -> f64 {
+        self.sum as f64 / self.unit
     }
 
-    /// Each bound in seconds with the number of durations up to it.
+    /// Each bound, of durations in seconds, with how many were counted up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.bounds_ns
-            .iter()
-            .zip(&self.counts)
-            .scan(0, |total, (bound, count)| {
-                *total += count;
-                Some((*bound as f64 / 1e9, *total))
-            })
+        self.bounds.iter().zip(&self.counts).scan(0, |total, (bound, count)| {
+            *total += count;
+            Some((*bound as f64 / self.unit, *total))
+        })
     }
 }
 
 impl Sum for Histogram {
     fn add(&mut self, other: &Self) {
         self.counts.add(&other.counts);
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.sum = self.sum.saturating_add(other.sum);
     }
 }
 
@@ -165,12 +165,24 @@ mod tests {
         }
         let counts: Vec<u64> = histogram.cumulative().map(|(_, count)| count).collect();
         assert_eq!((counts, histogram.count()), (vec![2, 4], 6));
-        assert_eq!(histogram.sum_s(), 1062.0 / 1e9);
+        assert_eq!(histogram.sum(), 1062.0 / 1e9);
+    }
+
+    #[test]
+    fn numbers_are_shown_as_they_are() {
+        let mut histogram = Histogram::of_numbers(RECOVERED);
+        histogram.observe(0);
+        histogram.observe(4);
+        assert_eq!(
+            histogram.cumulative().take(5).collect::<Vec<_>>(),
+            [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1), (5.0, 2)]
+        );
+        assert_eq!(histogram.sum(), 4.0);
     }
 
     #[test]
     fn the_shipped_bounds_fit() {
-        for bounds in [COMMAND_NS, API_NS, SURVEY_NS, LAG_NS, BROADCAST_NS] {
+        for bounds in [COMMAND_NS, API_NS, SURVEY_NS, LAG_NS, BROADCAST_NS, RECOVERED] {
             assert_eq!(Histogram::new(bounds).count(), 0);
         }
     }

@@ -94,7 +94,7 @@ labels! {
         Survey = "survey",
     }
 
-    /// What passes between the nodes, or here between the shards (label `type`).
+    /// What is given to channels and comes from them, and what shards tell each other (label `type`).
     Message {
         Publication = "publication",
         Join = "join",
@@ -130,9 +130,23 @@ labels! {
     }
 }
 
+impl Command {
+    /// The frame that such a command is, and the reply to it.
+    pub fn frame(self) -> Frame {
+        Frame::ALL[Frame::Connect as usize + self as usize]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_has_its_frame() {
+        for command in Command::ALL {
+            assert_eq!(command.frame().name(), command.name());
+        }
+    }
 
     #[test]
     fn a_label_stands_at_its_own_number() {

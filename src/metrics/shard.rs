@@ -1,8 +1,9 @@
 //! The metrics of one shard: plain numbers with one owner, which is why counting is cheap. Readers ask the
 //! shard for a copy.
 
-use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, SURVEY_NS};
+use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, RECOVERED, SURVEY_NS};
 use super::labels::{Action, Api, Command, Frame, Message, Transport};
+use super::requests::Requests;
 use super::sum::{Counters, Gauge, Sum};
 use super::window::Window;
 use crate::base::ids::ShardId;
@@ -27,10 +28,7 @@ pub struct Durations {
 
 impl Durations {
     fn new(bounds_ns: &'static [u64]) -> Self {
-        Self {
-            histogram: Histogram::new(bounds_ns),
-            window: Window::default(),
-        }
+        Self { histogram: Histogram::new(bounds_ns), window: Window::default() }
     }
 
     fn observe(&mut self, now: Now, ns: u64) {
@@ -78,22 +76,10 @@ pub struct ClientLabels {
 impl ClientLabels {
     /// Every combination, in order of its number.
     pub(super) const ALL: [ClientLabels; 4] = [
-        ClientLabels {
-            named: false,
-            versioned: false,
-        },
-        ClientLabels {
-            named: false,
-            versioned: true,
-        },
-        ClientLabels {
-            named: true,
-            versioned: false,
-        },
-        ClientLabels {
-            named: true,
-            versioned: true,
-        },
+        ClientLabels { named: false, versioned: false },
+        ClientLabels { named: false, versioned: true },
+        ClientLabels { named: true, versioned: false },
+        ClientLabels { named: true, versioned: true },
     ];
 
     fn number(self) -> usize {
@@ -154,6 +140,10 @@ shard! {
     closes: Counters<(Transport, u32)> = Counters::default(),
     /// Recoveries, by whether they were complete and by whether they brought publications.
     recoveries: [[u64; 2]; 2] = [[0; 2]; 2],
+    /// Publications that complete recoveries brought; counted only where it is asked for.
+    recovered: Histogram = Histogram::of_numbers(RECOVERED),
+    /// HTTP requests; counted only where it is asked for.
+    requests: Requests = Requests::default(),
     /// Connections refused for the node's limit.
     connection_limit: u64 = 0,
     /// By [`Transport`].
@@ -163,7 +153,7 @@ shard! {
     /// From clients.
     received: TrafficTable = [[Traffic::default(); Frame::COUNT]; Transport::COUNT],
     /// Time from a publication until it was offered to the sockets of all its subscribers on the shard.
-    latency: Histogram = Histogram::new(BROADCAST_NS),
+    latency: Durations = Durations::new(BROADCAST_NS),
     /// Time from a publication to its arrival on the shard.
     lag: Histogram = Histogram::new(LAG_NS),
     /// By [`Api`].
@@ -182,8 +172,10 @@ shard! {
     stall_ns: u64 = 0,
     /// Batches taken from other shards.
     inbox_batches: u64 = 0,
-    /// Bytes owed to clients.
+    /// Bytes owed to clients; known when it is asked for.
     outbox_bytes: Gauge = Gauge(0),
+    /// Channels at home on the shard with subscribers; known when it is asked for.
+    channels: Gauge = Gauge(0),
 }
 
 impl Shard {
@@ -195,7 +187,8 @@ impl Shard {
     /// A copy of what is needed to see later what grew: without the quantiles, which take most of the memory.
     pub(super) fn without_windows(&self) -> Self {
         let mut copy = self.clone();
-        let all = copy.commands.iter_mut().chain(&mut copy.api).chain([&mut copy.surveys]);
+        let single = [&mut copy.surveys, &mut copy.latency];
+        let all = copy.commands.iter_mut().chain(&mut copy.api).chain(single);
         all.for_each(|durations| durations.window = Window::default());
         copy
     }
@@ -234,13 +227,13 @@ impl Shard {
         self.actions[action as usize] += 1;
     }
 
-    /// A message was sent to another shard.
+    /// A message was given to a channel, or sent to another shard.
     #[inline]
     pub fn message_sent(&mut self, message: Message) {
         self.messages_sent[message as usize] += 1;
     }
 
-    /// A message came from another shard.
+    /// A message came from a channel, or from another shard.
     #[inline]
     pub fn message_received(&mut self, message: Message) {
         self.messages_received[message as usize] += 1;
@@ -277,6 +270,16 @@ impl Shard {
         self.recoveries[usize::from(recovered)][usize::from(has_publications)] += 1;
     }
 
+    /// A complete recovery brought so many publications.
+    pub fn recovered(&mut self, publications: u64) {
+        self.recovered.observe(publications);
+    }
+
+    /// A HTTP request to one of the node's own paths was answered.
+    pub fn http_request(&mut self, path: &str, method: &str, status: u16) {
+        self.requests.count(path, method, status);
+    }
+
     /// A connection was refused because the node has too many.
     pub fn connection_refused(&mut self) {
         self.connection_limit += 1;
@@ -299,7 +302,7 @@ impl Shard {
         self.received[transport as usize][frame as usize].add(&Traffic { messages: 1, bytes });
     }
 
-    /// A publication was handed to so many subscribers of the shard, so long after it was made.
+    /// A publication was handed to so many subscribers of the shard, so long after it was made (wall clock).
     #[inline]
     pub fn broadcast(&mut self, subscribers: u64, lag_ms: u64) {
         self.deliveries += subscribers;
@@ -308,8 +311,8 @@ impl Shard {
 
     /// A publication was offered to the sockets of all its subscribers on the shard, so long after it was made.
     #[inline]
-    pub fn delivery(&mut self, us: u64) {
-        self.latency.observe(us.saturating_mul(1000));
+    pub fn delivery(&mut self, now: Now, us: u64) {
+        self.latency.observe(now, us.saturating_mul(1000));
     }
 
     /// A channel of the shard took a publication.
@@ -350,8 +353,18 @@ impl Shard {
     }
 
     /// So many bytes are owed to clients at this moment.
-    pub fn outbox(&mut self, bytes: u64) {
-        self.outbox_bytes.0 = i64::try_from(bytes).unwrap_or(i64::MAX);
+    pub fn outbox(&mut self, bytes: usize) {
+        self.outbox_bytes.0 = bytes as i64;
+    }
+
+    /// So many channels at home on the shard have subscribers at this moment.
+    pub fn channels(&mut self, channels: usize) {
+        self.channels.0 = channels as i64;
+    }
+
+    /// Subscriptions of the shard's clients.
+    pub(super) fn subscriptions(&self) -> i64 {
+        self.subscriptions.iter().map(|open| open.0).sum()
     }
 }
 
@@ -367,13 +380,7 @@ mod tests {
         one.command(now, Command::Connect, 1000);
         one.reply_error(Command::Rpc, 108);
         let mut two = Shard::new(ShardId(1));
-        two.connected(
-            Transport::WebSocket,
-            ClientLabels {
-                named: true,
-                versioned: true,
-            },
-        );
+        two.connected(Transport::WebSocket, ClientLabels { named: true, versioned: true });
         two.reply_error(Command::Rpc, 108);
 
         let mut all = one.clone();

@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
@@ -28,16 +31,58 @@ pub struct Upgraded {
     pub early: Bytes,
 }
 
+/// How an HTTP connection ended.
+pub enum Ended {
+    /// It became a WebSocket.
+    Upgraded(Upgraded),
+    /// We said the last word, and the peer may still be sending.
+    ByUs,
+    /// There is nobody left to write to.
+    ByPeer,
+}
+
+/// The body of a request. Tells the socket when it has arrived.
+pub struct Body {
+    incoming: Incoming,
+    socket: Rc<HttpSocket>,
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            self.socket.end_body();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
 /// Serves requests until the peer leaves, the connection fails, or it is upgraded.
-pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> Option<Upgraded> {
+pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> Ended {
     let agreed: Rc<RefCell<Option<Upgrade>>> = Rc::default();
     let service = service_fn({
         let (agreed, socket) = (agreed.clone(), socket.clone());
         move |request: hyper::Request<Incoming>| {
             let (host, agreed, socket) = (host.clone(), agreed.clone(), socket.clone());
             Box::pin(async move {
-                socket.begin_request();
-                let (reply, upgrade) = routes::answer(&*host, side, request).await;
+                socket.begin_request(!request.body().is_end_stream());
+                let body_of = |incoming| Body { incoming, socket: socket.clone() };
+                let (mut reply, upgrade) = routes::answer(&*host, side, request.map(body_of)).await;
+                if upgrade.is_none() && host.is_stopping() {
+                    // The next request finds another server.
+                    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 socket.end_request(host.mono_ms());
                 if upgrade.is_some() {
                     agreed.replace(upgrade);
@@ -48,12 +93,17 @@ pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> 
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
+        // A client that ends its side after the request still gets the response, as with Go's server.
+        .half_close(true)
         .max_buf_size(MAX_HEAD)
         // As the reference writes them, for whoever compares bytes.
         .title_case_headers(true)
-        .serve_connection(HttpStream(socket), service);
+        .serve_connection(HttpStream(socket.clone()), service);
     // An error is the peer's doing: a broken request, or a reset.
-    poll_fn(|cx| connection.poll_without_shutdown(cx)).await.ok()?;
-    let upgrade = agreed.take()?;
-    Some(Upgraded { upgrade, early: connection.into_parts().read_buf })
+    let result = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    match agreed.take() {
+        Some(upgrade) if result.is_ok() => Ended::Upgraded(Upgraded { upgrade, early: connection.into_parts().read_buf }),
+        _ if socket.is_over() => Ended::ByPeer,
+        _ => Ended::ByUs,
+    }
 }

@@ -33,6 +33,8 @@ pub enum Event {
         listener: u32,
         /// The connection.
         socket: OwnedFd,
+        /// The kernel ended the request, for lack of room for completions: the listener must be armed again.
+        ended: bool,
     },
     /// A listener could not accept (out of descriptors, for example). It must be armed again.
     AcceptFailed {
@@ -95,7 +97,7 @@ impl Ring {
         Ok(Self { uring, wakes_at_ms: NEVER })
     }
 
-    /// Accepts connections of the listener until it is closed or [`Event::AcceptFailed`] comes.
+    /// Accepts connections of the listener until it is closed, or an event says that accepting ended.
     pub fn listen(&mut self, socket: &impl AsFd, listener: u32) -> io::Result<()> {
         let entry = opcode::AcceptMulti::new(Fd(socket.as_fd().as_raw_fd()))
             .flags(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
@@ -207,7 +209,7 @@ fn event_of(completion: &cqueue::Entry) -> Option<Event> {
         KIND_LISTENER if result >= 0 => {
             // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
             let socket = unsafe { OwnedFd::from_raw_fd(result) };
-            Some(Event::Accepted { listener: token.slot, socket })
+            Some(Event::Accepted { listener: token.slot, socket, ended })
         }
         KIND_LISTENER if result == -libc::ECANCELED => None,
         KIND_LISTENER => {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
-use super::http::Reply;
+use super::http::{Body, Reply};
 use crate::api::{self, ScrapeForm};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
@@ -52,20 +52,56 @@ pub trait Host: 'static {
     fn mono_ms(&self) -> u64;
     /// Whether one more client connection may be opened (`client.connection_limit`, `connection_rate_limit`).
     fn admits_connection(&self) -> bool;
+    /// Counts a request to one of the node's own paths (`prometheus.instrument_http_handlers`).
+    fn count_request(&self, path: &str, method: &str, status: u16);
+    /// Whether the process is about to end.
+    fn is_stopping(&self) -> bool;
     /// Runs a call of the server API to its end.
     fn call(&self, request: api::Request<'_>) -> impl Future<Output = api::Response>;
     /// Collects every shard's metrics.
     fn scrape(&self, form: ScrapeForm) -> impl Future<Output = api::Response>;
 }
 
+/// What answers a path.
+enum Route<'p> {
+    WebSocket,
+    /// The server API, and the method that the path names.
+    Api(&'p str),
+    Health,
+    Prometheus,
+    Demo,
+    DemoStats,
+}
+
 /// Answers one request; an upgrade comes with the reply that announces it.
-pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incoming>) -> (Reply, Option<Upgrade>) {
+pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Body>) -> (Reply, Option<Upgrade>) {
     let config = host.config();
-    let path = request.uri().path();
+    let uri = request.uri().clone();
+    let Some(route) = route(&config, side, uri.path()) else { return (not_found(), None) };
+    let method = request.method().clone();
+    let answered = match route {
+        Route::WebSocket => websocket(host, &config, &request),
+        Route::Api(method) => (server_api(host, &config, request, method).await, None),
+        Route::Health => (reply(StatusCode::OK, "application/json", b"{}".as_slice()), None),
+        Route::Prometheus => (from_api(host.scrape(ScrapeForm::Prometheus).await), None),
+        Route::Demo => (reply(StatusCode::OK, "text/html; charset=utf-8", DEMO_PAGE), None),
+        Route::DemoStats => (from_api(host.scrape(ScrapeForm::Demo).await), None),
+    };
+    if config.instrument_http_handlers {
+        let path = match uri.path().trim_end_matches('/') {
+            "" => "/",
+            path => path,
+        };
+        host.count_request(path, method.as_str(), answered.0.status().as_u16());
+    }
+    answered
+}
+
+fn route<'p>(config: &Snapshot, side: Side, path: &'p str) -> Option<Route<'p>> {
     let on_external = side != Side::Internal;
     let on_internal = side != Side::External;
     if on_external && is_at(path, config.websocket.handler_prefix.as_deref()) {
-        return websocket(host, &config, &request);
+        return Some(Route::WebSocket);
     }
     let serves_api = match side {
         Side::Both => true,
@@ -74,25 +110,21 @@ pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Incom
     };
     if serves_api
         && let Some(prefix) = config.http_api.handler_prefix.as_deref()
-        && let Some(method) = api_method(path, prefix)
+        && let Some(method) = api_method(path, prefix).filter(|method| api::is_method(method))
     {
-        let method = method.to_owned();
-        return (server_api(host, &config, request, &method).await, None);
+        return Some(Route::Api(method));
     }
     if on_internal && is_at(path, config.health.as_deref()) {
-        return (reply(StatusCode::OK, "application/json", b"{}".as_slice()), None);
+        return Some(Route::Health);
     }
     if on_internal && is_at(path, config.prometheus.as_deref()) {
-        return (from_api(host.scrape(ScrapeForm::Prometheus).await), None);
+        return Some(Route::Prometheus);
     }
-    if config.dev && on_external {
-        match path {
-            "/" => return (reply(StatusCode::OK, "text/html; charset=utf-8", DEMO_PAGE), None),
-            "/dev/stats" => return (from_api(host.scrape(ScrapeForm::Demo).await), None),
-            _ => {}
-        }
+    match path {
+        "/" if config.dev && on_external => Some(Route::Demo),
+        "/dev/stats" if config.dev && on_external => Some(Route::DemoStats),
+        _ => None,
     }
-    (not_found(), None)
 }
 
 /// Whether the path is the prefix; a slash at the prefix's end does not count, and an empty one means the root.
@@ -109,13 +141,13 @@ fn api_method<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
 }
 
-fn websocket<H: Host>(
-    host: &H,
-    config: &Snapshot,
-    request: &hyper::Request<Incoming>,
-) -> (Reply, Option<Upgrade>) {
+fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Body>) -> (Reply, Option<Upgrade>) {
     if !host.admits_connection() {
         return (empty(StatusCode::SERVICE_UNAVAILABLE), None);
+    }
+    if !request.body().is_end_stream() {
+        // It would be read as frames.
+        return (plain_status(StatusCode::BAD_REQUEST), None);
     }
     let headers = request.headers();
     let joined = |name: HeaderName| joined(headers, name);
@@ -158,16 +190,8 @@ fn websocket<H: Host>(
     (reply, Some(Upgrade { protocol: accept.protocol, native_ping: accept.native_ping, user_header }))
 }
 
-async fn server_api<H: Host>(
-    host: &H,
-    config: &Snapshot,
-    request: hyper::Request<Incoming>,
-    method: &str,
-) -> Reply {
+async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Request<Body>, method: &str) -> Reply {
     let (head, body) = request.into_parts();
-    if !api::is_method(method) {
-        return not_found();
-    }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if let Err(refused) = api::authorize(&config.http_api, head.method.as_str(), header, head.uri.query()) {
         return from_api(refused);

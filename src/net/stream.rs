@@ -20,10 +20,26 @@ pub struct HttpSocket {
     writer: Cell<Option<Waker>>,
     /// The owner gave up on the peer: every read and write fails from now on.
     aborted: Cell<bool>,
-    /// A request is being answered: the peer is not idle, however long that takes.
-    in_request: Cell<bool>,
+    /// The peer has ended its side, or the connection is broken.
+    ending: Cell<bool>,
+    /// A read met the end of the stream, or failed.
+    ended: Cell<bool>,
+    stage: Cell<Stage>,
+    /// Bytes came since somebody asked.
+    received: Cell<bool>,
     /// When the last request was answered; 0 before the first.
     answered_ms: Cell<u64>,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// There is none, or its head is incomplete.
+    Head,
+    /// Its body is arriving.
+    Body,
+    /// It is being answered: the peer is not idle, however long that takes.
+    Answer,
 }
 
 impl HttpSocket {
@@ -36,13 +52,19 @@ impl HttpSocket {
             reader: Cell::new(None),
             writer: Cell::new(None),
             aborted: Cell::new(false),
-            in_request: Cell::new(false),
+            ending: Cell::new(false),
+            ended: Cell::new(false),
+            stage: Cell::new(Stage::Head),
+            received: Cell::new(false),
             answered_ms: Cell::new(0),
         })
     }
 
     /// News from the ring.
-    pub fn on_ready(&self, readable: bool, writable: bool) {
+    pub fn on_ready(&self, readable: bool, writable: bool, ending: bool) {
+        if ending {
+            self.ending.set(true);
+        }
         if readable {
             self.readable.set(true);
             if let Some(waker) = self.reader.take() {
@@ -60,33 +82,53 @@ impl HttpSocket {
     /// Makes the task that serves this socket end.
     pub fn abort(&self) {
         self.aborted.set(true);
-        self.on_ready(true, true);
+        self.on_ready(true, true, false);
     }
 
-    /// A request's head has arrived.
-    pub fn begin_request(&self) {
-        self.in_request.set(true);
+    /// A request's head has arrived, and its body is to follow or not.
+    pub fn begin_request(&self, has_body: bool) {
+        self.stage.set(if has_body { Stage::Body } else { Stage::Answer });
+    }
+
+    /// The request's body has arrived.
+    pub fn end_body(&self) {
+        self.stage.set(Stage::Answer);
+    }
+
+    /// Whether a body was to arrive and nothing came since this was last asked.
+    pub fn is_body_stuck(&self) -> bool {
+        !self.received.replace(false) && self.stage.get() == Stage::Body
     }
 
     /// The request is answered.
     pub fn end_request(&self, mono_ms: u64) {
-        self.in_request.set(false);
+        self.stage.set(Stage::Head);
         self.answered_ms.set(mono_ms);
     }
 
     /// When this socket is to be given up unless it begins a request: `first` milliseconds after it was accepted,
-    /// then `idle` milliseconds after each answer. None while a request is being answered.
+    /// then `idle` milliseconds after each answer. None while a request's body arrives or it is being answered.
     pub fn give_up_at(&self, accepted_ms: u64, first: u64, idle: u64) -> Option<u64> {
-        match (self.in_request.get(), self.answered_ms.get()) {
-            (true, _) => None,
-            (false, 0) => Some(accepted_ms + first),
-            (false, answered) => Some(answered + idle),
+        match (self.stage.get(), self.answered_ms.get()) {
+            (Stage::Body | Stage::Answer, _) => None,
+            (Stage::Head, 0) => Some(accepted_ms + first),
+            (Stage::Head, answered) => Some(answered + idle),
         }
     }
 
     /// The descriptor, once nobody else holds this socket.
     pub fn into_fd(self: Rc<Self>) -> Option<OwnedFd> {
         Rc::try_unwrap(self).ok().map(|socket| socket.fd)
+    }
+
+    /// Whether the peer has ended its side: what is unread is followed by the end, of which no further news comes.
+    pub fn is_ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// Whether there is nobody left to write to.
+    pub fn is_over(&self) -> bool {
+        self.ended.get() || self.aborted.get()
     }
 
     /// Whether something may be waiting to be read.
@@ -123,8 +165,14 @@ impl Read for HttpStream {
                     continue;
                 }
                 Err(Errno::INTR) => continue,
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Err(error) => {
+                    socket.ended.set(true);
+                    return Poll::Ready(Err(error.into()));
+                }
             };
+            let is_end = filled == 0;
+            socket.ended.set(is_end);
+            socket.received.set(!is_end);
             // SAFETY: as above.
             unsafe { buf.advance(filled) };
             return Poll::Ready(Ok(()));

@@ -10,25 +10,19 @@ pub struct Commands<'a> {
     rest: &'a [u8],
     /// A frame without any command is malformed; one that goes on had some before.
     started: bool,
+    /// Bytes of the newest command.
+    size: usize,
 }
 
 impl<'a> Commands<'a> {
     /// Reads a frame from its front.
     pub fn new(protocol: Protocol, frame: &'a [u8]) -> Self {
-        Self {
-            protocol,
-            rest: frame,
-            started: false,
-        }
+        Self { protocol, rest: frame, started: false, size: 0 }
     }
 
     /// Goes on with what [`Commands::rest`] gave after a command.
     pub fn resume(protocol: Protocol, rest: &'a [u8]) -> Self {
-        Self {
-            protocol,
-            rest,
-            started: true,
-        }
+        Self { protocol, rest, started: true, size: 0 }
     }
 
     /// What is left of the frame.
@@ -36,11 +30,13 @@ impl<'a> Commands<'a> {
         self.rest
     }
 
+    /// Bytes of the command that came last, without what stands between commands.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// The next command; none at the end of the frame.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator here would be collected, which allocates"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator here would be collected, which allocates")]
     pub fn next(&mut self) -> Option<Result<Command<'a>, Malformed>> {
         let command = match self.protocol {
             Protocol::Json => self.next_json(),
@@ -77,6 +73,7 @@ impl<'a> Commands<'a> {
             }
             None => std::mem::take(&mut self.rest),
         };
+        self.size = line.len();
         json::decode_first(line).map(Some)
     }
 
@@ -95,6 +92,7 @@ impl<'a> Commands<'a> {
         let len = usize::try_from(len).ok().filter(|len| *len <= body.len());
         let (command, rest) = body.split_at(len.ok_or(Malformed("a command longer than its frame"))?);
         self.rest = rest;
+        self.size = command.len();
         proto::decode(command).map(Some)
     }
 }
@@ -133,22 +131,10 @@ mod tests {
     fn check(protocol: Protocol, frame: &[u8], ids: &[u32], ends_malformed: bool) {
         let outcome = all(protocol, frame);
         assert_eq!(outcome, all_with_pauses(protocol, frame));
-        let good: Vec<u32> = outcome
-            .iter()
-            .filter_map(|command| command.ok())
-            .map(|(id, _)| id)
-            .collect();
+        let good: Vec<u32> = outcome.iter().filter_map(|command| command.ok()).map(|(id, _)| id).collect();
         assert_eq!(good, ids, "{}", frame.escape_ascii());
-        assert_eq!(
-            outcome.iter().filter(|command| command.is_err()).count(),
-            usize::from(ends_malformed)
-        );
-        assert_eq!(
-            outcome.last().is_some_and(|command| command.is_err()),
-            ends_malformed,
-            "{}",
-            frame.escape_ascii()
-        );
+        assert_eq!(outcome.iter().filter(|command| command.is_err()).count(), usize::from(ends_malformed));
+        assert_eq!(outcome.last().is_some_and(|command| command.is_err()), ends_malformed, "{}", frame.escape_ascii());
     }
 
     #[test]
@@ -184,14 +170,19 @@ mod tests {
         check(&[2, 8, 1, 5], &[1], false);
         check(&[2, 8, 1, 5, 8], &[1], true);
         check(&[2, 8, 1, 0x80], &[1], true);
-        check(
-            &[2, 8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 8],
-            &[1],
-            true,
-        );
+        check(&[2, 8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 8], &[1], true);
         check(&[0xFF; 11], &[], true);
         check(&[1, 8], &[], true);
         check(b"{\"id\":1}", &[], true);
+    }
+
+    #[test]
+    fn a_command_is_as_long_as_its_own_bytes() {
+        for (protocol, frame) in [(Protocol::Json, b"{\"id\":1}\n{}".as_slice()), (Protocol::Protobuf, &[2, 8, 1, 0])] {
+            let mut commands = Commands::new(protocol, frame);
+            let sizes: Vec<usize> = std::iter::from_fn(|| commands.next().map(|_| commands.size())).collect();
+            assert_eq!(sizes, if protocol == Protocol::Json { [8, 2] } else { [2, 0] });
+        }
     }
 
     #[test]

@@ -12,9 +12,15 @@ use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::channel::publication::ClientInfo;
 use crate::fanout::hub::{Hub, LocalChannel};
+use crate::metrics::ClientLabels;
+use crate::metrics::Shard as Metrics;
+use crate::metrics::labels::Action;
 
 /// Subscriptions that end in the step in which their connection ends.
 const AT_ONCE: usize = 16;
+
+/// What a channel's home must be told.
+type Told = (ChannelName, Op);
 
 /// Subscriptions that outlive their connection for a few turns. They are members in the hub until they end, of a
 /// connection that gets nothing any more.
@@ -22,6 +28,7 @@ const AT_ONCE: usize = 16;
 pub struct Departure {
     client: ClientId,
     identity: Option<Arc<ClientInfo>>,
+    labels: ClientLabels,
     left: Vec<Subscription>,
 }
 
@@ -29,12 +36,15 @@ impl Departure {
     /// Takes all subscriptions out of the session and ends the first of them. Nothing when that was all.
     pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>) -> Option<Self> {
         let left = session.subscriptions.take();
-        let mut departure = Self { client: session.client, identity: session.identity.clone(), left };
+        if left.is_empty() {
+            return None;
+        }
+        let identity = session.identity.clone();
+        let mut departure = Self { client: session.client, identity, labels: session.labels, left };
         for _ in 0..AT_ONCE {
-            match departure.end_next(cx.hub) {
+            match departure.end_next(cx.hub, cx.metrics) {
                 None => return None,
-                Some(Some((channel, op))) => cx.effects.push(Effect::Op { channel, op, tag: 0 }),
-                Some(None) => {}
+                Some(told) => cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 })),
             }
         }
         (!departure.is_over()).then_some(departure)
@@ -46,38 +56,51 @@ impl Departure {
     }
 
     /// Ends one more subscription: what the channel's home must be told, if anything. Nothing when none is left.
-    pub fn end_next(&mut self, hub: &mut Hub) -> Option<Option<(ChannelName, Op)>> {
+    pub fn end_next(&mut self, hub: &mut Hub, metrics: &mut Metrics) -> Option<Option<Told>> {
         let subscription = self.left.pop()?;
-        Some(end(self.client, self.identity.as_ref(), hub, subscription))
+        let leaver = Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels };
+        Some(leaver.end(hub, metrics, subscription))
     }
 }
 
-/// Ends the membership of a subscription that is out of the session's table, and gives its interest back. What the
-/// channel's home must be told, if anything.
-pub(super) fn end(
+/// Whose subscription ends.
+pub(super) struct Leaver<'s> {
     client: ClientId,
-    identity: Option<&Arc<ClientInfo>>,
-    hub: &mut Hub,
-    subscription: Subscription,
-) -> Option<(ChannelName, Op)> {
-    let Subscription { channel, member, traits, special, .. } = subscription;
-    let info = special.and_then(|special| special.info);
-    hub.leave(channel, member);
-    release(client, identity, hub, channel, traits, info)
+    identity: Option<&'s Arc<ClientInfo>>,
+    labels: ClientLabels,
 }
 
-/// Gives the interest back. The membership has ended before, or never began.
-pub(super) fn release(
-    client: ClientId,
-    identity: Option<&Arc<ClientInfo>>,
-    hub: &mut Hub,
-    channel: LocalChannel,
-    traits: Traits,
-    info: Option<Arc<ClientInfo>>,
-) -> Option<(ChannelName, Op)> {
-    let presence = traits.has(Traits::PRESENCE).then_some(client);
-    let leave = traits.has(Traits::JOIN_LEAVE).then(|| info.or_else(|| identity.cloned())).flatten();
-    let is_told = presence.is_some() || leave.is_some();
-    let (last, name) = hub.release_named(channel, is_told);
-    name.map(|name| (name, Op::Unsubscribe { last, presence, leave }))
+impl Session {
+    pub(super) fn leaver(&self) -> Leaver<'_> {
+        Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels }
+    }
+}
+
+impl Leaver<'_> {
+    /// Ends a subscription that is out of the session's table: its membership, and its interest in the channel.
+    pub(super) fn end(&self, hub: &mut Hub, metrics: &mut Metrics, subscription: Subscription) -> Option<Told> {
+        let Subscription { channel, member, traits, special, .. } = subscription;
+        metrics.unsubscribed(self.labels);
+        hub.leave(channel, member);
+        self.release(hub, metrics, channel, traits, special.and_then(|special| special.info))
+    }
+
+    /// Gives the interest back. The membership has ended before, or never began.
+    pub(super) fn release(
+        &self,
+        hub: &mut Hub,
+        metrics: &mut Metrics,
+        channel: LocalChannel,
+        traits: Traits,
+        info: Option<Arc<ClientInfo>>,
+    ) -> Option<Told> {
+        let presence = traits.has(Traits::PRESENCE).then_some(self.client);
+        let leave = traits.has(Traits::JOIN_LEAVE).then(|| info.or_else(|| self.identity.cloned())).flatten();
+        let is_told = presence.is_some() || leave.is_some();
+        let (last, name) = hub.release_named(channel, is_told);
+        if last {
+            metrics.action(Action::BrokerUnsubscribe);
+        }
+        name.map(|name| (name, Op::Unsubscribe { last, presence, leave }))
+    }
 }

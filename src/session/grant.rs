@@ -17,7 +17,6 @@ pub(super) struct Grant {
     /// As if the client had asked to recover. Counts in cache mode with recovery alone.
     pub(super) auto_cache_recover: bool,
     pub(super) allow_tags_filter: bool,
-    pub(super) allow_delta: bool,
     pub(super) meta_ttl_s: u32,
     /// Unix seconds; 0 = never.
     pub(super) expire_at: i64,
@@ -49,7 +48,6 @@ impl Grant {
             traits,
             cache: options.recovery_mode_cache,
             allow_tags_filter: options.allow_tags_filter,
-            allow_delta: options.delta_fossil,
             meta_ttl_s: options.history.meta_ttl_s,
             ..Self::default()
         }
@@ -87,10 +85,7 @@ const REJECT_UNRECOVERED: i64 = 1 << 1;
 
 impl Wish {
     pub(super) fn of(request: &SubscribeRequest<'_>) -> Self {
-        let since = Since {
-            offset: request.offset,
-            epoch: (*request.epoch).into(),
-        };
+        let since = Since { offset: request.offset, epoch: (*request.epoch).into() };
         Self {
             recover: request.recover,
             since: (request.offset > 0 || !request.epoch.is_empty()).then_some(since),

@@ -6,6 +6,7 @@
 //! Upstream: centrifuge client.go, centrifugo internal/client/handler.go.
 
 mod control;
+mod counting;
 mod effect;
 mod output;
 mod state;
@@ -31,6 +32,7 @@ use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::Now;
 use crate::config::snapshot::Snapshot;
 use crate::fanout::hub::Hub;
+use crate::metrics::Shard as Metrics;
 use crate::protocol::Protocol;
 
 pub use departure::Departure;
@@ -79,4 +81,6 @@ pub struct Cx<'a> {
     pub out: &'a mut Output,
     /// Requests to the engine.
     pub effects: &'a mut Vec<Effect>,
+    /// The shard's counters.
+    pub metrics: &'a mut Metrics,
 }

@@ -19,18 +19,16 @@ pub struct Output {
 impl Output {
     /// Nothing to write.
     pub const fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            is_first: false,
-        }
+        Self { bytes: Vec::new(), ends: Vec::new(), is_first: false }
     }
 
-    /// Encodes a reply behind the others. Nothing is added when a payload in it is no JSON for a JSON client.
-    pub fn reply(&mut self, protocol: Protocol, reply: &Reply<'_>) -> Result<(), NotJson> {
+    /// Encodes a reply behind the others; its length in bytes. Nothing is added when a payload in it is no JSON for a
+    /// JSON client.
+    pub fn reply(&mut self, protocol: Protocol, reply: &Reply<'_>) -> Result<usize, NotJson> {
+        let start = self.bytes.len();
         encode_reply(protocol, reply, &mut self.bytes)?;
         self.ends.push(self.bytes.len());
-        Ok(())
+        Ok(self.bytes.len() - start)
     }
 
     /// Adds a message that is encoded already.
@@ -78,26 +76,19 @@ mod tests {
     use crate::protocol::raw::Raw;
 
     fn reply(data: &str) -> Reply<'_> {
-        Reply {
-            id: 1,
-            rpc: Some(RPCResult { data: Raw::from(data) }),
-            ..Reply::default()
-        }
+        Reply { id: 1, rpc: Some(RPCResult { data: Raw::from(data) }), ..Reply::default() }
     }
 
     #[test]
     fn messages_keep_their_boundaries() {
         let mut out = Output::new();
         assert!(out.is_empty());
-        out.reply(Protocol::Json, &reply("1")).unwrap();
+        assert_eq!(out.reply(Protocol::Json, &reply("1")), Ok(25));
         assert_eq!(out.reply(Protocol::Json, &reply("{")), Err(NotJson));
         out.encoded(b"{}");
         out.reply(Protocol::Json, &reply("[2]")).unwrap();
         let messages: Vec<_> = out.messages().map(|message| str::from_utf8(message).unwrap()).collect();
-        assert_eq!(
-            messages,
-            [r#"{"id":1,"rpc":{"data":1}}"#, "{}", r#"{"id":1,"rpc":{"data":[2]}}"#]
-        );
+        assert_eq!(messages, [r#"{"id":1,"rpc":{"data":1}}"#, "{}", r#"{"id":1,"rpc":{"data":[2]}}"#]);
         out.clear();
         assert!(out.is_empty() && out.messages().next().is_none());
     }

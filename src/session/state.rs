@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use rand::rngs::StdRng;
 
 use super::commands::connect::Connecting;
+use super::counting::{TRANSPORT, frame_of, method_of};
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
@@ -17,10 +18,12 @@ use crate::channel::op::{Answer, Op};
 use crate::channel::publication::ClientInfo;
 use crate::config::snapshot::Snapshot;
 use crate::fanout::hub::LocalChannel;
+use crate::metrics::ClientLabels;
+use crate::metrics::labels::{Command as Method, Frame};
 use crate::protocol::client::{self, Command, Reply};
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
-use crate::protocol::{Protocol, client::Push};
+use crate::protocol::{NotJson, Protocol, client::Push};
 
 /// One client connection. An idle one holds the client's identity (one allocation beside the user's name) and its
 /// subscriptions, and nothing else on the heap.
@@ -42,6 +45,12 @@ pub struct Session {
     last_tag: u32,
     /// Tag of the answer that `pending` waits for.
     pub(super) pending_tag: u32,
+    /// When the command that waits came: microseconds of the monotonic clock, wrapped.
+    started_us: u32,
+    /// When the newest ping was sent, likewise.
+    pub(super) pinged_us: u32,
+    /// What the client said about itself.
+    pub(super) labels: ClientLabels,
     /// Subscriptions that the round of upkeep under way has still to visit.
     pub(super) upkeep_left: u32,
     pub(super) phase: Phase,
@@ -77,7 +86,7 @@ pub(super) enum Pending {
 #[derive(Debug, Default)]
 pub(super) struct Background {
     /// Server-side subscriptions that the server API began. Each belongs to a call that has its own bound.
-    pub(super) subscribing: Vec<Box<Subscribing>>,
+    pub(super) subscribing: Vec<Subscribing>,
     /// Position checks by tag; at most one per subscription.
     pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
 }
@@ -110,10 +119,7 @@ impl Session {
     /// A connection that was just opened. `rng` spreads the WebSocket pings of connections that opened together.
     pub fn new(setup: Setup, config: &Snapshot, now: Now, rng: &mut StdRng) -> Self {
         let now_ms = now.mono_ms;
-        let mut timers = Timers {
-            housekeeping_at: after(now_ms, config.client.stale_close_delay_ms),
-            ..Timers::OFF
-        };
+        let mut timers = Timers { housekeeping_at: after(now_ms, config.client.stale_close_delay_ms), ..Timers::OFF };
         if setup.native_ping {
             let interval_ms = native_ping_interval_ms(config);
             timers.ping_at = now_ms + super::upkeep::spread(interval_ms, rng);
@@ -130,6 +136,9 @@ impl Session {
             user_header: setup.user_header.filter(|user| !user.is_empty()),
             last_tag: 0,
             pending_tag: 0,
+            started_us: 0,
+            pinged_us: 0,
+            labels: ClientLabels::default(),
             upkeep_left: 0,
             phase: Phase::Fresh,
             protocol: setup.protocol,
@@ -138,15 +147,23 @@ impl Session {
         }
     }
 
-    /// A command of the client. Not to be called while [`Session::is_blocked`].
-    pub fn on_command(&mut self, cx: &mut Cx<'_>, command: Command<'_>) {
+    /// A command of the client, so many bytes long. Not to be called while [`Session::is_blocked`].
+    pub fn on_command(&mut self, cx: &mut Cx<'_>, command: Command<'_>, bytes: usize) {
         if self.phase == Phase::Ended {
             return;
         }
         debug_assert!(!self.is_blocked(), "commands run one after another");
-        let (id, is_connect) = (command.id, command.connect.is_some());
+        let (id, method) = (command.id, method_of(&command));
+        if self.phase == Phase::Fresh && method != Method::Connect {
+            return self.end(cx, Disconnect::BAD_REQUEST);
+        }
+        if id == 0 && command.send.is_none() {
+            return self.on_pong(cx, bytes);
+        }
+        cx.metrics.received(TRANSPORT, method.frame(), bytes as u64);
+        self.started_us = cx.now.mono_us as u32;
         let outcome = self.dispatch(cx, command);
-        self.settle(cx, id, is_connect, outcome);
+        self.settle(cx, method, id, outcome);
     }
 
     /// Something that is no command.
@@ -162,21 +179,23 @@ impl Session {
         if matches!(self.pending, Pending::Connect(_)) && self.is_answer_to_connect(tag) {
             let id = self.connect_id();
             let outcome = self.on_connect_answer(cx, tag, answer);
-            return self.settle(cx, id, true, outcome);
+            return self.settle(cx, Method::Connect, id, outcome);
         }
         if self.is_blocked() && tag == self.pending_tag {
-            let (id, outcome) = match std::mem::replace(&mut self.pending, Pending::None) {
-                Pending::Publish { id } => (id, self.on_published(cx, id, answer)),
-                Pending::Presence { id } => (id, self.on_presence(cx, id, answer)),
-                Pending::PresenceStats { id } => (id, self.on_presence_stats(cx, id, answer)),
-                Pending::History { id } => (id, self.on_history(cx, id, answer)),
-                Pending::Subscribe { id, subscribing } => (id, self.on_subscribed(cx, id, *subscribing, answer)),
+            let (method, id, outcome) = match std::mem::replace(&mut self.pending, Pending::None) {
+                Pending::Publish { id } => (Method::Publish, id, self.on_published(cx, id, answer)),
+                Pending::Presence { id } => (Method::Presence, id, self.on_presence(cx, id, answer)),
+                Pending::PresenceStats { id } => (Method::PresenceStats, id, self.on_presence_stats(cx, id, answer)),
+                Pending::History { id } => (Method::History, id, self.on_history(cx, id, answer)),
+                Pending::Subscribe { id, subscribing } => {
+                    (Method::Subscribe, id, self.on_subscribed(cx, id, *subscribing, answer))
+                }
                 other => {
                     self.pending = other;
                     return;
                 }
             };
-            return self.settle(cx, id, false, outcome);
+            return self.settle(cx, method, id, outcome);
         }
         self.on_background_answer(cx, tag, answer);
     }
@@ -188,7 +207,7 @@ impl Session {
         }
         let id = self.connect_id();
         let outcome = self.on_connections_counted(cx, count);
-        self.settle(cx, id, true, outcome);
+        self.settle(cx, Method::Connect, id, outcome);
     }
 
     /// Something that the server API wants of this connection.
@@ -253,27 +272,30 @@ impl Session {
         self.client
     }
 
+    /// What the client said about itself in its connect command.
+    pub fn labels(&self) -> ClientLabels {
+        self.labels
+    }
+
     /// The secret id that addresses emulated and unidirectional connections; a bidirectional WebSocket has none.
     pub fn session_id(&self) -> &str {
         ""
     }
 
     /// Refuses a command, or lets it be.
-    fn settle(&mut self, cx: &mut Cx<'_>, id: u32, is_connect: bool, outcome: Outcome) {
+    fn settle(&mut self, cx: &mut Cx<'_>, method: Method, id: u32, outcome: Outcome) {
+        if outcome.is_err() || !self.is_blocked() {
+            let took_us = (cx.now.mono_us as u32).wrapping_sub(self.started_us);
+            cx.metrics.command(cx.now, method, u64::from(took_us) * 1000);
+        }
         match outcome {
             Ok(()) => {}
             Err(Refusal::Disconnect(disconnect)) => self.end(cx, disconnect),
             Err(Refusal::Error(error)) => {
+                cx.metrics.reply_error(method, error.code);
                 let error = client::Error::of(&error);
-                self.send(
-                    cx,
-                    &Reply {
-                        id,
-                        error: Some(error),
-                        ..Reply::default()
-                    },
-                );
-                if is_connect && self.phase != Phase::Ended {
+                self.write(cx, method.frame(), &Reply { id, error: Some(error), ..Reply::default() });
+                if method == Method::Connect && self.phase != Phase::Ended {
                     self.phase = Phase::Ended;
                     cx.effects.push(Effect::Drain);
                 }
@@ -289,32 +311,31 @@ impl Session {
         }
     }
 
-    /// Writes a message. A payload that is no JSON ends a JSON client.
+    /// Writes a message that is no error; see [`Session::write`].
     pub(super) fn send(&mut self, cx: &mut Cx<'_>, reply: &Reply<'_>) {
-        if cx.out.reply(self.protocol, reply).is_err() {
-            self.end(cx, Disconnect::INAPPROPRIATE_PROTOCOL);
+        self.write(cx, frame_of(reply), reply);
+    }
+
+    /// Writes a message, unless the connection ends already. A payload that is no JSON ends a JSON client.
+    fn write(&mut self, cx: &mut Cx<'_>, frame: Frame, reply: &Reply<'_>) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match cx.out.reply(self.protocol, reply) {
+            Ok(bytes) => cx.metrics.sent(TRANSPORT, frame, 1, bytes as u64),
+            Err(NotJson) => self.end(cx, Disconnect::INAPPROPRIATE_PROTOCOL),
         }
     }
 
     /// Writes a push.
     pub(super) fn push(&mut self, cx: &mut Cx<'_>, push: Push<'_>) {
-        self.send(
-            cx,
-            &Reply {
-                push: Some(push),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { push: Some(push), ..Reply::default() });
     }
 
     /// Makes a request to a channel's home, with an answer.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, channel: ChannelName, op: Op) -> u32 {
         self.last_tag = self.last_tag.wrapping_add(1).max(1);
-        cx.effects.push(Effect::Op {
-            channel,
-            op,
-            tag: self.last_tag,
-        });
+        cx.effects.push(Effect::Op { channel, op, tag: self.last_tag });
         self.last_tag
     }
 

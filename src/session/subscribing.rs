@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Cx, Effect, departure};
 use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
 use super::subscriptions::{Special, Subscription, Traits};
+use super::{Cx, Effect};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
 use crate::fanout::hub::LocalChannel;
 use crate::fanout::member::MemberFlags;
+use crate::metrics::labels::Action;
 use crate::protocol::Protocol;
 use crate::protocol::client::{self, SubscribeResult};
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
@@ -33,6 +34,7 @@ pub(super) struct Subscribing {
     pub(super) tag: u32,
     traits: Traits,
     cache: bool,
+    is_recovering: bool,
     /// Recovery was tried, or asked for.
     was_recovering: bool,
     reject_unrecovered: bool,
@@ -48,22 +50,15 @@ pub(super) struct Subscribing {
 impl Subscribing {
     /// Asks the home. The client is authenticated.
     pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>, name: ChannelName, grant: Grant, wish: Wish) -> Self {
-        let info = (!grant.info.is_empty()).then(|| {
-            Arc::new(ClientInfo {
-                chan_info: grant.info.clone(),
-                ..(*session.info()).clone()
-            })
-        });
+        let info = (!grant.info.is_empty())
+            .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));
         let shown = || info.clone().unwrap_or_else(|| session.info());
         let is_recovering = grant.traits.has(Traits::RECOVERABLE) && (wish.recover || grant.recovers_by_itself());
         let asked_offset = wish.offset();
         let op = SubscribeOp {
             position: grant.is_positioned(),
             recover: is_recovering.then(|| Recover {
-                since: wish.since.unwrap_or_else(|| Since {
-                    offset: 0,
-                    epoch: "".into(),
-                }),
+                since: wish.since.unwrap_or_else(|| Since { offset: 0, epoch: "".into() }),
                 limit: cx.config.client.recovery_max_publication_limit,
                 cache: grant.cache,
             }),
@@ -72,12 +67,16 @@ impl Subscribing {
             join: grant.traits.has(Traits::JOIN_LEAVE).then(shown),
         };
         let channel = cx.hub.retain(&name);
+        if cx.hub.interest(channel) == 1 {
+            cx.metrics.action(Action::BrokerSubscribe);
+        }
         let tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
         Self {
             channel,
             tag,
             traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
             cache: grant.cache,
+            is_recovering,
             was_recovering: wish.recover || is_recovering,
             reject_unrecovered: is_recovering && wish.reject_unrecovered,
             meta_ttl_s: grant.meta_ttl_s,
@@ -101,22 +100,10 @@ impl Subscribing {
         let expires = self.expire_at > 0 && !self.traits.has(Traits::SERVER_SIDE);
         SubscribeResult {
             expires,
-            ttl: if expires {
-                u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX)
-            } else {
-                0
-            },
+            ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
             recoverable: self.traits.has(Traits::RECOVERABLE),
-            epoch: if is_positioned {
-                subscribed.position.epoch.as_str().into()
-            } else {
-                "".into()
-            },
-            publications: subscribed
-                .publications
-                .iter()
-                .map(|missed| client::Publication::of(missed))
-                .collect(),
+            epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
+            publications: subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect(),
             recovered: subscribed.recovered,
             // After a recovery the client starts from where it was and follows the publications.
             offset: match (subscribed.recovered, is_positioned) {
@@ -142,6 +129,14 @@ impl Subscribing {
         if let Some(old) = session.subscriptions.remove(self.channel) {
             cx.hub.leave(old.channel, old.member);
             cx.hub.release(old.channel);
+            cx.metrics.unsubscribed(session.labels);
+        }
+        cx.metrics.subscribed(session.labels);
+        if self.is_recovering {
+            cx.metrics.recovery(subscribed.recovered, !subscribed.publications.is_empty());
+            if subscribed.recovered && cx.config.recovered_publications_histogram {
+                cx.metrics.recovered(subscribed.publications.len() as u64);
+            }
         }
         let member = cx.hub.join(self.channel, cx.conn, flags);
         if is_positioned {
@@ -160,8 +155,7 @@ impl Subscribing {
 
     /// Takes everything back that the request does or did.
     pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
-        let told =
-            departure::release(session.client, session.identity.as_ref(), cx.hub, self.channel, self.traits, self.info);
+        let told = session.leaver().release(cx.hub, cx.metrics, self.channel, self.traits, self.info);
         cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 }

@@ -43,11 +43,7 @@ impl Traits {
 
     /// Adds or removes the other.
     pub(super) const fn set(self, other: Self, on: bool) -> Self {
-        if on {
-            Self(self.0 | other.0)
-        } else {
-            Self(self.0 & !other.0)
-        }
+        if on { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
     }
 
     /// Whether all of the other is in this.
@@ -140,10 +136,7 @@ impl Subscriptions {
 
     /// Adds a subscription to a channel that has none.
     pub(super) fn insert(&mut self, subscription: Subscription) {
-        debug_assert!(
-            self.position(subscription.channel).is_none(),
-            "one subscription per channel"
-        );
+        debug_assert!(self.position(subscription.channel).is_none(), "one subscription per channel");
         let channel = subscription.channel;
         if self.entries.len() == self.entries.capacity() {
             // Doubling would leave a quarter of the memory unused on average.
@@ -201,9 +194,7 @@ impl Subscriptions {
             None => self.entries.iter().position(|entry| entry.channel == channel),
             Some(index) => {
                 let entries = &self.entries;
-                index
-                    .find(hash(channel), |at| entries[*at as usize].channel == channel)
-                    .map(|at| *at as usize)
+                index.find(hash(channel), |at| entries[*at as usize].channel == channel).map(|at| *at as usize)
             }
         }
     }

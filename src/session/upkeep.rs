@@ -4,13 +4,16 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::counting::TRANSPORT;
 use super::state::{Phase, Session, native_ping_interval_ms, native_pong_timeout_ms};
 use super::subscribing::PRESENCE_TTL_MS;
 use super::subscriptions::{Subscription, Traits};
 use super::timers::{after, is_due};
-use super::{Cx, Effect, departure};
+use super::{Cx, Effect};
+use crate::base::time::NEVER;
 use crate::channel::op::{Answer, Op};
 use crate::fanout::hub::LocalChannel;
+use crate::metrics::labels::Frame;
 use crate::protocol::Protocol;
 use crate::protocol::client::{self, Push};
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
@@ -28,11 +31,7 @@ impl Session {
         }
         if is_due(&mut self.timers.pong_at, now_ms) {
             // A peer that does not even answer WebSocket pings is gone: there is nobody to tell.
-            let lost = if self.native_ping {
-                Disconnect::CONNECTION_CLOSED
-            } else {
-                Disconnect::NO_PONG
-            };
+            let lost = if self.native_ping { Disconnect::CONNECTION_CLOSED } else { Disconnect::NO_PONG };
             return self.end(cx, lost);
         }
         if is_due(&mut self.timers.expire_at, now_ms) {
@@ -49,6 +48,17 @@ impl Session {
         }
     }
 
+    /// A command without id: a pong, whatever it holds.
+    pub(super) fn on_pong(&mut self, cx: &mut Cx<'_>, bytes: usize) {
+        cx.metrics.received(TRANSPORT, Frame::ClientPong, bytes as u64);
+        if !std::mem::take(&mut self.awaits_pong) {
+            return self.end(cx, Disconnect::BAD_REQUEST);
+        }
+        self.timers.pong_at = NEVER;
+        let took_us = (cx.now.mono_us as u32).wrapping_sub(self.pinged_us);
+        cx.metrics.pong(TRANSPORT, u64::from(took_us) * 1000);
+    }
+
     /// A WebSocket pong frame.
     pub fn on_native_pong(&mut self, cx: &mut Cx<'_>) {
         if self.native_ping && self.phase != Phase::Ended {
@@ -60,12 +70,7 @@ impl Session {
     /// The stream of a positioned subscription is not what the client knows any more.
     pub fn on_insufficient_state(&mut self, cx: &mut Cx<'_>, channel: LocalChannel) {
         if self.phase != Phase::Ended {
-            self.end_subscription(
-                cx,
-                channel,
-                Unsubscribe::INSUFFICIENT_STATE,
-                Disconnect::INSUFFICIENT_STATE,
-            );
+            self.end_subscription(cx, channel, Unsubscribe::INSUFFICIENT_STATE, Disconnect::INSUFFICIENT_STATE);
         }
     }
 
@@ -82,12 +87,9 @@ impl Session {
 
     /// Sets the end of the connection's lifetime, grace time included.
     pub(super) fn arm_lifetime(&mut self, cx: &Cx<'_>) {
-        self.timers.expire_at = crate::base::time::NEVER;
+        self.timers.expire_at = NEVER;
         if self.expire_at > 0 {
-            let ttl_ms = (self.expire_at - cx.now.unix_s())
-                .max(0)
-                .unsigned_abs()
-                .saturating_mul(1000);
+            let ttl_ms = (self.expire_at - cx.now.unix_s()).max(0).unsigned_abs().saturating_mul(1000);
             let lives_ms = ttl_ms.saturating_add(cx.config.client.expired_close_delay_ms);
             self.timers.expire_at = cx.now.mono_ms.saturating_add(lives_ms);
         }
@@ -111,32 +113,19 @@ impl Session {
 
     /// Ends a subscription that is out of the table already.
     pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
-        let told = departure::end(self.client, self.identity.as_ref(), cx.hub, subscription);
+        let told = self.leaver().end(cx.hub, cx.metrics, subscription);
         cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
-        let told = client::Unsubscribe {
-            code: unsubscribe.code,
-            reason: (&*unsubscribe.reason).into(),
-        };
-        self.push(
-            cx,
-            Push {
-                channel: channel.into(),
-                unsubscribe: Some(told),
-                ..Push::default()
-            },
-        );
+        cx.metrics.server_unsubscribe(unsubscribe.code);
+        let told = client::Unsubscribe { code: unsubscribe.code, reason: (&*unsubscribe.reason).into() };
+        self.push(cx, Push { channel: channel.into(), unsubscribe: Some(told), ..Push::default() });
     }
 
     /// A position check was answered: what was delivered before the answer is all that the home had published then.
     pub(super) fn on_position(&mut self, cx: &mut Cx<'_>, tag: u32, channel: LocalChannel, answer: &Answer) {
-        let Some(subscription) = self
-            .subscriptions
-            .get_mut(channel)
-            .filter(|found| found.check_tag == tag)
-        else {
+        let Some(subscription) = self.subscriptions.get_mut(channel).filter(|found| found.check_tag == tag) else {
             return;
         };
         subscription.check_tag = 0;
@@ -154,11 +143,14 @@ impl Session {
             self.timers.ping_at = now_ms + native_ping_interval_ms(cx.config);
             return cx.effects.push(Effect::Ping);
         }
-        cx.out.encoded(match self.protocol {
+        let ping = match self.protocol {
             Protocol::Json => PING_JSON,
             Protocol::Protobuf => PING_PROTOBUF,
-        });
+        };
+        cx.out.encoded(ping);
+        cx.metrics.sent(TRANSPORT, Frame::ServerPing, 1, ping.len() as u64);
         self.awaits_pong = true;
+        self.pinged_us = cx.now.mono_us as u32;
         self.timers.ping_at = after(now_ms, cx.config.client.ping_interval_ms);
         self.timers.pong_at = after(now_ms, cx.config.client.pong_timeout_ms);
     }
@@ -202,15 +194,8 @@ impl Session {
             return;
         };
         if subscription.traits.has(Traits::PRESENCE) {
-            let op = Op::PresenceUpdate {
-                info: self.info_in(Some(channel)),
-                ttl_ms: PRESENCE_TTL_MS,
-            };
-            cx.effects.push(Effect::Op {
-                channel: cx.hub.name(channel).clone(),
-                op,
-                tag: 0,
-            });
+            let op = Op::PresenceUpdate { info: self.info_in(Some(channel)), ttl_ms: PRESENCE_TTL_MS };
+            cx.effects.push(Effect::Op { channel: cx.hub.name(channel).clone(), op, tag: 0 });
         }
         let grace_s = (cx.config.client.expired_sub_close_delay_ms / 1000) as i64;
         let expire_at = subscription.expire_at();
@@ -222,9 +207,7 @@ impl Session {
         let is_due = cx.config.client.channel_position_check_delay_ms > 0
             && u64::from(seconds(cx).wrapping_sub(subscription.checked_at_s)) > delay_s;
         if subscription.traits.has(Traits::POSITIONED) && subscription.check_tag == 0 && is_due {
-            let op = Op::Position {
-                meta_ttl_s: subscription.meta_ttl_s,
-            };
+            let op = Op::Position { meta_ttl_s: subscription.meta_ttl_s };
             let name = cx.hub.name(channel).clone();
             let tag = self.ask(cx, name, op);
             if let Some(subscription) = self.subscriptions.get_mut(channel) {
@@ -238,11 +221,7 @@ impl Session {
 /// Somewhere in the second half of the interval, so that connections that opened together do not act together.
 pub(super) fn spread(interval_ms: u64, rng: &mut StdRng) -> u64 {
     let half_ms = interval_ms / 2;
-    if half_ms == 0 {
-        interval_ms
-    } else {
-        half_ms + rng.random_range(0..half_ms)
-    }
+    if half_ms == 0 { interval_ms } else { half_ms + rng.random_range(0..half_ms) }
 }
 
 /// Whole seconds of the monotonic clock; wraps after 136 years.

@@ -90,7 +90,22 @@ impl Host for ShardHost {
     }
 
     fn admits_connection(&self) -> bool {
-        self.shared.admits_connection()
+        if !self.shared.take_token() {
+            return false;
+        }
+        let is_full = self.shared.is_full();
+        if is_full {
+            self.inner.borrow_mut().engine.metrics().connection_refused();
+        }
+        !is_full
+    }
+
+    fn count_request(&self, path: &str, method: &str, status: u16) {
+        self.inner.borrow_mut().engine.metrics().http_request(path, method, status);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.inner.borrow().is_stopping
     }
 
     async fn call(&self, request: api::Request<'_>) -> Response {

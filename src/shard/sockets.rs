@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+
 use crate::base::ids::ConnId;
 use crate::base::slab::Slab;
 use crate::net::ring::{Ring, Token};
@@ -27,6 +30,9 @@ pub(super) enum Role {
     WebSocket(WebSocket),
     /// Between the two.
     Changing,
+    /// Everything is said. What the peer still sends is thrown away until it ends its side or its time is over:
+    /// closing with unread input would reset the connection, and the peer might lose what was said.
+    Lingering(OwnedFd),
 }
 
 /// A socket whose frames the shard's loop reads and writes.
@@ -44,12 +50,13 @@ pub(super) struct WebSocket {
 /// All sockets of a shard, and those that are to be read.
 pub(super) struct Sockets {
     table: Slab<Socket>,
+    lingering: Vec<ConnId>,
     readable: VecDeque<ConnId>,
 }
 
 impl Sockets {
     pub(super) fn new() -> Self {
-        Self { table: Slab::new(MAX_SOCKETS), readable: VecDeque::new() }
+        Self { table: Slab::new(MAX_SOCKETS), lingering: Vec::new(), readable: VecDeque::new() }
     }
 
     /// Takes over an accepted socket and has it watched. None when the table is full or the ring refuses it: the
@@ -81,6 +88,46 @@ impl Sockets {
         self.table.iter()
     }
 
+    /// Ends our side of a socket and throws away what comes, until the peer ends its own. The caller sees to it that
+    /// this ends with a timer.
+    pub(super) fn linger(&mut self, key: ConnId, ring: &mut Ring) {
+        let Some(socket) = self.table.get_mut(key) else { return };
+        match std::mem::replace(&mut socket.role, Role::Changing) {
+            Role::WebSocket(WebSocket { fd, .. }) | Role::Lingering(fd) => self.linger_on(key, fd),
+            Role::Http(http) => match http.into_fd() {
+                Some(fd) => self.linger_on(key, fd),
+                None => self.close(key, ring),
+            },
+            Role::Changing => self.close(key, ring),
+        }
+    }
+
+    fn linger_on(&mut self, key: ConnId, fd: OwnedFd) {
+        // Where this fails the peer is gone, which shows with the next read.
+        let _ = shutdown(&fd, Shutdown::Write);
+        if let Some(socket) = self.table.get_mut(key) {
+            socket.role = Role::Lingering(fd);
+            self.lingering.push(key);
+        }
+    }
+
+    /// News of a socket that lingers.
+    pub(super) fn queue_lingering(&mut self, key: ConnId) {
+        self.lingering.push(key);
+    }
+
+    /// Throws away what lingering sockets brought, and closes those whose peer has ended.
+    pub(super) fn discard(&mut self, scratch: &mut [u8], ring: &mut Ring) {
+        for key in std::mem::take(&mut self.lingering) {
+            let Some(Socket { role: Role::Lingering(fd), .. }) = self.table.get_mut(key) else { continue };
+            match recv(&*fd, &mut *scratch, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => self.close(key, ring),
+                Ok(_) | Err(Errno::INTR) => self.lingering.push(key),
+                Err(Errno::AGAIN) => {}
+                Err(_) => self.close(key, ring),
+            }
+        }
+    }
 
     /// Closes a socket: its watch ends and its descriptor with it.
     pub(super) fn close(&mut self, key: ConnId, ring: &mut Ring) {
@@ -106,6 +153,11 @@ impl Sockets {
             socket.is_queued = false;
         }
         Some(key)
+    }
+
+    /// Whether some socket may be read at once.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.readable.is_empty() || !self.lingering.is_empty()
     }
 
     pub(super) fn readable_count(&self) -> usize {

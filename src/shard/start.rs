@@ -46,8 +46,6 @@ pub struct Pulse {
     pub is_asleep: AtomicBool,
     /// Open client connections.
     pub connections: AtomicU64,
-    /// Milliseconds in which the shard was stuck, in all; written by the watchdog.
-    pub stalled_ms: AtomicU64,
     /// The shard is to stop.
     pub stop: AtomicBool,
 }
@@ -70,22 +68,25 @@ struct Bucket {
 }
 
 impl Shared {
-    pub(super) fn admits_connection(&self) -> bool {
-        if let Some(rate) = &self.rate {
-            let mut bucket = rate.lock().unwrap_or_else(PoisonError::into_inner);
-            let now_ms = self.clock.now().mono_ms;
-            let earned = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1000.0;
-            bucket.filled_ms = now_ms;
-            bucket.tokens = (bucket.tokens + earned).min(bucket.burst);
-            if bucket.tokens < 1.0 {
-                return false;
-            }
-            bucket.tokens -= 1.0;
+    /// Takes a token for one more connection; false when connections come too fast.
+    pub(super) fn take_token(&self) -> bool {
+        let Some(rate) = &self.rate else { return true };
+        let mut bucket = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = self.clock.now().mono_ms;
+        let earned = now_ms.saturating_sub(bucket.filled_ms) as f64 / 1000.0;
+        bucket.filled_ms = now_ms;
+        bucket.tokens = (bucket.tokens + earned).min(bucket.burst);
+        if bucket.tokens < 1.0 {
+            return false;
         }
-        self.connection_limit == 0 || {
-            let open: u64 = self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum();
-            open < self.connection_limit as u64
-        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// Whether the node has as many connections as it may.
+    pub(super) fn is_full(&self) -> bool {
+        let open = || -> u64 { self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum() };
+        self.connection_limit > 0 && open() >= self.connection_limit as u64
     }
 }
 
@@ -180,7 +181,12 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     });
     let ports: Vec<ShardPort> = mesh(shards, Limits::default());
     let (ready, started) = mpsc::channel();
-    let mut running = Running { threads: Vec::with_capacity(shards), alive: Arc::default(), bells: bells.clone(), pulses: pulses.clone() };
+    let mut running = Running {
+        threads: Vec::with_capacity(shards),
+        alive: Arc::default(),
+        bells: bells.clone(),
+        pulses: pulses.clone(),
+    };
     for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),

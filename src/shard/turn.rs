@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ use crate::base::wheel::Wheel;
 use crate::engine::{Action, Engine, Opening};
 use crate::net::bell::{Bell, Sleeper};
 use crate::net::flush::{Flushed, flush};
-use crate::net::http::{Upgraded, serve};
+use crate::net::http::{Ended, Upgraded, serve};
 use crate::net::ring::{Event, Ring};
 use crate::net::routes::Side;
 use crate::net::stream::HttpSocket;
@@ -35,8 +35,12 @@ const EVENTS_PER_TURN: usize = 8192;
 const ROUNDS_PER_TURN: usize = 16;
 /// A new connection must send a whole request head within this time (upstream: ReadHeaderTimeout).
 const FIRST_REQUEST_MS: u64 = 10_000;
+/// The body of a request may pause for so long, and no longer than twice that.
+const BODY_SILENCE_MS: u64 = 10_000;
 /// A kept-alive connection may be silent for so long between requests.
 const IDLE_HTTP_MS: u64 = 120_000;
+/// How long a socket is kept after the last word, for a peer that is still sending (Go's net/http: half a second).
+const LINGER_MS: u64 = 500;
 /// How long accepting rests after it failed, usually because descriptors ran out.
 const ACCEPT_REST_MS: u64 = 100;
 
@@ -74,24 +78,13 @@ impl super::host::ShardHost {
     /// Runs until the process stops.
     pub(super) async fn run(self: Rc<Self>, mut sleeper: Sleeper, spin_us: u32) -> io::Result<()> {
         self.inner.borrow_mut().listen()?;
-        let spin = std::time::Duration::from_micros(u64::from(spin_us));
+        let spin = Duration::from_micros(u64::from(spin_us));
         let mut idle_since: Option<Instant> = None;
         loop {
             let more = self.turn()?;
-            let mut inner = self.inner.borrow_mut();
-            if inner.is_stopping && inner.is_drained() {
+            if self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)? {
                 return Ok(());
             }
-            if more {
-                idle_since = None;
-                inner.bells[inner.me].ring();
-            } else if !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin {
-                // Polling instead of sleeping, as asked for: other tasks of this executor run in between.
-                inner.bells[inner.me].ring();
-            } else if !inner.prepare_to_sleep()? {
-                inner.bells[inner.me].ring();
-            }
-            drop(inner);
             sleeper.sleep().await?;
             self.inner.borrow_mut().wake_up();
         }
@@ -116,12 +109,18 @@ impl super::host::ShardHost {
             inner.begin_stop();
         }
         let mut more = inner.take_events(now.mono_ms, accepted);
-        more |= inner.read_sockets();
+        // What other shards sent comes before new input: a client must not see an effect before its cause.
+        more |= inner.engine.receive();
+        inner.read_sockets();
+        inner.discard();
+        if inner.is_stopping {
+            more |= inner.engine.stop();
+        }
         for round in 0.. {
             let left = inner.engine.work();
             inner.flush_mesh();
             inner.flush_sockets(&self.clock);
-            inner.carry_out_actions();
+            inner.carry_out_actions(now.mono_ms);
             if !left && inner.engine.is_settled() {
                 break;
             }
@@ -130,10 +129,9 @@ impl super::host::ShardHost {
                 break;
             }
         }
-        if inner.is_stopping {
-            more |= inner.engine.stop();
-        }
         inner.run_http_timers(now.mono_ms);
+        // Only now: what the engine did may have put sockets in line whose news came and went long ago.
+        more |= inner.sockets.are_waiting();
         inner.wake_callers();
         inner.pulse.connections.store(inner.engine.connections() as u64, Ordering::Relaxed);
         inner.ring.submit()?;
@@ -143,11 +141,15 @@ impl super::host::ShardHost {
     }
 
     async fn serve(self: Rc<Self>, key: ConnId, socket: Rc<HttpSocket>, side: Side) {
-        let upgraded = serve(self.clone(), socket, side).await;
+        let ended = serve(self.clone(), socket, side).await;
         let mut inner = self.inner.borrow_mut();
-        match upgraded {
-            Some(upgraded) => inner.upgrade(key, upgraded),
-            None => {
+        match ended {
+            Ended::Upgraded(upgraded) => inner.upgrade(key, upgraded),
+            Ended::ByUs => {
+                let now_ms = inner.engine.now().mono_ms;
+                inner.linger(key, now_ms);
+            }
+            Ended::ByPeer => {
                 let Inner { sockets, ring, .. } = &mut *inner;
                 sockets.close(key, ring);
             }
@@ -157,6 +159,23 @@ impl super::host::ShardHost {
 }
 
 impl Inner {
+    /// Decides how the coming sleep ends: at once, by the shard's own bell, when there is more to do; else by news.
+    /// True when the shard is to end instead.
+    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<bool> {
+        if self.is_stopping && self.is_drained() {
+            return Ok(true);
+        }
+        if more {
+            *idle_since = None;
+        }
+        // Polling instead of sleeping, where it is asked for. Other tasks of this executor run in between.
+        let polls = !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin;
+        if more || polls || !self.prepare_to_sleep()? {
+            self.bells[self.me].ring();
+        }
+        Ok(false)
+    }
+
     /// Takes the ring's events.
     fn take_events(&mut self, mono_ms: u64, accepted: &mut Vec<Accepted>) -> bool {
         let mut new = Vec::new();
@@ -164,7 +183,7 @@ impl Inner {
         let Self { ring, sockets, engine, .. } = self;
         let mut rearm = Vec::new();
         let more = ring.events(EVENTS_PER_TURN, |event| match event {
-            Event::Accepted { listener, socket } => new.push((listener, socket)),
+            Event::Accepted { listener, socket, ended } => new.push((listener, socket, ended)),
             Event::AcceptFailed { listener, error } => failed.push((listener, error)),
             Event::Ready { token, readable, writable, ending, ended } => {
                 let Some((key, socket)) = sockets.find(token) else { return };
@@ -172,7 +191,8 @@ impl Inner {
                     rearm.push(key);
                 }
                 match &mut socket.role {
-                    Role::Http(http) => http.on_ready(readable, writable),
+                    Role::Http(http) => http.on_ready(readable, writable, ending),
+                    Role::Lingering(_) => sockets.queue_lingering(key),
                     Role::WebSocket(ws) => {
                         ws.is_ending |= ending;
                         if writable {
@@ -193,8 +213,12 @@ impl Inner {
         for (listener, error) in failed {
             self.rest_listener(listener as usize, mono_ms, &error);
         }
-        for (listener, fd) in new {
-            let Some(side) = self.listeners.get(listener as usize).map(|listener| listener.side) else { continue };
+        for (listener, fd, ended) in new {
+            let Some(listener) = self.listeners.get_mut(listener as usize) else { continue };
+            let side = listener.side;
+            if ended {
+                listener.rests_until = Some(mono_ms);
+            }
             let Self { sockets, ring, http_timers, .. } = self;
             if let Some((key, socket)) = sockets.accept(fd, mono_ms, ring) {
                 http_timers.insert(mono_ms + FIRST_REQUEST_MS, key);
@@ -237,6 +261,7 @@ impl Inner {
         let watched = match sockets.get_mut(key).map(|socket| &socket.role) {
             Some(Role::Http(http)) => ring.watch(&**http, token_of(key)),
             Some(Role::WebSocket(socket)) => ring.watch(socket, token_of(key)),
+            Some(Role::Lingering(fd)) => ring.watch(fd, token_of(key)),
             _ => return,
         };
         if watched.is_err() {
@@ -257,7 +282,7 @@ impl Inner {
     fn upgrade(&mut self, key: ConnId, upgraded: Upgraded) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let Role::Http(http) = std::mem::replace(&mut socket.role, Role::Changing) else { return };
-        let is_readable = http.is_readable();
+        let (is_readable, is_ending) = (http.is_readable(), http.is_ending());
         let Some(fd) = http.into_fd() else {
             debug_assert!(false, "someone still holds an upgraded socket");
             self.sockets.close(key, &mut self.ring);
@@ -276,7 +301,7 @@ impl Inner {
             conn,
             is_readable,
             is_queued: false,
-            is_ending: false,
+            is_ending,
         });
         if !upgraded.early.is_empty() {
             self.engine.input(conn, &mut upgraded.early.to_vec());
@@ -286,18 +311,17 @@ impl Inner {
         }
     }
 
-    /// Reads sockets in line, one read each. True when some are left that may be read at once.
-    fn read_sockets(&mut self) -> bool {
+    /// Reads sockets in line, one read each.
+    fn read_sockets(&mut self) {
         let rounds = self.sockets.readable_count().min(READS_PER_TURN);
         for _ in 0..rounds {
             if !self.engine.takes_input() {
                 // Publishers wait until the full lane has room; the next turn looks again.
-                return true;
+                return;
             }
             let Some(key) = self.sockets.next_readable() else { break };
             self.read(key);
         }
-        self.sockets.readable_count() > 0
     }
 
     fn read(&mut self, key: ConnId) {
@@ -349,13 +373,29 @@ impl Inner {
         self.dirty = dirty;
     }
 
-    fn carry_out_actions(&mut self) {
-        let Self { engine, sockets, ring, .. } = self;
+    /// Keeps a socket for a while after the last word.
+    fn linger(&mut self, key: ConnId, mono_ms: u64) {
+        self.sockets.linger(key, &mut self.ring);
+        self.http_timers.insert(mono_ms + LINGER_MS, key);
+    }
+
+    fn discard(&mut self) {
+        let Self { sockets, ring, scratch, .. } = self;
+        sockets.discard(scratch, ring);
+    }
+
+    fn carry_out_actions(&mut self, mono_ms: u64) {
+        let Self { engine, sockets, ring, http_timers, .. } = self;
         for action in engine.take_actions() {
             match action {
-                Action::Close { socket } => {
+                Action::Close { socket, lingers } => {
                     if let Some((key, _)) = sockets.at(socket) {
-                        sockets.close(key, ring);
+                        if lingers {
+                            sockets.linger(key, ring);
+                            http_timers.insert(mono_ms + LINGER_MS, key);
+                        } else {
+                            sockets.close(key, ring);
+                        }
                     }
                 }
                 Action::Resume { socket } => {
@@ -370,15 +410,20 @@ impl Inner {
     }
 
     fn run_http_timers(&mut self, mono_ms: u64) {
-        let Self { http_timers, sockets, .. } = self;
+        let Self { http_timers, sockets, ring, .. } = self;
         let mut again = Vec::new();
-        http_timers.advance(mono_ms, READS_PER_TURN, |key| {
-            let Some(Socket { role: Role::Http(http), accepted_ms }) = sockets.get_mut(key) else { return };
-            match http.give_up_at(*accepted_ms, FIRST_REQUEST_MS, IDLE_HTTP_MS) {
-                Some(at) if at <= mono_ms => http.abort(),
-                Some(at) => again.push((at, key)),
-                None => again.push((mono_ms + FIRST_REQUEST_MS, key)),
+        http_timers.advance(mono_ms, READS_PER_TURN, |key| match sockets.get_mut(key) {
+            Some(Socket { role: Role::Http(http), accepted_ms }) => {
+                match http.give_up_at(*accepted_ms, FIRST_REQUEST_MS, IDLE_HTTP_MS) {
+                    Some(at) if at <= mono_ms => http.abort(),
+                    Some(at) => again.push((at, key)),
+                    None if http.is_body_stuck() => http.abort(),
+                    None => again.push((mono_ms + BODY_SILENCE_MS, key)),
+                }
             }
+            // A timer left from its HTTP life may come first: the wait is then shorter, which is harmless.
+            Some(Socket { role: Role::Lingering(_), .. }) => sockets.close(key, ring),
+            _ => {}
         });
         for (at, key) in again {
             self.http_timers.insert(at, key);
@@ -428,15 +473,17 @@ impl Inner {
         for index in 0..self.listeners.len() {
             // The listener closes with the process at the latest.
             let _ = self.ring.stop_listening(index as u32);
+            self.listeners[index].rests_until = None;
         }
     }
 
-    /// Every client is gone and every request answered.
+    /// Every client is gone and every request answered. Nobody waits for sockets that linger.
     fn is_drained(&self) -> bool {
         self.engine.connections() == 0
             && self.sockets.iter().all(|(_, socket)| match &socket.role {
                 Role::Http(http) => http.give_up_at(0, 0, 0).is_some(),
-                _ => false,
+                Role::Lingering(_) => true,
+                Role::WebSocket(_) | Role::Changing => false,
             })
     }
 }

@@ -185,7 +185,7 @@ impl World {
     fn carry_out_actions(&mut self, shard: usize) {
         let actions: Vec<_> = self.engines[shard].take_actions().collect();
         for action in actions {
-            if let Action::Close { socket } = action {
+            if let Action::Close { socket, .. } = action {
                 self.clients[socket as usize].disconnected();
             }
         }

@@ -7,7 +7,7 @@ mod surveys;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::{ApiCx, ApiEffect, Call, Control, ControlAnswer, Node, Request, Response, ShardInfo, Started, start};
+use super::{ApiCx, ApiEffect, Call, Control, ControlAnswer, Node, Request, Response, Started, start};
 use crate::base::time::Now;
 use crate::channel::op::{Answer, Op};
 use crate::channel::publication::{Epoch, Position};
@@ -54,7 +54,7 @@ impl World {
             shard: |_, control| match control {
                 Control::Sessions(..) => ControlAnswer::Sessions(0),
                 Control::Channels { .. } => ControlAnswer::Channels(Vec::new()),
-                Control::Info | Control::Metrics => ControlAnswer::Info(Box::new(ShardInfo::default())),
+                Control::Info | Control::Metrics => ControlAnswer::Info(Box::default()),
             },
             asked: String::new(),
         }

@@ -37,9 +37,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
             address: addresses.external,
             internal_address: addresses.internal,
             shutdown_timeout: Duration::from_nanos(options.duration_ns("shutdown.timeout").max(0) as u64),
-            pid_file: Some(options.text("pid_file"))
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            pid_file: Some(options.text("pid_file")).filter(|path| !path.is_empty()).map(PathBuf::from),
         },
         shards: shards(options)?,
         client: client::client(options)?,
@@ -48,6 +46,8 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         http_api: http_api(options)?,
         health: endpoint(options, "health"),
         prometheus: endpoint(options, "prometheus"),
+        recovered_publications_histogram: options.bool("prometheus.recovered_publications_histogram"),
+        instrument_http_handlers: options.bool("prometheus.instrument_http_handlers"),
         node_name: node_name.into(),
         node_info_metrics_interval_ms: ms_or(options, "node.info_metrics_aggregate_interval", 60_000),
         dev,
@@ -103,9 +103,7 @@ fn http_api(options: &Section) -> Result<HttpApi, Error> {
 
 /// The prefix of an endpoint that is off unless enabled.
 fn endpoint(options: &Section, section: &str) -> Option<Box<str>> {
-    options
-        .bool(&format!("{section}.enabled"))
-        .then(|| prefix(options, &format!("{section}.handler_prefix")))
+    options.bool(&format!("{section}.enabled")).then(|| prefix(options, &format!("{section}.handler_prefix")))
 }
 
 /// A path without slashes at its end; the root is `/`.

@@ -14,8 +14,7 @@ mod unsubscribe;
 
 use super::Cx;
 use super::permissions::Claim;
-use super::state::{Outcome, Phase, Session};
-use crate::base::time::NEVER;
+use super::state::{Outcome, Session};
 use crate::channel::rules;
 use crate::config::snapshot::ChannelOptions;
 use crate::fanout::hub::LocalChannel;
@@ -29,12 +28,6 @@ const MAP_PUBLICATION: i32 = 1;
 impl Session {
     pub(super) fn dispatch(&mut self, cx: &mut Cx<'_>, command: Command<'_>) -> Outcome {
         let id = command.id;
-        if self.phase == Phase::Fresh && command.connect.is_none() {
-            return Err(Disconnect::BAD_REQUEST.into());
-        }
-        if id == 0 && command.send.is_none() {
-            return self.pong();
-        }
         // A ping may not come alone, and beside another request it is the ping that is refused.
         let has_other = command.subscribe.is_some()
             || command.unsubscribe.is_some()
@@ -77,15 +70,6 @@ impl Session {
         } else {
             Err(Disconnect::BAD_REQUEST.into())
         }
-    }
-
-    /// Any command without id counts as pong, whatever it holds.
-    fn pong(&mut self) -> Outcome {
-        if !std::mem::take(&mut self.awaits_pong) {
-            return Err(Disconnect::BAD_REQUEST.into());
-        }
-        self.timers.pong_at = NEVER;
-        Ok(())
     }
 
     /// What the flags of a channel's namespace are held against.

@@ -42,31 +42,25 @@ impl Session {
         Ok(())
     }
 
-    /// Nobody may publish into a map of a namespace that has none, insecure mode aside.
+    /// Maps are not served yet. Where a namespace has none, nobody may publish into one, and insecure mode only comes
+    /// as far as the missing map (upstream: client.go `handleMapPublish`).
     pub(super) fn publish_to_map(&mut self, cx: &mut Cx<'_>, request: &PublishRequest<'_>) -> Outcome {
         let options = options_of(cx, &request.channel)?;
-        let is_map = !matches!(
-            options.subscription_type,
-            SubscriptionType::Stream | SubscriptionType::SharedPoll
-        );
-        if !is_map && !cx.config.client.insecure {
-            return Err(Error::PERMISSION_DENIED.into());
+        let is_map = !matches!(options.subscription_type, SubscriptionType::Stream | SubscriptionType::SharedPoll);
+        Err(match (is_map, cx.config.client.insecure) {
+            (true, _) => Error::NOT_AVAILABLE,
+            (false, false) => Error::PERMISSION_DENIED,
+            (false, true) if request.key.is_empty() => Error::BAD_REQUEST,
+            (false, true) => Error::INTERNAL,
         }
-        Err(Error::NOT_AVAILABLE.into())
+        .into())
     }
 
     pub(in crate::session) fn on_published(&mut self, cx: &mut Cx<'_>, id: u32, answer: Answer) -> Outcome {
         if let Answer::Failed(error) = answer {
             return Err(error.into());
         }
-        self.send(
-            cx,
-            &Reply {
-                id,
-                publish: Some(PublishResult {}),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, publish: Some(PublishResult {}), ..Reply::default() });
         Ok(())
     }
 }

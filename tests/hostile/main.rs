@@ -1,0 +1,11 @@
+//! The real binary against hostile and unlucky clients, backends and operators.
+//!
+//! Nothing here measures time: deadlines are bounds on failure. Every server's log is searched for panics at its end.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crowds;
+mod http;
+mod process;
+mod websocket;
