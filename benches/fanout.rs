@@ -1,17 +1,14 @@
-//! What one publication costs on a shard: finding the channel, encoding, and owing it to every member; and what
-//! reading it costs.
+//! What one publication costs on a shard: finding the channel, encoding, and owing it to every member.
 
 use std::io::IoSlice;
-use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use divan::Bencher;
-use divan::counter::{BytesCount, ItemsCount};
+use divan::counter::ItemsCount;
 use spindle::base::ids::ConnId;
 use spindle::channel::name::ChannelName;
 use spindle::channel::publication::{Epoch, Publication};
 use spindle::fanout::{FrameBuilder, Hub, MemberFlags, Outbox, Pool, Variants};
-use spindle::transport::ws::Reader;
 
 fn main() {
     divan::main();
@@ -44,7 +41,7 @@ fn publish(bencher: Bencher<'_, '_>, members: u32) {
         let channel = hub.find_name(&name).expect("the channel is there");
         let mut variants = Variants::publication(&name, &publication);
         for member in hub.members(channel) {
-            let frame = variants.frame(member.flags, &mut builder).expect("the payload is JSON");
+            let frame = variants.frame(member.flags(), &mut builder).expect("the payload is JSON");
             outboxes[member.conn.slot as usize].push(&mut pool, frame);
         }
         for outbox in &mut outboxes {
@@ -70,22 +67,5 @@ fn subscribe_and_leave(bencher: Bencher<'_, '_>, channels: u32) {
         let member = hub.join(channel, conn, MemberFlags::POSITIONED);
         hub.leave(channel, member);
         hub.release(channel)
-    });
-}
-
-/// One masked message of so many bytes that lies wholly in the input.
-#[divan::bench(args = [16, 256, 4096, 65_536])]
-fn read(bencher: Bencher<'_, '_>, len: usize) {
-    let mut input = vec![0x82, 0xff];
-    input.extend_from_slice(&(len as u64).to_be_bytes());
-    input.extend_from_slice(&[1, 2, 3, 4]);
-    input.resize(input.len() + len, 0x55);
-    let mut reader = Reader::new();
-    bencher.counter(BytesCount::new(len)).bench_local(|| {
-        let on = |event: spindle::transport::ws::Event<'_>| {
-            divan::black_box(event);
-            ControlFlow::Continue(())
-        };
-        reader.read(&mut input, len, on)
     });
 }

@@ -2,6 +2,7 @@
 
 pub mod glob;
 pub mod ids;
+pub mod index;
 pub mod mutation;
 pub mod slab;
 pub mod time;

@@ -156,6 +156,15 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value in a slot, for those who know that they hold it.
+    #[inline]
+    pub fn peek(&self, slot: u32) -> Option<&T> {
+        match &self.slot(slot)?.state {
+            State::Occupied(value) => Some(value),
+            State::Vacant { .. } => None,
+        }
+    }
+
     /// The value in a slot and its key, for walks that spread over several turns.
     pub fn at(&mut self, slot: u32) -> Option<(ConnId, &mut T)> {
         match self.slot_mut(slot) {

@@ -1,7 +1,6 @@
 //! The channels that are at home here, found by name: what is kept for each, and where.
 
-use hashbrown::HashTable;
-
+use crate::base::index::Index;
 use crate::base::slab::Slab;
 use crate::base::time::{NEVER, Now};
 use crate::channel::interest::Interest;
@@ -62,14 +61,7 @@ impl Home {
 #[derive(Debug)]
 pub struct Table {
     homes: Slab<Home>,
-    index: HashTable<Place>,
-}
-
-/// Half the name's hash stands beside the slot, so that growing the index and most misses touch no home.
-#[derive(Debug)]
-struct Place {
-    hash: u32,
-    slot: u32,
+    index: Index,
 }
 
 impl Table {
@@ -77,7 +69,7 @@ impl Table {
     pub fn new(limit: u32) -> Self {
         Self {
             homes: Slab::new(limit),
-            index: HashTable::new(),
+            index: Index::new(),
         }
     }
 
@@ -93,10 +85,8 @@ impl Table {
 
     /// The channel's slot, if it is held.
     #[inline]
-    pub fn find(&mut self, name: &ChannelName) -> Option<u32> {
-        let (homes, hash) = (&mut self.homes, half(name));
-        let is = |place: &Place| place.hash == hash && homes.at(place.slot).is_some_and(|(_, home)| home.name == *name);
-        self.index.find(spread(hash), is).map(|place| place.slot)
+    pub fn find(&self, name: &ChannelName) -> Option<u32> {
+        self.index.find(name.hash(), |slot| self.homes.peek(slot).is_some_and(|home| home.name == *name))
     }
 
     /// The channel's slot, new if need be; nothing when the table is full.
@@ -111,9 +101,7 @@ impl Table {
             presence: None,
         };
         let slot = self.homes.insert(home).ok()?.slot;
-        let hash = half(name);
-        self.index
-            .insert_unique(spread(hash), Place { hash, slot }, |place| spread(place.hash));
+        self.index.insert(name.hash(), slot);
         Some(slot)
     }
 
@@ -126,21 +114,9 @@ impl Table {
     /// Removes the channel in a slot.
     pub fn remove(&mut self, slot: u32) {
         let Some((key, home)) = self.homes.at(slot) else { return };
-        let hash = half(&home.name);
+        self.index.remove(home.name.hash(), slot);
         self.homes.remove(key);
-        if let Ok(found) = self.index.find_entry(spread(hash), |place| place.slot == slot) {
-            found.remove();
-        }
     }
-}
-
-/// The lower half: the upper bits chose this shard and are much the same in all names here.
-fn half(name: &ChannelName) -> u32 {
-    name.hash() as u32
-}
-
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]
@@ -151,7 +127,7 @@ mod tests {
     fn a_plain_channel_costs_less_than_100_bytes() {
         // In the slab (with its generation), the index (with its control byte), and the places of deadlines.
         let slab = size_of::<Home>() + 8;
-        let index = size_of::<Place>() + 1;
+        let index = Index::ENTRY * 16 / 7;
         assert!(slab + index + size_of::<u32>() <= 100, "{slab} + {index}");
     }
 

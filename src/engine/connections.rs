@@ -515,7 +515,9 @@ impl Engine {
 
     /// Takes the session out of every channel. Harmless when done before.
     fn close_session(&mut self, id: ConnId) {
-        self.with_session(id, |session, cx| session.on_close(cx));
+        let mut departure = None;
+        self.with_session(id, |session, cx| departure = session.on_close(cx));
+        self.departures.extend(departure);
         let Self { conns, users, metrics, .. } = self;
         let Some(conn) = conns.get_mut(id) else { return };
         conn.held = None;

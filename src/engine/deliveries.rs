@@ -66,11 +66,12 @@ impl Engine {
         let mut refused: Vec<ConnId> = Vec::new();
         let (mut delivered, mut bytes) = (0, 0);
         for member in hub.members(local) {
-            if !wanted.by(member.flags) {
+            if !wanted.by(member.flags()) {
                 continue;
             }
-            let Some(conn) = conns.get_mut(member.conn) else { continue };
-            match variants.frame(member.flags, builder) {
+            // Members of a connection that ended go in their own time.
+            let Some(conn) = conns.get_mut(member.conn).filter(|conn| conn.is_open()) else { continue };
+            match variants.frame(member.flags(), builder) {
                 Ok(frame) => {
                     delivered += 1;
                     bytes += frame.message_len() as u64;
@@ -99,7 +100,7 @@ impl Engine {
             .hub
             .members(local)
             .iter()
-            .filter(|member| member.flags.contains(MemberFlags::POSITIONED))
+            .filter(|member| member.flags().contains(MemberFlags::POSITIONED))
             .map(|member| member.conn)
             .collect();
         for id in members {

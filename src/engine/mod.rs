@@ -9,7 +9,10 @@ mod calls;
 mod connections;
 mod control;
 mod deliveries;
+mod departures;
 mod frames;
+#[cfg(test)]
+mod layout;
 mod requests;
 mod users;
 
@@ -39,7 +42,7 @@ use crate::fanout::hub::Hub;
 use crate::fanout::outbox::Pool;
 use crate::mesh::Port;
 use crate::metrics::{Interval, Shard as Metrics};
-use crate::session::{Effect, Output};
+use crate::session::{Departure, Effect, Output};
 
 pub use calls::CallState;
 pub use connections::Opening;
@@ -59,6 +62,9 @@ const MAX_CALLS: u32 = 1 << 20;
 
 /// Empty outboxes kept for reuse.
 const IDLE_OUTBOXES: usize = 4096;
+
+/// How often queues of outboxes beyond that are given back when they are not needed any more.
+const TRIM_INTERVAL_MS: u64 = 1_000;
 
 /// What a turn handles at most of each kind before sockets get their turn again.
 pub(crate) const TURN_BUDGET: usize = 4096;
@@ -98,6 +104,17 @@ pub struct Audit {
     pub calls: usize,
     /// Deliveries that wait in line.
     pub undelivered: usize,
+    /// Connections that are gone and whose subscriptions are not.
+    pub departing: usize,
+}
+
+/// Work since the start that must not grow with the number of subscribers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Deliveries of this shard's homes that went to other shards.
+    pub mesh_deliveries: u64,
+    /// Frames that were encoded.
+    pub encodings: u64,
 }
 
 /// See the module.
@@ -116,6 +133,8 @@ pub struct Engine {
     homes: Homes,
     wheel: Wheel<ConnId>,
     pool: Pool,
+    /// When the pool may give memory back.
+    trims_at: u64,
     builder: FrameBuilder,
 
     port: ShardPort,
@@ -123,6 +142,8 @@ pub struct Engine {
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
     counting: Vec<control::Counting>,
+    /// Subscriptions of connections that are gone.
+    departures: VecDeque<Departure>,
     calls: Slab<CallState>,
     finished_calls: Vec<ConnId>,
 
@@ -182,11 +203,13 @@ impl Engine {
             homes: Homes::new(StdRng::from_rng(&mut rng)),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
+            trims_at: 0,
             builder: FrameBuilder::new(),
             port: parts.port,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
             counting: Vec::new(),
+            departures: VecDeque::new(),
             calls: Slab::new(MAX_CALLS),
             finished_calls: Vec::new(),
             dirty: Vec::new(),
@@ -217,8 +240,13 @@ impl Engine {
         more |= self.run_timers();
         more |= self.run_control_jobs();
         more |= self.run_unblocked();
+        more |= self.run_departures();
         more |= self.deliver_local(TURN_BUDGET);
         self.homes.expire(self.now, TURN_BUDGET);
+        if self.trims_at <= self.now.mono_ms {
+            self.trims_at = self.now.mono_ms + TRIM_INTERVAL_MS;
+            self.pool.trim(TURN_BUDGET);
+        }
         self.interval.tick(self.now, &self.metrics);
         more
     }
@@ -287,7 +315,13 @@ impl Engine {
             homes_with_subscribers: self.homes.with_subscribers(),
             calls: self.calls.len(),
             undelivered: self.local.len(),
+            departing: self.departures.len(),
         }
+    }
+
+    /// What was encoded and handed to other shards so far.
+    pub fn tally(&self) -> Tally {
+        Tally { mesh_deliveries: self.port.delivered(), encodings: self.builder.built() }
     }
 
     /// Number of open connections.

@@ -60,6 +60,7 @@ impl std::fmt::Debug for Frame {
 #[derive(Debug, Default)]
 pub struct FrameBuilder {
     scratch: Vec<u8>,
+    built: u64,
 }
 
 /// Scratch memory kept between messages; a buffer that a large message made larger is given up.
@@ -68,7 +69,12 @@ const MAX_KEPT_SCRATCH: usize = 256 * 1024;
 impl FrameBuilder {
     /// A builder without memory yet.
     pub const fn new() -> Self {
-        Self { scratch: Vec::new() }
+        Self { scratch: Vec::new(), built: 0 }
+    }
+
+    /// Frames built since the start.
+    pub fn built(&self) -> u64 {
+        self.built
     }
 
     /// One final WebSocket frame around what `encode` appends to the buffer. `encode` must only append.
@@ -85,6 +91,7 @@ impl FrameBuilder {
         let start = MAX_HEADER - len;
         self.scratch[start..MAX_HEADER].copy_from_slice(&bytes[..len]);
         let frame = Frame::new(&self.scratch[start..]);
+        self.built += 1;
         if self.scratch.capacity() > MAX_KEPT_SCRATCH {
             self.scratch = Vec::new();
         }

@@ -3,13 +3,17 @@
 //! Interest and membership are counted apart: a subscription that waits for its home's answer is interest
 //! without a member. Deliveries go to members only.
 
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::member::{Member, MemberFlags, MemberId};
 use crate::base::ids::ConnId;
+use crate::base::index::Index;
+use crate::base::slab::Slab;
 use crate::channel::name::{ChannelName, hash_of};
 use crate::channel::publication::Position;
+
+/// Why a channel is always found by its handle.
+const UNHELD: &str = "the holder of a handle holds interest";
 
 /// A channel as this shard names it. Valid while the caller holds interest in the channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,21 +36,14 @@ pub enum Continuity {
 }
 
 /// The shard's table of channels. All operations are O(1), no matter how many channels or members there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hub {
-    by_name: HashTable<u32>,
-    channels: Vec<Slot>,
-    vacant: Option<u32>,
+    by_name: Index,
+    channels: Slab<Entry>,
     /// Where each member stands in its channel's table; vacant places form a list.
     places: Vec<u32>,
     vacant_place: Option<u32>,
     members: usize,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Vacant { next: Option<u32> },
-    Channel(Entry),
 }
 
 #[derive(Debug)]
@@ -75,9 +72,8 @@ impl Hub {
     /// A hub without channels.
     pub const fn new() -> Self {
         Self {
-            by_name: HashTable::new(),
-            channels: Vec::new(),
-            vacant: None,
+            by_name: Index::new(),
+            channels: Slab::new(u32::MAX),
             places: Vec::new(),
             vacant_place: None,
             members: 0,
@@ -90,33 +86,17 @@ impl Hub {
             self.entry_mut(channel).interest += 1;
             return channel;
         }
-        let entry = Slot::Channel(Entry {
+        let entry = Entry {
             name: name.clone(),
             position: Position::default(),
             interest: 1,
             positioned: 0,
             tracking: Tracking::Unset,
             members: SmallVec::new(),
-        });
-        let at = match self.vacant {
-            Some(at) => {
-                if let Slot::Vacant { next } = std::mem::replace(&mut self.channels[at as usize], entry) {
-                    self.vacant = next;
-                }
-                at
-            }
-            None => {
-                let at = u32::try_from(self.channels.len()).expect("fewer than 2^32 channels on a shard");
-                self.channels.push(entry);
-                at
-            }
         };
-        let channels = &self.channels;
-        self.by_name.insert_unique(name.hash(), at, |other| match &channels[*other as usize] {
-            Slot::Channel(entry) => entry.name.hash(),
-            Slot::Vacant { .. } => 0,
-        });
-        LocalChannel(at)
+        let Ok(key) = self.channels.insert(entry) else { unreachable!("fewer than 2^32 channels on a shard") };
+        self.by_name.insert(name.hash(), key.slot);
+        LocalChannel(key.slot)
     }
 
     /// How many hold interest in the channel.
@@ -127,19 +107,20 @@ impl Hub {
     /// Gives one interest back. True when it was the last: the channel is forgotten and its handle is void.
     /// A member leaves before its interest is released.
     pub fn release(&mut self, channel: LocalChannel) -> bool {
-        let entry = self.entry_mut(channel);
+        self.release_named(channel, false).0
+    }
+
+    /// The same. Names the channel when it was forgotten, or when that is wanted in any case.
+    pub fn release_named(&mut self, channel: LocalChannel, wants_name: bool) -> (bool, Option<ChannelName>) {
+        let Some((_, entry)) = self.channels.at(channel.0) else { unreachable!("{UNHELD}") };
         entry.interest -= 1;
         if entry.interest > 0 {
-            return false;
+            return (false, wants_name.then(|| entry.name.clone()));
         }
         debug_assert!(entry.members.is_empty(), "members hold interest");
-        let hash = entry.name.hash();
-        if let Ok(found) = self.by_name.find_entry(hash, |at| *at == channel.0) {
-            found.remove();
-        }
-        self.channels[channel.0 as usize] = Slot::Vacant { next: self.vacant };
-        self.vacant = Some(channel.0);
-        true
+        self.by_name.remove(entry.name.hash(), channel.0);
+        let key = self.channels.at(channel.0).map(|(key, _)| key);
+        (true, key.and_then(|key| self.channels.remove(key)).map(|entry| entry.name))
     }
 
     /// Makes the connection a live member: the deliveries handled from now on are for it. The caller holds
@@ -153,14 +134,20 @@ impl Hub {
                 place
             }
             None => {
-                let place = u32::try_from(self.places.len()).expect("fewer than 2^32 members on a shard");
+                let place = self.places.len() as u32;
+                assert!(place < MemberId::LIMIT, "fewer than 2^28 members on a shard");
                 self.places.push(at);
                 place
             }
         };
         let id = MemberId(id);
         let entry = self.entry_mut(channel);
-        entry.members.push(Member { conn, flags, id });
+        let members = &mut entry.members;
+        if members.len() == members.capacity() {
+            // Doubling would leave a quarter of the memory unused on average.
+            members.reserve_exact(members.len() / 4 + 1);
+        }
+        members.push(Member::new(conn, flags, id));
         entry.positioned += u32::from(flags.contains(MemberFlags::POSITIONED));
         self.members += 1;
         id
@@ -170,15 +157,15 @@ impl Hub {
     pub fn leave(&mut self, channel: LocalChannel, member: MemberId) {
         let at = self.places[member.0 as usize] as usize;
         let entry = self.entry_mut(channel);
-        debug_assert!(entry.members.get(at).is_some_and(|m| m.id == member), "no member of this channel");
+        debug_assert!(entry.members.get(at).is_some_and(|m| m.id() == member), "no member of this channel");
         let left = entry.members.swap_remove(at);
-        if left.flags.contains(MemberFlags::POSITIONED) {
+        if left.flags().contains(MemberFlags::POSITIONED) {
             entry.positioned -= 1;
             if entry.positioned == 0 {
                 entry.tracking = Tracking::Unset;
             }
         }
-        let moved = entry.members.get(at).map(|moved| moved.id);
+        let moved = entry.members.get(at).map(|moved| moved.id());
         let len = entry.members.len();
         if entry.members.spilled() && (len <= 1 || len * 4 <= entry.members.capacity()) {
             entry.members.shrink_to_fit();
@@ -264,10 +251,7 @@ impl Hub {
 
     /// Every channel with its number of live members. O(channels): for the admin's eyes, not for messages.
     pub fn channels(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
-        self.channels.iter().filter_map(|slot| match slot {
-            Slot::Channel(entry) => Some((&entry.name, entry.members.len())),
-            Slot::Vacant { .. } => None,
-        })
+        self.channels.iter().map(|(_, entry)| (&entry.name, entry.members.len()))
     }
 
     /// Channels the shard is interested in.
@@ -281,27 +265,24 @@ impl Hub {
     }
 
     fn find_hashed(&self, hash: u64, name: &str) -> Option<LocalChannel> {
-        let found = self.by_name.find(hash, |at| match &self.channels[*at as usize] {
-            Slot::Channel(entry) => entry.name.as_str() == name,
-            Slot::Vacant { .. } => false,
-        });
-        found.map(|at| LocalChannel(*at))
+        let is = |slot| self.channels.peek(slot).is_some_and(|entry| entry.name.as_str() == name);
+        self.by_name.find(hash, is).map(LocalChannel)
     }
 
     #[inline]
     fn entry(&self, channel: LocalChannel) -> &Entry {
-        match &self.channels[channel.0 as usize] {
-            Slot::Channel(entry) => entry,
-            Slot::Vacant { .. } => unreachable!("the holder of a handle holds interest"),
-        }
+        self.channels.peek(channel.0).expect(UNHELD)
     }
 
     #[inline]
     fn entry_mut(&mut self, channel: LocalChannel) -> &mut Entry {
-        match &mut self.channels[channel.0 as usize] {
-            Slot::Channel(entry) => entry,
-            Slot::Vacant { .. } => unreachable!("the holder of a handle holds interest"),
-        }
+        self.channels.at(channel.0).expect(UNHELD).1
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -48,12 +48,37 @@ impl MemberFlags {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MemberId(pub(super) u32);
 
-/// One row of a channel's member table.
+impl MemberId {
+    /// Members of a shard at most: the upper bits of the word hold flags.
+    pub(super) const LIMIT: u32 = 1 << FLAGS_SHIFT;
+}
+
+/// Where the flags stand beside the id.
+const FLAGS_SHIFT: u32 = 28;
+
+/// One row of a channel's member table. Fan-out reads nothing but these rows and the connections: so they are packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Member {
     /// The connection.
     pub conn: ConnId,
+    /// Flags above the id.
+    packed: u32,
+}
+
+impl Member {
+    pub(super) fn new(conn: ConnId, flags: MemberFlags, id: MemberId) -> Self {
+        debug_assert!(id.0 < MemberId::LIMIT && u32::from(flags.0) < 1 << (u32::BITS - FLAGS_SHIFT));
+        Self { conn, packed: u32::from(flags.0) << FLAGS_SHIFT | id.0 }
+    }
+
     /// What it wants.
-    pub flags: MemberFlags,
-    pub(super) id: MemberId,
+    #[inline]
+    pub fn flags(&self) -> MemberFlags {
+        MemberFlags((self.packed >> FLAGS_SHIFT) as u8)
+    }
+
+    #[inline]
+    pub(super) fn id(&self) -> MemberId {
+        MemberId(self.packed & (MemberId::LIMIT - 1))
+    }
 }

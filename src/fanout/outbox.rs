@@ -28,7 +28,12 @@ struct Queue {
 pub struct Pool {
     #[expect(clippy::vec_box, reason = "an outbox is one word: it holds the box, and the box is what is used again")]
     idle: Vec<Box<Queue>>,
-    limit: usize,
+    /// Queues kept however long they are not used.
+    kept: usize,
+    /// Queues in use.
+    lent: usize,
+    /// Most queues in use at once, lately.
+    peak: usize,
     /// Bytes of all queues in use.
     owed: usize,
 }
@@ -37,9 +42,19 @@ pub struct Pool {
 const MAX_KEPT_FRAMES: usize = 64;
 
 impl Pool {
-    /// A pool that keeps at most `limit` queues; further ones are freed.
-    pub const fn new(limit: usize) -> Self {
-        Self { idle: Vec::new(), limit, owed: 0 }
+    /// A pool that keeps `kept` queues for good, and as many more as were in use at once lately: however many
+    /// outboxes a publication fills, the next one allocates nothing.
+    pub const fn new(kept: usize) -> Self {
+        Self { idle: Vec::new(), kept, lent: 0, peak: 0, owed: 0 }
+    }
+
+    /// Frees up to `budget` queues that were not needed lately. Called at regular times; each call lowers what counts
+    /// as lately needed by an eighth.
+    pub fn trim(&mut self, budget: usize) {
+        let wanted = self.peak.max(self.kept).saturating_sub(self.lent);
+        let excess = self.idle.len().saturating_sub(wanted).min(budget);
+        self.idle.truncate(self.idle.len() - excess);
+        self.peak = self.lent.max(self.peak - self.peak.div_ceil(8));
     }
 
     /// Queues kept at the moment.
@@ -53,12 +68,15 @@ impl Pool {
     }
 
     fn take(&mut self) -> Box<Queue> {
+        self.lent += 1;
+        self.peak = self.peak.max(self.lent);
         self.idle.pop().unwrap_or_default()
     }
 
     fn give_back(&mut self, mut queue: Box<Queue>) {
         self.owed -= queue.bytes;
-        if self.idle.len() < self.limit && queue.frames.capacity() <= MAX_KEPT_FRAMES {
+        self.lent -= 1;
+        if queue.frames.capacity() <= MAX_KEPT_FRAMES {
             queue.frames.clear();
             queue.sent = 0;
             queue.bytes = 0;
@@ -210,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pool_keeps_no_more_than_its_limit_and_no_grown_queue() {
+    fn the_pool_keeps_what_is_needed_and_no_grown_queue() {
         let mut pool = Pool::new(1);
         let mut outboxes = [Outbox::new(), Outbox::new()];
         for outbox in &mut outboxes {
@@ -219,6 +237,9 @@ mod tests {
         for outbox in &mut outboxes {
             outbox.clear(&mut pool);
         }
+        // As many as were in use at once, and after some time only those that are kept for good.
+        assert_eq!(pool.idle(), 2);
+        (0..3).for_each(|_| pool.trim(1));
         assert_eq!(pool.idle(), 1);
 
         let mut pool = Pool::new(1);
@@ -318,7 +339,7 @@ mod tests {
                 prop_assert_eq!(outbox.bytes(), model.len());
                 prop_assert_eq!(outbox.is_empty(), model.is_empty());
                 prop_assert_eq!(owed(&outbox), Vec::from(model.clone()));
-                prop_assert!(pool.idle() <= 4);
+                prop_assert!(pool.idle() <= 1, "no more than were in use at once");
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct Port<R, D, C> {
     reached: Vec<ShardId>,
     /// Somebody may sleep because a lane of ours was full, and it has room now: the next flush rings.
     made_room: bool,
+    /// Deliveries staged since the start.
+    delivered: u64,
 }
 
 /// The ports of all shards, in order. Panics unless there are between 1 and 65,535 shards and all limits are above 0.
@@ -46,6 +48,7 @@ pub fn mesh<R: Send, D: Send, C: Send>(shards: usize, limits: Limits) -> Vec<Por
         control: Staging::new(shards, limits.staged),
         reached: Vec::with_capacity(3 * shards),
         made_room: false,
+        delivered: 0,
     };
     (0..count).map(port).collect()
 }
@@ -68,12 +71,18 @@ impl<R, D, C> Port<R, D, C> {
 
     /// Stages what a home has for a shard.
     pub fn stage_delivery(&mut self, to: ShardId, delivery: D) {
+        self.delivered += 1;
         self.deliveries.stage(to, delivery);
     }
 
     /// Stages a control item.
     pub fn stage_control(&mut self, to: ShardId, control: C) {
         self.control.stage(to, control);
+    }
+
+    /// Deliveries staged for other shards since the start.
+    pub fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Whether something is staged that no full lane held back.

@@ -12,6 +12,7 @@ mod output;
 mod state;
 
 mod commands;
+mod departure;
 mod server_side;
 
 mod grant;
@@ -34,6 +35,7 @@ use crate::fanout::hub::Hub;
 use crate::metrics::Shard as Metrics;
 use crate::protocol::Protocol;
 
+pub use departure::Departure;
 pub use control::{ServerSubscribe, SessionControl};
 pub use effect::Effect;
 pub use output::Output;

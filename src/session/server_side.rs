@@ -99,7 +99,7 @@ impl Session {
         };
         *identity = Arc::new(ClientInfo { conn_info: info.clone(), ..(**identity).clone() });
         for subscription in self.subscriptions.iter_mut() {
-            if let Some(own) = &mut subscription.info {
+            if let Some(own) = subscription.special.as_mut().and_then(|special| special.info.as_mut()) {
                 *own = Arc::new(ClientInfo { conn_info: info.clone(), ..(**own).clone() });
             }
         }

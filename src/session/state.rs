@@ -10,7 +10,7 @@ use super::counting::{TRANSPORT, frame_of, method_of};
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
-use super::{Cx, Effect, SessionControl, Setup};
+use super::{Cx, Departure, Effect, SessionControl, Setup};
 use crate::base::ids::ClientId;
 use crate::base::time::Now;
 use crate::channel::name::ChannelName;
@@ -226,8 +226,10 @@ impl Session {
         }
     }
 
-    /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before.
-    pub fn on_close(&mut self, cx: &mut Cx<'_>) {
+    /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before. When it has
+    /// many subscriptions, the rest of them is for the engine to end.
+    #[must_use]
+    pub fn on_close(&mut self, cx: &mut Cx<'_>) -> Option<Departure> {
         self.phase = Phase::Ended;
         self.timers = Timers::OFF;
         match std::mem::replace(&mut self.pending, Pending::None) {
@@ -240,9 +242,7 @@ impl Session {
                 subscribing.abandon(self, cx);
             }
         }
-        for subscription in self.subscriptions.take() {
-            self.drop_subscription(cx, subscription);
-        }
+        Departure::begin(self, cx)
     }
 
     /// When [`Session::on_timer`] wants to be called, in milliseconds of the monotonic clock.
@@ -347,7 +347,7 @@ impl Session {
 
     /// The client as the channel sees it.
     pub(super) fn info_in(&self, channel: Option<LocalChannel>) -> Arc<ClientInfo> {
-        let own = channel.and_then(|channel| self.subscriptions.get(channel)?.info.clone());
+        let own = channel.and_then(|channel| self.subscriptions.get(channel)?.info().cloned());
         own.unwrap_or_else(|| self.info())
     }
 

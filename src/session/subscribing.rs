@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Cx;
 use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
-use super::subscriptions::{Subscription, Traits};
+use super::subscriptions::{Special, Subscription, Traits};
+use super::{Cx, Effect};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
@@ -145,8 +145,7 @@ impl Subscribing {
         session.subscriptions.insert(Subscription {
             channel: self.channel,
             member,
-            expire_at: self.expire_at,
-            info: self.info.clone(),
+            special: Special::of(self.expire_at, self.info.clone()),
             meta_ttl_s: self.meta_ttl_s,
             checked_at_s: (cx.now.mono_ms / 1000) as u32,
             check_tag: 0,
@@ -156,29 +155,8 @@ impl Subscribing {
 
     /// Takes everything back that the request does or did.
     pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
-        let info = self.info.or_else(|| session.identity.clone());
-        leave(session, cx, self.channel, self.traits, info);
-    }
-}
-
-/// Gives the interest back and tells the home what ends with it. The membership has ended before.
-pub(super) fn leave(
-    session: &Session,
-    cx: &mut Cx<'_>,
-    channel: LocalChannel,
-    traits: Traits,
-    info: Option<Arc<ClientInfo>>,
-) {
-    let name = cx.hub.name(channel).clone();
-    let last = cx.hub.release(channel);
-    if last {
-        cx.metrics.action(Action::BrokerUnsubscribe);
-    }
-    let presence = traits.has(Traits::PRESENCE).then_some(session.client);
-    let leave = info.filter(|_| traits.has(Traits::JOIN_LEAVE));
-    if last || presence.is_some() || leave.is_some() {
-        let op = Op::Unsubscribe { last, presence, leave };
-        cx.effects.push(super::Effect::Op { channel: name, op, tag: 0 });
+        let told = session.leaver().release(cx.hub, cx.metrics, self.channel, self.traits, self.info);
+        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 }
 

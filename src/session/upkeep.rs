@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 
 use super::counting::TRANSPORT;
 use super::state::{Phase, Session, native_ping_interval_ms, native_pong_timeout_ms};
-use super::subscribing::{PRESENCE_TTL_MS, leave};
+use super::subscribing::PRESENCE_TTL_MS;
 use super::subscriptions::{Subscription, Traits};
 use super::timers::{after, is_due};
 use super::{Cx, Effect};
@@ -113,10 +113,8 @@ impl Session {
 
     /// Ends a subscription that is out of the table already.
     pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
-        cx.metrics.unsubscribed(self.labels);
-        cx.hub.leave(subscription.channel, subscription.member);
-        let info = subscription.info.or_else(|| self.identity.clone());
-        leave(self, cx, subscription.channel, subscription.traits, info);
+        let told = self.leaver().end(cx.hub, cx.metrics, subscription);
+        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
@@ -200,7 +198,8 @@ impl Session {
             cx.effects.push(Effect::Op { channel: cx.hub.name(channel).clone(), op, tag: 0 });
         }
         let grace_s = (cx.config.client.expired_sub_close_delay_ms / 1000) as i64;
-        if subscription.expire_at > 0 && cx.now.unix_s() > subscription.expire_at.saturating_add(grace_s) {
+        let expire_at = subscription.expire_at();
+        if expire_at > 0 && cx.now.unix_s() > expire_at.saturating_add(grace_s) {
             let (why, or) = (Unsubscribe::EXPIRED, Disconnect::SUBSCRIPTION_EXPIRED);
             return self.end_subscription(cx, channel, why, or);
         }

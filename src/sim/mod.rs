@@ -8,6 +8,7 @@
 
 mod checks;
 mod client;
+pub mod cluster;
 mod setup;
 mod wire;
 mod world;

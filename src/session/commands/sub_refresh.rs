@@ -14,7 +14,7 @@ use crate::protocol::error::Error;
 use crate::session::Cx;
 use crate::session::server_side::MAX_TTL_S;
 use crate::session::state::{Outcome, Refusal, Session};
-use crate::session::subscriptions::Traits;
+use crate::session::subscriptions::{Special, Traits};
 
 impl Session {
     pub(super) fn sub_refresh(&mut self, cx: &mut Cx<'_>, id: u32, request: &SubRefreshRequest<'_>) -> Outcome {
@@ -40,9 +40,8 @@ impl Session {
         }
         let identity = self.info();
         if let Some(subscription) = local.and_then(|local| self.subscriptions.get_mut(local)) {
-            subscription.expire_at = expire_at;
-            subscription.info =
-                (!info.is_empty()).then(|| Arc::new(ClientInfo { chan_info: info, ..(*identity).clone() }));
+            let info = (!info.is_empty()).then(|| Arc::new(ClientInfo { chan_info: info, ..(*identity).clone() }));
+            subscription.special = Special::of(expire_at, info);
         }
         let expires = expire_at > 0;
         let ttl = if expires { (expire_at - unix_s) as u32 } else { 0 };

@@ -333,7 +333,14 @@ impl Bench {
 
     fn close(&mut self, who: usize) {
         if std::mem::replace(&mut self.is_open[who], false) {
-            self.step(who, |session, cx| session.on_close(cx));
+            let mut metrics = crate::metrics::Shard::new(ShardId(0));
+            let mut departure = None;
+            self.step(who, |session, cx| departure = session.on_close(cx));
+            while let Some(told) = departure.as_mut().and_then(|left| left.end_next(&mut self.hub, &mut metrics)) {
+                if let Some((channel, op)) = told {
+                    self.ask_home(&channel, op, ReplyTo::None);
+                }
+            }
         }
     }
 
@@ -376,7 +383,7 @@ impl Bench {
             Continuity::Old => false,
             Continuity::Gap | Continuity::EpochChanged => {
                 let members: Vec<_> = self.hub.members(local).to_vec();
-                for member in members.iter().filter(|member| member.flags.contains(MemberFlags::POSITIONED)) {
+                for member in members.iter().filter(|member| member.flags().contains(MemberFlags::POSITIONED)) {
                     self.step(member.conn.slot as usize, |session, cx| session.on_insufficient_state(cx, local));
                 }
                 false
@@ -393,7 +400,8 @@ impl Bench {
         out.reply(Protocol::Json, &reply).expect("JSON");
         let text = self.shown(out.messages().next().expect("a push"));
         for member in self.hub.members(local) {
-            if member.flags.contains(wanted) && (for_positioned || !member.flags.contains(MemberFlags::POSITIONED)) {
+            if member.flags().contains(wanted) && (for_positioned || !member.flags().contains(MemberFlags::POSITIONED))
+            {
                 self.came.push_back(format!("{}< {text}", name(member.conn.slot as usize)));
             }
         }

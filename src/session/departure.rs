@@ -1,0 +1,106 @@
+//! How subscriptions end, and what remains of a session whose connection is gone: subscriptions that have still to
+//! end. A client may have so many that ending them at once would hold up its shard.
+
+use std::sync::Arc;
+
+use super::Cx;
+use super::effect::Effect;
+use super::state::Session;
+use super::subscriptions::{Subscription, Traits};
+use crate::base::ids::ClientId;
+use crate::channel::name::ChannelName;
+use crate::channel::op::Op;
+use crate::channel::publication::ClientInfo;
+use crate::fanout::hub::{Hub, LocalChannel};
+use crate::metrics::ClientLabels;
+use crate::metrics::Shard as Metrics;
+use crate::metrics::labels::Action;
+
+/// Subscriptions that end in the step in which their connection ends.
+const AT_ONCE: usize = 16;
+
+/// What a channel's home must be told.
+type Told = (ChannelName, Op);
+
+/// Subscriptions that outlive their connection for a few turns. They are members in the hub until they end, of a
+/// connection that gets nothing any more.
+#[derive(Debug)]
+pub struct Departure {
+    client: ClientId,
+    identity: Option<Arc<ClientInfo>>,
+    labels: ClientLabels,
+    left: Vec<Subscription>,
+}
+
+impl Departure {
+    /// Takes all subscriptions out of the session and ends the first of them. Nothing when that was all.
+    pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>) -> Option<Self> {
+        let left = session.subscriptions.take();
+        if left.is_empty() {
+            return None;
+        }
+        let identity = session.identity.clone();
+        let mut departure = Self { client: session.client, identity, labels: session.labels, left };
+        for _ in 0..AT_ONCE {
+            match departure.end_next(cx.hub, cx.metrics) {
+                None => return None,
+                Some(told) => cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 })),
+            }
+        }
+        (!departure.is_over()).then_some(departure)
+    }
+
+    /// Whether every subscription has ended.
+    pub fn is_over(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Ends one more subscription: what the channel's home must be told, if anything. Nothing when none is left.
+    pub fn end_next(&mut self, hub: &mut Hub, metrics: &mut Metrics) -> Option<Option<Told>> {
+        let subscription = self.left.pop()?;
+        let leaver = Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels };
+        Some(leaver.end(hub, metrics, subscription))
+    }
+}
+
+/// Whose subscription ends.
+pub(super) struct Leaver<'s> {
+    client: ClientId,
+    identity: Option<&'s Arc<ClientInfo>>,
+    labels: ClientLabels,
+}
+
+impl Session {
+    pub(super) fn leaver(&self) -> Leaver<'_> {
+        Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels }
+    }
+}
+
+impl Leaver<'_> {
+    /// Ends a subscription that is out of the session's table: its membership, and its interest in the channel.
+    pub(super) fn end(&self, hub: &mut Hub, metrics: &mut Metrics, subscription: Subscription) -> Option<Told> {
+        let Subscription { channel, member, traits, special, .. } = subscription;
+        metrics.unsubscribed(self.labels);
+        hub.leave(channel, member);
+        self.release(hub, metrics, channel, traits, special.and_then(|special| special.info))
+    }
+
+    /// Gives the interest back. The membership has ended before, or never began.
+    pub(super) fn release(
+        &self,
+        hub: &mut Hub,
+        metrics: &mut Metrics,
+        channel: LocalChannel,
+        traits: Traits,
+        info: Option<Arc<ClientInfo>>,
+    ) -> Option<Told> {
+        let presence = traits.has(Traits::PRESENCE).then_some(self.client);
+        let leave = traits.has(Traits::JOIN_LEAVE).then(|| info.or_else(|| self.identity.cloned())).flatten();
+        let is_told = presence.is_some() || leave.is_some();
+        let (last, name) = hub.release_named(channel, is_told);
+        if last {
+            metrics.action(Action::BrokerUnsubscribe);
+        }
+        name.map(|name| (name, Op::Unsubscribe { last, presence, leave }))
+    }
+}

@@ -1,0 +1,167 @@
+//! What a publication, a channel and a subscription cost, counted: frames between shards, encodings, allocations and
+//! bytes, which must not depend on how many subscribers, shards or other clients there are. Times stand in `benches/`.
+
+#[path = "support/allocations.rs"]
+mod allocations;
+
+use allocations::so_far;
+use spindle::protocol::Protocol;
+use spindle::sim::cluster::{Client, Cluster, open_config};
+
+#[global_allocator]
+static COUNTING: allocations::Counting = allocations::Counting;
+
+const CHANNEL: &str = "news";
+
+/// What one publication cost.
+#[derive(PartialEq, Eq, Debug)]
+struct Cost {
+    mesh_deliveries: u64,
+    encodings: u64,
+    frames: u64,
+    writes: u64,
+    allocations: u64,
+}
+
+/// A cluster with so many subscribers of one channel on each shard, and the cost of a publication there.
+fn cost(subscribers: &[(usize, Protocol)], shards: u16) -> Cost {
+    let mut cluster = Cluster::new(shards, open_config());
+    for (shard, protocol) in subscribers {
+        let client = cluster.connect(*shard, *protocol);
+        cluster.settle();
+        cluster.subscribe(client, CHANNEL);
+    }
+    let home = cluster.home_of(CHANNEL);
+    let body = format!(r#"{{"channel":"{CHANNEL}","data":{{"text":"sixty-four bytes of payload, more or less"}}}}"#);
+    let mut publish = || {
+        let (tally, taken, own) = (cluster.tally(), cluster.taken(), so_far());
+        cluster.call(home, "publish", body.as_bytes());
+        cluster.settle();
+        let (tally_after, taken_after, own_after) = (cluster.tally(), cluster.taken(), so_far());
+        Cost {
+            mesh_deliveries: tally_after.mesh_deliveries - tally.mesh_deliveries,
+            encodings: tally_after.encodings - tally.encodings,
+            frames: taken_after.frames - taken.frames,
+            writes: taken_after.writes - taken.writes,
+            allocations: own_after.count - own.count,
+        }
+    };
+    // The first ones fill what is used again: outboxes, batches, scratch buffers.
+    for _ in 0..64 {
+        publish();
+    }
+    publish()
+}
+
+/// So many subscribers, spread evenly.
+fn spread(count: usize, shards: u16, protocols: &[Protocol]) -> Vec<(usize, Protocol)> {
+    let shards = usize::from(shards);
+    (0..count).map(|n| (n % shards, protocols[n / shards % protocols.len()])).collect()
+}
+
+#[test]
+fn a_publication_costs_one_frame_a_shard_and_one_encoding_a_protocol() {
+    let both = [Protocol::Json, Protocol::Protobuf];
+    for shards in [1, 2, 4, 8, 16] {
+        for protocols in [&both[..1], &both[1..], &both[..]] {
+            let cost = cost(&spread(160, shards, protocols), shards);
+            let expected = (u64::from(shards) - 1, u64::from(shards) * protocols.len() as u64, 160, 160);
+            assert_eq!(
+                (cost.mesh_deliveries, cost.encodings, cost.frames, cost.writes),
+                expected,
+                "{shards} shards, {protocols:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn shards_without_subscribers_get_nothing() {
+    let home = Cluster::new(16, open_config()).home_of(CHANNEL);
+    for (at, expected) in [(vec![home], 0), (vec![(home + 1) % 16], 1), (vec![home, (home + 3) % 16], 1)] {
+        let subscribers: Vec<_> = at.iter().flat_map(|shard| [(*shard, Protocol::Json); 10]).collect();
+        let cost = cost(&subscribers, 16);
+        assert_eq!((cost.mesh_deliveries, cost.encodings), (expected, at.len() as u64), "{at:?}");
+    }
+}
+
+#[test]
+fn subscribers_cost_no_allocations() {
+    let few = cost(&spread(64, 2, &[Protocol::Json]), 2);
+    let many = cost(&spread(10_000, 2, &[Protocol::Json]), 2);
+    assert_eq!(many.frames, 10_000);
+    assert_eq!(few.allocations, many.allocations);
+    // On one shard: the call and its response, and the publication with its two encodings.
+    let local = cost(&spread(64, 1, &[Protocol::Json]), 1);
+    assert!(local.allocations <= 24, "{local:?}");
+}
+
+/// Bytes that stay allocated for each of `count`.
+fn bytes_each(count: usize, make: impl FnOnce()) -> f64 {
+    let before = so_far();
+    make();
+    (so_far().live - before.live) as f64 / count as f64
+}
+
+#[test]
+fn channels_and_subscriptions_are_small() {
+    const CHANNELS: usize = 100_000;
+    const CLIENTS: usize = 1_000;
+    let mut cluster = Cluster::new(1, open_config());
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| cluster.connect(0, Protocol::Json)).collect();
+    cluster.settle();
+    // A channel at home and on this shard, with its name, and its one subscription: 250 bytes and 64 bytes.
+    let alone = bytes_each(CHANNELS, || {
+        (0..CHANNELS).for_each(|n| cluster.subscribe(clients[n % CLIENTS], &format!("chat-room-{n:07}")));
+    });
+    println!("{alone:.1} bytes for a channel with one subscription");
+    assert!(alone <= 250.0 + 64.0, "{alone} bytes for a channel with one subscription");
+    // A hundred subscribers in each of so many channels: the channel is next to nothing.
+    let shared = bytes_each(CHANNELS, || {
+        (0..CHANNELS).for_each(|n| cluster.subscribe(clients[n % CLIENTS], &format!("news-{:07}", n / 100)));
+    });
+    println!("{shared:.1} bytes for a subscription");
+    assert!(shared <= 64.0 + 5.0, "{shared} bytes for a subscription, a hundredth of its channel included");
+}
+
+/// Rounds of work and channels that are forgotten in the longest of them, for a client that leaves so many.
+fn departure(others: usize) -> (usize, usize) {
+    const OWN: usize = 5_000;
+    let mut cluster = Cluster::new(1, open_config());
+    let other = cluster.connect(0, Protocol::Json);
+    let leaver = cluster.connect(0, Protocol::Json);
+    cluster.settle();
+    (0..others).for_each(|n| cluster.subscribe(other, &format!("other-{n}")));
+    (0..OWN).for_each(|n| cluster.subscribe(leaver, &format!("own-{n}")));
+    cluster.subscribe(other, "own-0");
+    cluster.close(leaver);
+    let (mut rounds, mut most, mut left) = (0, 0, OWN + others);
+    loop {
+        let more = cluster.round(0);
+        let now = cluster.engine(0).audit().channels;
+        (rounds, most, left) = (rounds + 1, most.max(left - now), now);
+        if rounds == 2 {
+            // Its channels go on, and nothing is sent to it.
+            for (channel, frames) in [("own-0", 1), ("own-1", 0)] {
+                let before = cluster.taken().frames;
+                cluster.call(0, "publish", format!(r#"{{"channel":"{channel}","data":1}}"#).as_bytes());
+                cluster.round(0);
+                assert_eq!(cluster.taken().frames - before, frames, "{channel}");
+            }
+            left = cluster.engine(0).audit().channels;
+        }
+        if !more {
+            break;
+        }
+    }
+    let audit = cluster.engine(0).audit();
+    assert_eq!((audit.channels, audit.members, audit.departing), (others + 1, others + 1, 0));
+    (rounds, most)
+}
+
+#[test]
+fn a_client_with_many_subscriptions_leaves_in_pieces() {
+    let (rounds, most) = departure(0);
+    assert!(rounds > 10 && most <= 512, "{most} channels in one of {rounds} rounds");
+    assert_eq!(departure(20_000), (rounds, most), "others make no difference");
+}
