@@ -10,8 +10,8 @@ use crate::auth::Verifiers;
 use crate::cli::Start;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
-use crate::control::watchdog::{self, Look};
 use crate::control::signals::{self, Signal};
+use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
 use crate::shard::{self, Running, Startup};
 
