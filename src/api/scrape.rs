@@ -27,11 +27,7 @@ pub(super) struct Scrape {
 
 impl Scrape {
     pub(super) fn new(form: ScrapeForm) -> Self {
-        Self {
-            form,
-            numbers: Numbers::default(),
-            shards: Vec::new(),
-        }
+        Self { form, numbers: Numbers::default(), shards: Vec::new() }
     }
 
     pub(super) fn content_type(&self) -> &'static str {
@@ -45,11 +41,7 @@ impl Scrape {
         let ControlAnswer::Info(shard) = answer else { return };
         self.numbers.add(&shard);
         if let Some(metrics) = shard.metrics {
-            self.shards.push(Live {
-                metrics: *metrics,
-                subscriptions: shard.subscriptions,
-                channels: shard.channels,
-            });
+            self.shards.push(Live { metrics: *metrics, subscriptions: shard.subscriptions, channels: shard.channels });
         }
     }
 

@@ -104,11 +104,7 @@ impl Registered {
 
     /// The user, from `sub` or from the claim that takes its place.
     fn user(self, claims: &[u8], user_claim: &str) -> Result<Box<str>, BadClaims> {
-        if user_claim.is_empty() {
-            Ok(self.subject.into())
-        } else {
-            named(claims, user_claim)
-        }
+        if user_claim.is_empty() { Ok(self.subject.into()) } else { named(claims, user_claim) }
     }
 
     fn set(&mut self, name: &str, value: &RawValue) -> Result<bool, BadClaims> {
@@ -172,22 +168,14 @@ impl<'a> Connection<'a> {
 
     pub(super) fn into_claims(self, claims: &[u8], user_claim: &str) -> Result<ConnectionClaims, BadClaims> {
         let subscriptions = if self.subs.is_empty() {
-            self.channels
-                .into_iter()
-                .map(|channel| Terms::default().into_subscription(channel))
-                .collect()
+            self.channels.into_iter().map(|channel| Terms::default().into_subscription(channel)).collect()
         } else {
-            self.subs
-                .into_iter()
-                .map(|(channel, terms)| terms.into_subscription(channel))
-                .collect()
+            self.subs.into_iter().map(|(channel, terms)| terms.into_subscription(channel)).collect()
         };
         Ok(ConnectionClaims {
             expire_at: lifetime(self.expire_at, &self.registered),
             info: self.info.decode(),
-            meta: self
-                .meta
-                .map_or_else(Bytes::new, |meta| Bytes::copy_from_slice(meta.get().as_bytes())),
+            meta: self.meta.map_or_else(Bytes::new, |meta| Bytes::copy_from_slice(meta.get().as_bytes())),
             subscriptions,
             user: self.registered.user(claims, user_claim)?,
         })
@@ -242,9 +230,7 @@ struct Payload<'a> {
 impl Payload<'_> {
     fn decode(&self) -> Result<Bytes, BadBase64> {
         if self.base64.is_empty() {
-            return Ok(self
-                .raw
-                .map_or_else(Bytes::new, |raw| Bytes::copy_from_slice(raw.get().as_bytes())));
+            return Ok(self.raw.map_or_else(Bytes::new, |raw| Bytes::copy_from_slice(raw.get().as_bytes())));
         }
         STANDARD.decode(&self.base64).map(Bytes::from).map_err(|_| BadBase64)
     }
@@ -363,10 +349,7 @@ fn date(value: &RawValue) -> Result<Option<Date>, BadClaims> {
     if seconds.abs() >= i64::MAX as f64 {
         return Ok(Some(Date(i64::MIN, 0)));
     }
-    Ok(Some(Date(
-        seconds.floor() as i64,
-        ((seconds - seconds.floor()) * 1e9) as u32,
-    )))
+    Ok(Some(Date(seconds.floor() as i64, ((seconds - seconds.floor()) * 1e9) as u32)))
 }
 
 /// One text, or a list of texts.

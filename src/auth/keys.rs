@@ -29,12 +29,7 @@ impl Keys {
             pem => Some(ecdsa(pem)?),
         };
         if !token.jwks_public_endpoint.is_empty() {
-            return Ok(Self {
-                hmac: None,
-                previous_hmac: None,
-                rsa: None,
-                ecdsa: None,
-            });
+            return Ok(Self { hmac: None, previous_hmac: None, rsa: None, ecdsa: None });
         }
         Ok(Self {
             hmac: hmac(&token.hmac_secret_key),
@@ -65,10 +60,8 @@ impl Keys {
             "RS384" => self.rsa.as_ref().is_some_and(|key| is_good(key, Algorithm::RS384)),
             "RS512" => self.rsa.as_ref().is_some_and(|key| is_good(key, Algorithm::RS512)),
             "ES256" | "ES384" => self.ecdsa.as_ref().is_some_and(|(key, fitting)| {
-                let is_fitting = matches!(
-                    (algorithm, fitting),
-                    ("ES256", Algorithm::ES256) | ("ES384", Algorithm::ES384)
-                );
+                let is_fitting =
+                    matches!((algorithm, fitting), ("ES256", Algorithm::ES256) | ("ES384", Algorithm::ES384));
                 is_fitting && is_good(key, *fitting)
             }),
             _ => false,

@@ -60,10 +60,7 @@ mod tests {
     use super::*;
 
     fn check(user: &str, ttl_s: i64, claim: &str, channel: Option<&str>, expected: &str) {
-        let keys = Token {
-            user_id_claim: claim.into(),
-            ..Token::default()
-        };
+        let keys = Token { user_id_claim: claim.into(), ..Token::default() };
         let claims = claims(&keys, user, ttl_s, 1_000, channel);
         assert_eq!(serde_json::to_string(&claims).unwrap(), expected);
     }
@@ -74,20 +71,8 @@ mod tests {
         check("42", -1, "", None, r#"{"sub":"42","iat":1000}"#);
         check("", 0, "", None, r#"{"iat":1000}"#);
         check("42", -1, "uid", None, r#"{"sub":"42","iat":1000,"uid":"42"}"#);
-        check(
-            "42",
-            60,
-            "",
-            Some("news"),
-            r#"{"sub":"42","exp":1060,"iat":1000,"channel":"news"}"#,
-        );
-        check(
-            "42",
-            i64::MAX,
-            "",
-            None,
-            r#"{"sub":"42","exp":9223372036854775807,"iat":1000}"#,
-        );
+        check("42", 60, "", Some("news"), r#"{"sub":"42","exp":1060,"iat":1000,"channel":"news"}"#);
+        check("42", i64::MAX, "", None, r#"{"sub":"42","exp":9223372036854775807,"iat":1000}"#);
     }
 
     #[test]

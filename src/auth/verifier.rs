@@ -147,18 +147,8 @@ impl Verifier {
             _ => Err(both),
         };
         Ok(Self {
-            audience: expected(
-                &token.audience,
-                &token.audience_regex,
-                "audience_regex",
-                ConfigError::TwoAudiences,
-            )?,
-            issuer: expected(
-                &token.issuer,
-                &token.issuer_regex,
-                "issuer_regex",
-                ConfigError::TwoIssuers,
-            )?,
+            audience: expected(&token.audience, &token.audience_regex, "audience_regex", ConfigError::TwoAudiences)?,
+            issuer: expected(&token.issuer, &token.issuer_regex, "issuer_regex", ConfigError::TwoIssuers)?,
             keys: Keys::new(token)?,
             user_claim: token.user_id_claim.clone(),
         })
@@ -171,26 +161,12 @@ impl Verifier {
         skips_signature: bool,
         now: Now,
     ) -> Result<(), TokenError> {
-        let is_for_us = self
-            .audience
-            .as_ref()
-            .is_none_or(|expected| registered.audience.iter().any(|aud| expected.fits(aud)))
-            && self
-                .issuer
-                .as_ref()
-                .is_none_or(|expected| expected.fits(&registered.issuer));
+        let is_for_us =
+            self.audience.as_ref().is_none_or(|expected| registered.audience.iter().any(|aud| expected.fits(aud)))
+                && self.issuer.as_ref().is_none_or(|expected| expected.fits(&registered.issuer));
         let is_ours = skips_signature
-            || self.keys.verify(
-                &parsed.header.alg,
-                parsed.message.as_bytes(),
-                parsed.signature,
-                now.unix_s(),
-            );
-        if is_for_us && is_ours {
-            Ok(())
-        } else {
-            Err(TokenError::Invalid)
-        }
+            || self.keys.verify(&parsed.header.alg, parsed.message.as_bytes(), parsed.signature, now.unix_s());
+        if is_for_us && is_ours { Ok(()) } else { Err(TokenError::Invalid) }
     }
 }
 
@@ -224,12 +200,7 @@ impl<'t> Parsed<'t> {
         let header = serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Invalid)?;
         let claims = decode(claims)?;
         decode(signature)?;
-        Ok(Self {
-            header,
-            claims,
-            message,
-            signature,
-        })
+        Ok(Self { header, claims, message, signature })
     }
 }
 

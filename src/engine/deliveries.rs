@@ -3,8 +3,8 @@
 use super::{Engine, TURN_BUDGET};
 use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
-use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::channel::publication::Position;
+use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::fanout::member::MemberFlags;
 use crate::fanout::variant::Variants;
 use crate::metrics::labels::{Frame, Transport};

@@ -113,9 +113,7 @@ mod tests {
             Err("no")
         });
         assert_eq!(failed, Err("no"));
-        let frame = builder
-            .websocket(OpCode::Data(Data::Binary), |_| Ok::<_, ()>(()))
-            .unwrap();
+        let frame = builder.websocket(OpCode::Data(Data::Binary), |_| Ok::<_, ()>(())).unwrap();
         assert_eq!(frame.as_bytes(), [0x82, 0]);
     }
 

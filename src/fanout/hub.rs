@@ -112,11 +112,10 @@ impl Hub {
             }
         };
         let channels = &self.channels;
-        self.by_name
-            .insert_unique(name.hash(), at, |other| match &channels[*other as usize] {
-                Slot::Channel(entry) => entry.name.hash(),
-                Slot::Vacant { .. } => 0,
-            });
+        self.by_name.insert_unique(name.hash(), at, |other| match &channels[*other as usize] {
+            Slot::Channel(entry) => entry.name.hash(),
+            Slot::Vacant { .. } => 0,
+        });
         LocalChannel(at)
     }
 
@@ -166,10 +165,7 @@ impl Hub {
     pub fn leave(&mut self, channel: LocalChannel, member: MemberId) {
         let at = self.places[member.0 as usize] as usize;
         let entry = self.entry_mut(channel);
-        debug_assert!(
-            entry.members.get(at).is_some_and(|m| m.id == member),
-            "no member of this channel"
-        );
+        debug_assert!(entry.members.get(at).is_some_and(|m| m.id == member), "no member of this channel");
         let left = entry.members.swap_remove(at);
         if left.flags.contains(MemberFlags::POSITIONED) {
             entry.positioned -= 1;
@@ -214,11 +210,7 @@ impl Hub {
     /// How far the live positioned members have seen the stream; the default when there is none.
     pub fn position(&self, channel: LocalChannel) -> Position {
         let entry = self.entry(channel);
-        if entry.tracking == Tracking::Unset {
-            Position::default()
-        } else {
-            entry.position
-        }
+        if entry.tracking == Tracking::Unset { Position::default() } else { entry.position }
     }
 
     /// Notes the position that the home gave to a positioned member that joins in the same step (before or

@@ -26,10 +26,7 @@ struct Queue {
 /// Queues of drained outboxes, kept for the next one that is owed something.
 #[derive(Debug)]
 pub struct Pool {
-    #[expect(
-        clippy::vec_box,
-        reason = "an outbox is one word: it holds the box, and the box is what is used again"
-    )]
+    #[expect(clippy::vec_box, reason = "an outbox is one word: it holds the box, and the box is what is used again")]
     idle: Vec<Box<Queue>>,
     limit: usize,
 }
@@ -40,10 +37,7 @@ const MAX_KEPT_FRAMES: usize = 64;
 impl Pool {
     /// A pool that keeps at most `limit` queues; further ones are freed.
     pub const fn new(limit: usize) -> Self {
-        Self {
-            idle: Vec::new(),
-            limit,
-        }
+        Self { idle: Vec::new(), limit }
     }
 
     /// Queues kept at the moment.
@@ -114,13 +108,7 @@ impl Outbox {
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let sent = self.0.as_ref().map_or(0, |queue| queue.sent);
         let frames = self.0.iter().flat_map(|queue| queue.frames.iter());
-        frames.enumerate().map(move |(at, frame)| {
-            if at == 0 {
-                &frame.as_bytes()[sent..]
-            } else {
-                frame.as_bytes()
-            }
-        })
+        frames.enumerate().map(move |(at, frame)| if at == 0 { &frame.as_bytes()[sent..] } else { frame.as_bytes() })
     }
 
     /// Points `slices` at the first pieces owed and returns how many were filled.

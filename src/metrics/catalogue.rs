@@ -47,18 +47,10 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
 }
 
 fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
-    let used = || {
-        Api::ALL
-            .iter()
-            .zip(&shard.api)
-            .filter(|(_, durations)| durations.histogram.count() > 0)
-    };
+    let used = || Api::ALL.iter().zip(&shard.api).filter(|(_, durations)| durations.histogram.count() > 0);
     let rows = used().map(|(method, durations)| ([method.name(), PROTOCOL], durations));
     let [summary, histogram] = durations(
-        [
-            "centrifugo_api_command_duration_seconds",
-            "centrifugo_api_command_duration_seconds_histogram",
-        ],
+        ["centrifugo_api_command_duration_seconds", "centrifugo_api_command_duration_seconds_histogram"],
         &["method", "protocol"],
         "Time to answer a method of the server API.",
         rows,
@@ -82,15 +74,10 @@ fn api(shard: &Shard, node: &Node<'_>) -> [Family; 3] {
 }
 
 fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
-    let rows = Command::ALL
-        .iter()
-        .zip(&shard.commands)
-        .map(|(command, durations)| ([NAMESPACE, command.name()], durations));
+    let rows =
+        Command::ALL.iter().zip(&shard.commands).map(|(command, durations)| ([NAMESPACE, command.name()], durations));
     let mut all: Vec<Family> = durations(
-        [
-            "centrifugo_client_command_duration_seconds",
-            "centrifugo_client_command_duration_seconds_histogram",
-        ],
+        ["centrifugo_client_command_duration_seconds", "centrifugo_client_command_duration_seconds_histogram"],
         &["channel_namespace", "method"],
         "Time to answer a command of a client.",
         rows,
@@ -143,11 +130,7 @@ fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         &["transport"],
         "Time from a ping of the server to the client's pong.",
     );
-    for (transport, histogram) in Transport::ALL
-        .iter()
-        .zip(&shard.ping_pong)
-        .filter(|(_, h)| h.count() > 0)
-    {
+    for (transport, histogram) in Transport::ALL.iter().zip(&shard.ping_pong).filter(|(_, h)| h.count() > 0) {
         ping_pong.push([transport.name()], Value::Histogram(histogram.clone()));
     }
     all.extend([errors, unsubscribes, disconnects, recover, ping_pong]);
@@ -156,32 +139,14 @@ fn clients(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
 
 fn connections(shard: &Shard) -> [Family; 3] {
     const LABELS: &[&str] = &["accept_protocol", "client_name", "client_version", "transport"];
-    let mut accepted = Family::new(
-        Kind::Counter,
-        "centrifugo_client_connections_accepted",
-        LABELS,
-        "Clients that connected.",
-    );
-    let mut inflight = Family::new(
-        Kind::Gauge,
-        "centrifugo_client_connections_inflight",
-        LABELS,
-        "Clients that are connected.",
-    );
+    let mut accepted =
+        Family::new(Kind::Counter, "centrifugo_client_connections_accepted", LABELS, "Clients that connected.");
+    let mut inflight =
+        Family::new(Kind::Gauge, "centrifugo_client_connections_inflight", LABELS, "Clients that are connected.");
     for transport in Transport::ALL {
-        let rows = shard.accepted[*transport as usize]
-            .iter()
-            .zip(&shard.inflight[*transport as usize]);
-        for (client, (made, open)) in ClientLabels::ALL
-            .into_iter()
-            .zip(rows)
-            .filter(|(_, (made, _))| **made > 0)
-        {
-            let version = if client.versioned {
-                "unregistered"
-            } else {
-                "unversioned"
-            };
+        let rows = shard.accepted[*transport as usize].iter().zip(&shard.inflight[*transport as usize]);
+        for (client, (made, open)) in ClientLabels::ALL.into_iter().zip(rows).filter(|(_, (made, _))| **made > 0) {
+            let version = if client.versioned { "unregistered" } else { "unversioned" };
             let labels = ["", client_name(client.named), version, transport.name()];
             accepted.number(labels, *made as f64);
             inflight.number(labels, open.0 as f64);
@@ -215,19 +180,10 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     for (action, count) in Action::ALL.iter().zip(&shard.actions).filter(|(_, count)| **count > 0) {
         actions.number([action.name(), NAMESPACE], *count as f64);
     }
-    let mut build = Family::new(
-        Kind::Gauge,
-        "centrifugo_node_build",
-        &["version"],
-        "The server's version.",
-    );
+    let mut build = Family::new(Kind::Gauge, "centrifugo_node_build", &["version"], "The server's version.");
     build.number([node.version.to_owned()], 1.0);
-    let mut sent = Family::new(
-        Kind::Counter,
-        "centrifugo_node_messages_sent_count",
-        TYPES,
-        "Messages given to the channels.",
-    );
+    let mut sent =
+        Family::new(Kind::Counter, "centrifugo_node_messages_sent_count", TYPES, "Messages given to the channels.");
     let mut received = Family::new(
         Kind::Counter,
         "centrifugo_node_messages_received_count",
@@ -235,14 +191,8 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         "Messages that came from the channels.",
     );
     for message in Message::ALL {
-        sent.number(
-            [NAMESPACE, message.name()],
-            shard.messages_sent[*message as usize] as f64,
-        );
-        received.number(
-            [NAMESPACE, message.name()],
-            shard.messages_received[*message as usize] as f64,
-        );
+        sent.number([NAMESPACE, message.name()], shard.messages_sent[*message as usize] as f64);
+        received.number([NAMESPACE, message.name()], shard.messages_received[*message as usize] as f64);
     }
     let mut broadcast = Family::new(
         Kind::Histogram,
@@ -251,10 +201,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         "Time from a publication until all its subscribers on a shard were served.",
     );
     if shard.latency.count() > 0 {
-        broadcast.push(
-            [NAMESPACE, Message::Publication.name()],
-            Value::Histogram(shard.latency.clone()),
-        );
+        broadcast.push([NAMESPACE, Message::Publication.name()], Value::Histogram(shard.latency.clone()));
     }
     let mut lag = Family::new(
         Kind::Histogram,
@@ -267,10 +214,7 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     }
     let surveyed = (shard.surveys.histogram.count() > 0).then_some((["channels"], &shard.surveys));
     let [survey, survey_histogram] = durations(
-        [
-            "centrifugo_node_survey_duration_seconds",
-            "centrifugo_node_survey_duration_seconds_histogram",
-        ],
+        ["centrifugo_node_survey_duration_seconds", "centrifugo_node_survey_duration_seconds_histogram"],
         &["op"],
         "Time to ask everyone.",
         surveyed.into_iter(),
@@ -291,60 +235,23 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
             "Connections refused because the node has too many.",
             shard.connection_limit as f64,
         ),
-        single(
-            Kind::Gauge,
-            "centrifugo_node_num_channels",
-            "Channels with subscribers.",
-            node.channels as f64,
-        ),
-        single(
-            Kind::Gauge,
-            "centrifugo_node_num_clients",
-            "Connected clients.",
-            node.clients as f64,
-        ),
-        single(
-            Kind::Gauge,
-            "centrifugo_node_num_nodes",
-            "Nodes of the cluster.",
-            node.nodes as f64,
-        ),
-        single(
-            Kind::Gauge,
-            "centrifugo_node_num_subscriptions",
-            "Subscriptions.",
-            node.subscriptions as f64,
-        ),
-        single(
-            Kind::Gauge,
-            "centrifugo_node_num_users",
-            "Distinct connected users.",
-            node.users as f64,
-        ),
+        single(Kind::Gauge, "centrifugo_node_num_channels", "Channels with subscribers.", node.channels as f64),
+        single(Kind::Gauge, "centrifugo_node_num_clients", "Connected clients.", node.clients as f64),
+        single(Kind::Gauge, "centrifugo_node_num_nodes", "Nodes of the cluster.", node.nodes as f64),
+        single(Kind::Gauge, "centrifugo_node_num_subscriptions", "Subscriptions.", node.subscriptions as f64),
+        single(Kind::Gauge, "centrifugo_node_num_users", "Distinct connected users.", node.users as f64),
     ]
 }
 
 fn transports(shard: &Shard) -> [Family; 5] {
     let [sent, sent_size] = traffic(
-        [
-            "centrifugo_transport_messages_sent",
-            "centrifugo_transport_messages_sent_size",
-        ],
-        [
-            "Messages sent to clients.",
-            "Bytes of messages sent to clients, without framing.",
-        ],
+        ["centrifugo_transport_messages_sent", "centrifugo_transport_messages_sent_size"],
+        ["Messages sent to clients.", "Bytes of messages sent to clients, without framing."],
         &shard.sent,
     );
     let [received, received_size] = traffic(
-        [
-            "centrifugo_transport_messages_received",
-            "centrifugo_transport_messages_received_size",
-        ],
-        [
-            "Messages from clients.",
-            "Bytes of messages from clients, without framing.",
-        ],
+        ["centrifugo_transport_messages_received", "centrifugo_transport_messages_received_size"],
+        ["Messages from clients.", "Bytes of messages from clients, without framing."],
         &shard.received,
     );
     let mut closes = Family::new(
@@ -377,36 +284,17 @@ fn traffic(names: [&'static str; 2], help: [&'static str; 2], table: &TrafficTab
 fn absent() -> [Family; 4] {
     const LABELS: &[&str] = &["broker_name", "channel_type"];
     const HELP: &str = "Messages lost between Redis and the node.";
-    let mut broker = Family::new(
-        Kind::Counter,
-        "centrifugo_broker_redis_pub_sub_dropped_messages",
-        LABELS,
-        HELP,
-    );
+    let mut broker = Family::new(Kind::Counter, "centrifugo_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
     broker.number(["", "client"], 0.0);
     broker.number(["", "control"], 0.0);
-    let mut map_broker = Family::new(
-        Kind::Counter,
-        "centrifugo_map_broker_redis_pub_sub_dropped_messages",
-        LABELS,
-        HELP,
-    );
+    let mut map_broker =
+        Family::new(Kind::Counter, "centrifugo_map_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
     map_broker.number(["", "client"], 0.0);
     [
         broker,
         map_broker,
-        single(
-            Kind::Gauge,
-            "centrifugo_shared_poll_num_channels",
-            "Channels that are polled.",
-            0.0,
-        ),
-        single(
-            Kind::Gauge,
-            "centrifugo_shared_poll_num_keys",
-            "Keys that are polled.",
-            0.0,
-        ),
+        single(Kind::Gauge, "centrifugo_shared_poll_num_channels", "Channels that are polled.", 0.0),
+        single(Kind::Gauge, "centrifugo_shared_poll_num_keys", "Keys that are polled.", 0.0),
     ]
 }
 

@@ -64,22 +64,13 @@ impl Family {
     /// A family without series.
     pub fn new(kind: Kind, name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
         debug_assert!(labels.is_sorted(), "labels of {name}");
-        Self {
-            name,
-            help,
-            kind,
-            labels,
-            series: Vec::new(),
-        }
+        Self { name, help, kind, labels, series: Vec::new() }
     }
 
     /// Adds a series; the labels in order of the family's label names.
     pub fn push<const N: usize>(&mut self, labels: [impl Into<Cow<'static, str>>; N], value: Value) {
         debug_assert_eq!(labels.len(), self.labels.len(), "labels of {}", self.name);
-        self.series.push(Series {
-            labels: labels.map(Into::into).into(),
-            value,
-        });
+        self.series.push(Series { labels: labels.map(Into::into).into(), value });
     }
 
     /// Adds a counter or gauge.

@@ -100,26 +100,15 @@ pub struct Histogram {
 impl Histogram {
     /// An empty one. At most 19 bounds, rising.
     pub fn new(bounds_ns: &'static [u64]) -> Self {
-        assert!(
-            bounds_ns.len() <= MOST_BOUNDS && bounds_ns.is_sorted(),
-            "bounds of a histogram"
-        );
-        Self {
-            bounds_ns,
-            counts: [0; MOST_BOUNDS + 1],
-            sum_ns: 0,
-        }
+        assert!(bounds_ns.len() <= MOST_BOUNDS && bounds_ns.is_sorted(), "bounds of a histogram");
+        Self { bounds_ns, counts: [0; MOST_BOUNDS + 1], sum_ns: 0 }
     }
 
     /// Counts one duration.
     #[inline]
     pub fn observe(&mut self, ns: u64) {
         // A scan beats a binary search: nearly everything falls below the first few bounds.
-        let slot = self
-            .bounds_ns
-            .iter()
-            .position(|bound| ns <= *bound)
-            .unwrap_or(self.bounds_ns.len());
+        let slot = self.bounds_ns.iter().position(|bound| ns <= *bound).unwrap_or(self.bounds_ns.len());
         self.counts[slot] += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
     }
@@ -136,13 +125,10 @@ impl Histogram {
 
     /// Each bound in seconds with the number of durations up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.bounds_ns
-            .iter()
-            .zip(&self.counts)
-            .scan(0, |total, (bound, count)| {
-                *total += count;
-                Some((*bound as f64 / 1e9, *total))
-            })
+        self.bounds_ns.iter().zip(&self.counts).scan(0, |total, (bound, count)| {
+            *total += count;
+            Some((*bound as f64 / 1e9, *total))
+        })
     }
 }
 

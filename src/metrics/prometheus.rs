@@ -18,17 +18,7 @@ pub fn write(families: &[Family], out: &mut String) {
             Kind::Summary => "summary",
         };
         let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
-        out.extend([
-            "# HELP ",
-            family.name,
-            " ",
-            &help,
-            "\n# TYPE ",
-            family.name,
-            " ",
-            kind,
-            "\n",
-        ]);
+        out.extend(["# HELP ", family.name, " ", &help, "\n# TYPE ", family.name, " ", kind, "\n"]);
         for series in &family.series {
             write_series(family, series, out);
         }
@@ -39,12 +29,7 @@ fn write_series(family: &Family, series: &Series, out: &mut String) {
     let mut line = |suffix: &str, extra: Option<(&str, &str)>, value: &str| {
         out.push_str(family.name);
         out.push_str(suffix);
-        let labels = family
-            .labels
-            .iter()
-            .copied()
-            .zip(series.labels.iter().map(|value| &**value))
-            .chain(extra);
+        let labels = family.labels.iter().copied().zip(series.labels.iter().map(|value| &**value)).chain(extra);
         let mut open = '{';
         for (name, value) in labels {
             out.push(open);
@@ -69,11 +54,7 @@ fn write_series(family: &Family, series: &Series, out: &mut String) {
             line("_sum", None, &number(histogram.sum_s()));
             line("_count", None, &count);
         }
-        Value::Summary {
-            quantiles,
-            sum_s,
-            count,
-        } => {
+        Value::Summary { quantiles, sum_s, count } => {
             for (quantile, value) in QUANTILES.iter().zip(quantiles) {
                 line("", Some(("quantile", &number(*quantile))), &number(*value));
             }
@@ -129,15 +110,7 @@ mod tests {
     use crate::metrics::shard::{ClientLabels, Shard, UNMARSHAL};
 
     fn text(shard: &Shard) -> String {
-        let node = Node {
-            version: "1.0",
-            clients: 4,
-            subscriptions: 3,
-            users: 1,
-            channels: 2,
-            nodes: 1,
-            mono_ms: 0,
-        };
+        let node = Node { version: "1.0", clients: 4, subscriptions: 3, users: 1, channels: 2, nodes: 1, mono_ms: 0 };
         let mut out = String::new();
         write(&catalogue::families(shard, &node), &mut out);
         out
@@ -177,10 +150,8 @@ mod tests {
     #[test]
     fn an_idle_node_shows_what_the_reference_shows() {
         let text = text(&Shard::new(ShardId(0)));
-        let names: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE centrifugo_")?.split(' ').next())
-            .collect();
+        let names: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE centrifugo_")?.split(' ').next()).collect();
         assert_eq!(
             names,
             [
@@ -219,10 +190,7 @@ mod tests {
     fn traffic_shows_with_labels_in_order() {
         let mut shard = Shard::new(ShardId(0));
         shard.connected(Transport::WebSocket, ClientLabels::default());
-        shard.subscribed(ClientLabels {
-            named: true,
-            versioned: false,
-        });
+        shard.subscribed(ClientLabels { named: true, versioned: false });
         shard.command(Now::default(), Command::Connect, 127_000);
         shard.reply_error(Command::Subscribe, 102);
         shard.server_unsubscribe(2000);
@@ -287,9 +255,6 @@ mod tests {
         family.number(["q\"\\", "n\n"], 0.5);
         let mut out = String::new();
         write(&[family], &mut out);
-        assert_eq!(
-            out,
-            "# HELP x two\\nlines\n# TYPE x gauge\nx{a=\"q\\\"\\\\\",b=\"n\\n\"} 0.5\n"
-        );
+        assert_eq!(out, "# HELP x two\\nlines\n# TYPE x gauge\nx{a=\"q\\\"\\\\\",b=\"n\\n\"} 0.5\n");
     }
 }

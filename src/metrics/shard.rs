@@ -27,10 +27,7 @@ pub struct Durations {
 
 impl Durations {
     fn new(bounds_ns: &'static [u64]) -> Self {
-        Self {
-            histogram: Histogram::new(bounds_ns),
-            window: Window::default(),
-        }
+        Self { histogram: Histogram::new(bounds_ns), window: Window::default() }
     }
 
     fn observe(&mut self, now: Now, ns: u64) {
@@ -78,22 +75,10 @@ pub struct ClientLabels {
 impl ClientLabels {
     /// Every combination, in order of its number.
     pub(super) const ALL: [ClientLabels; 4] = [
-        ClientLabels {
-            named: false,
-            versioned: false,
-        },
-        ClientLabels {
-            named: false,
-            versioned: true,
-        },
-        ClientLabels {
-            named: true,
-            versioned: false,
-        },
-        ClientLabels {
-            named: true,
-            versioned: true,
-        },
+        ClientLabels { named: false, versioned: false },
+        ClientLabels { named: false, versioned: true },
+        ClientLabels { named: true, versioned: false },
+        ClientLabels { named: true, versioned: true },
     ];
 
     fn number(self) -> usize {
@@ -367,13 +352,7 @@ mod tests {
         one.command(now, Command::Connect, 1000);
         one.reply_error(Command::Rpc, 108);
         let mut two = Shard::new(ShardId(1));
-        two.connected(
-            Transport::WebSocket,
-            ClientLabels {
-                named: true,
-                versioned: true,
-            },
-        );
+        two.connected(Transport::WebSocket, ClientLabels { named: true, versioned: true });
         two.reply_error(Command::Rpc, 108);
 
         let mut all = one.clone();

@@ -109,11 +109,7 @@ fn api_method<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     if rest.is_empty() { Some("") } else { rest.strip_prefix('/') }
 }
 
-fn websocket<H: Host>(
-    host: &H,
-    config: &Snapshot,
-    request: &hyper::Request<Incoming>,
-) -> (Reply, Option<Upgrade>) {
+fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Incoming>) -> (Reply, Option<Upgrade>) {
     if !host.admits_connection() {
         return (empty(StatusCode::SERVICE_UNAVAILABLE), None);
     }
@@ -158,12 +154,7 @@ fn websocket<H: Host>(
     (reply, Some(Upgrade { protocol: accept.protocol, native_ping: accept.native_ping, user_header }))
 }
 
-async fn server_api<H: Host>(
-    host: &H,
-    config: &Snapshot,
-    request: hyper::Request<Incoming>,
-    method: &str,
-) -> Reply {
+async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Request<Incoming>, method: &str) -> Reply {
     let (head, body) = request.into_parts();
     if !api::is_method(method) {
         return not_found();

@@ -15,20 +15,12 @@ pub struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// Reads a frame from its front.
     pub fn new(protocol: Protocol, frame: &'a [u8]) -> Self {
-        Self {
-            protocol,
-            rest: frame,
-            started: false,
-        }
+        Self { protocol, rest: frame, started: false }
     }
 
     /// Goes on with what [`Commands::rest`] gave after a command.
     pub fn resume(protocol: Protocol, rest: &'a [u8]) -> Self {
-        Self {
-            protocol,
-            rest,
-            started: true,
-        }
+        Self { protocol, rest, started: true }
     }
 
     /// What is left of the frame.
@@ -37,10 +29,7 @@ impl<'a> Commands<'a> {
     }
 
     /// The next command; none at the end of the frame.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator here would be collected, which allocates"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an iterator here would be collected, which allocates")]
     pub fn next(&mut self) -> Option<Result<Command<'a>, Malformed>> {
         let command = match self.protocol {
             Protocol::Json => self.next_json(),
@@ -133,22 +122,10 @@ mod tests {
     fn check(protocol: Protocol, frame: &[u8], ids: &[u32], ends_malformed: bool) {
         let outcome = all(protocol, frame);
         assert_eq!(outcome, all_with_pauses(protocol, frame));
-        let good: Vec<u32> = outcome
-            .iter()
-            .filter_map(|command| command.ok())
-            .map(|(id, _)| id)
-            .collect();
+        let good: Vec<u32> = outcome.iter().filter_map(|command| command.ok()).map(|(id, _)| id).collect();
         assert_eq!(good, ids, "{}", frame.escape_ascii());
-        assert_eq!(
-            outcome.iter().filter(|command| command.is_err()).count(),
-            usize::from(ends_malformed)
-        );
-        assert_eq!(
-            outcome.last().is_some_and(|command| command.is_err()),
-            ends_malformed,
-            "{}",
-            frame.escape_ascii()
-        );
+        assert_eq!(outcome.iter().filter(|command| command.is_err()).count(), usize::from(ends_malformed));
+        assert_eq!(outcome.last().is_some_and(|command| command.is_err()), ends_malformed, "{}", frame.escape_ascii());
     }
 
     #[test]
@@ -184,11 +161,7 @@ mod tests {
         check(&[2, 8, 1, 5], &[1], false);
         check(&[2, 8, 1, 5, 8], &[1], true);
         check(&[2, 8, 1, 0x80], &[1], true);
-        check(
-            &[2, 8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 8],
-            &[1],
-            true,
-        );
+        check(&[2, 8, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 8], &[1], true);
         check(&[0xFF; 11], &[], true);
         check(&[1, 8], &[], true);
         check(b"{\"id\":1}", &[], true);

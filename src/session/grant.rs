@@ -87,10 +87,7 @@ const REJECT_UNRECOVERED: i64 = 1 << 1;
 
 impl Wish {
     pub(super) fn of(request: &SubscribeRequest<'_>) -> Self {
-        let since = Since {
-            offset: request.offset,
-            epoch: (*request.epoch).into(),
-        };
+        let since = Since { offset: request.offset, epoch: (*request.epoch).into() };
         Self {
             recover: request.recover,
             since: (request.offset > 0 || !request.epoch.is_empty()).then_some(since),

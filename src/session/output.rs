@@ -19,11 +19,7 @@ pub struct Output {
 impl Output {
     /// Nothing to write.
     pub const fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            is_first: false,
-        }
+        Self { bytes: Vec::new(), ends: Vec::new(), is_first: false }
     }
 
     /// Encodes a reply behind the others. Nothing is added when a payload in it is no JSON for a JSON client.
@@ -78,11 +74,7 @@ mod tests {
     use crate::protocol::raw::Raw;
 
     fn reply(data: &str) -> Reply<'_> {
-        Reply {
-            id: 1,
-            rpc: Some(RPCResult { data: Raw::from(data) }),
-            ..Reply::default()
-        }
+        Reply { id: 1, rpc: Some(RPCResult { data: Raw::from(data) }), ..Reply::default() }
     }
 
     #[test]
@@ -94,10 +86,7 @@ mod tests {
         out.encoded(b"{}");
         out.reply(Protocol::Json, &reply("[2]")).unwrap();
         let messages: Vec<_> = out.messages().map(|message| str::from_utf8(message).unwrap()).collect();
-        assert_eq!(
-            messages,
-            [r#"{"id":1,"rpc":{"data":1}}"#, "{}", r#"{"id":1,"rpc":{"data":[2]}}"#]
-        );
+        assert_eq!(messages, [r#"{"id":1,"rpc":{"data":1}}"#, "{}", r#"{"id":1,"rpc":{"data":[2]}}"#]);
         out.clear();
         assert!(out.is_empty() && out.messages().next().is_none());
     }

@@ -50,24 +50,10 @@ mod tests {
 
     #[test]
     fn flags_add_up() {
-        let client = Claim {
-            is_anonymous: false,
-            is_subscriber: false,
-            is_insecure: false,
-        };
-        let subscriber = Claim {
-            is_subscriber: true,
-            ..client
-        };
-        let anonymous = Claim {
-            is_anonymous: true,
-            ..subscriber
-        };
-        let insecure = Claim {
-            is_anonymous: true,
-            is_insecure: true,
-            ..client
-        };
+        let client = Claim { is_anonymous: false, is_subscriber: false, is_insecure: false };
+        let subscriber = Claim { is_subscriber: true, ..client };
+        let anonymous = Claim { is_anonymous: true, ..subscriber };
+        let insecure = Claim { is_anonymous: true, is_insecure: true, ..client };
         for (clients, subscribers, anonymous_too, expected) in [
             (false, false, false, [false, false, false, true]),
             (true, false, false, [true, true, false, true]),
@@ -89,39 +75,13 @@ mod tests {
 
     #[test]
     fn each_permission_has_its_own_flags() {
-        let claim = Claim {
-            is_anonymous: false,
-            is_subscriber: false,
-            is_insecure: false,
-        };
+        let claim = Claim { is_anonymous: false, is_subscriber: false, is_insecure: false };
         let may = |options: &ChannelOptions| {
-            [
-                claim.may_publish(options),
-                claim.may_see_presence(options),
-                claim.may_see_history(options),
-            ]
+            [claim.may_publish(options), claim.may_see_presence(options), claim.may_see_history(options)]
         };
         let none = ChannelOptions::default();
-        assert_eq!(
-            may(&ChannelOptions {
-                allow_publish_for_client: true,
-                ..none.clone()
-            }),
-            [true, false, false]
-        );
-        assert_eq!(
-            may(&ChannelOptions {
-                allow_presence_for_client: true,
-                ..none.clone()
-            }),
-            [false, true, false]
-        );
-        assert_eq!(
-            may(&ChannelOptions {
-                allow_history_for_client: true,
-                ..none
-            }),
-            [false, false, true]
-        );
+        assert_eq!(may(&ChannelOptions { allow_publish_for_client: true, ..none.clone() }), [true, false, false]);
+        assert_eq!(may(&ChannelOptions { allow_presence_for_client: true, ..none.clone() }), [false, true, false]);
+        assert_eq!(may(&ChannelOptions { allow_history_for_client: true, ..none }), [false, false, true]);
     }
 }

@@ -57,9 +57,7 @@ impl Session {
             .set(Traits::RECOVERABLE, wanted.recoverable);
         let grant = Grant {
             traits,
-            meta_ttl_s: options.map_or(cx.config.channel.history_meta_ttl_s, |options| {
-                options.history.meta_ttl_s
-            }),
+            meta_ttl_s: options.map_or(cx.config.channel.history_meta_ttl_s, |options| options.history.meta_ttl_s),
             expire_at: wanted.expire_at,
             info: wanted.info.clone(),
             data: wanted.data.clone(),
@@ -72,10 +70,7 @@ impl Session {
         };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, wish);
-        self.background
-            .get_or_insert_default()
-            .subscribing
-            .push(Box::new(subscribing));
+        self.background.get_or_insert_default().subscribing.push(Box::new(subscribing));
     }
 
     /// Gives the connection another lifetime and says so.
@@ -91,17 +86,8 @@ impl Session {
             self.expire_at = 0;
             self.timers.expire_at = crate::base::time::NEVER;
         }
-        let refresh = client::Refresh {
-            expires: expire_at > 0,
-            ttl: u32::try_from(ttl.max(0)).unwrap_or(u32::MAX),
-        };
-        self.push(
-            cx,
-            Push {
-                refresh: Some(refresh),
-                ..Push::default()
-            },
-        );
+        let refresh = client::Refresh { expires: expire_at > 0, ttl: u32::try_from(ttl.max(0)).unwrap_or(u32::MAX) };
+        self.push(cx, Push { refresh: Some(refresh), ..Push::default() });
     }
 
     /// Notes a new lifetime, and a new `info` unless it is empty.
@@ -111,16 +97,10 @@ impl Session {
         let Some(identity) = self.identity.as_mut().filter(|_| !info.is_empty()) else {
             return;
         };
-        *identity = Arc::new(ClientInfo {
-            conn_info: info.clone(),
-            ..(**identity).clone()
-        });
+        *identity = Arc::new(ClientInfo { conn_info: info.clone(), ..(**identity).clone() });
         for subscription in self.subscriptions.iter_mut() {
             if let Some(own) = &mut subscription.info {
-                *own = Arc::new(ClientInfo {
-                    conn_info: info.clone(),
-                    ..(**own).clone()
-                });
+                *own = Arc::new(ClientInfo { conn_info: info.clone(), ..(**own).clone() });
             }
         }
     }
@@ -129,10 +109,7 @@ impl Session {
     pub(super) fn on_background_answer(&mut self, cx: &mut Cx<'_>, tag: u32, answer: Answer) {
         let Some(background) = &mut self.background else { return };
         let check = background.checks.remove(&tag);
-        let begun = background
-            .subscribing
-            .iter()
-            .position(|subscribing| subscribing.tag == tag);
+        let begun = background.subscribing.iter().position(|subscribing| subscribing.tag == tag);
         let begun = begun.map(|at| background.subscribing.remove(at));
         if background.checks.is_empty() && background.subscribing.is_empty() {
             self.background = None;
@@ -167,14 +144,7 @@ impl Session {
             positioned: result.positioned,
             data: Raw(result.data.0),
         };
-        self.push(
-            cx,
-            Push {
-                channel: channel.into(),
-                subscribe: Some(Box::new(told)),
-                ..Push::default()
-            },
-        );
+        self.push(cx, Push { channel: channel.into(), subscribe: Some(Box::new(told)), ..Push::default() });
     }
 
     /// Ends a subscription if there is one.
@@ -187,10 +157,7 @@ impl Session {
     /// Whether another subscription would be one too many.
     pub(super) fn reaches_channel_limit(&self, cx: &Cx<'_>) -> bool {
         let limit = cx.config.client.channel_limit;
-        let begun = self
-            .background
-            .as_ref()
-            .map_or(0, |background| background.subscribing.len());
+        let begun = self.background.as_ref().map_or(0, |background| background.subscribing.len());
         limit > 0 && self.subscriptions.len() + begun >= limit
     }
 
@@ -200,10 +167,6 @@ impl Session {
             _ => {}
         }
         let background = self.background.as_mut()?;
-        background
-            .subscribing
-            .iter_mut()
-            .map(|subscribing| &mut **subscribing)
-            .find(|found| found.channel == channel)
+        background.subscribing.iter_mut().map(|subscribing| &mut **subscribing).find(|found| found.channel == channel)
     }
 }

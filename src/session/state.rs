@@ -110,10 +110,7 @@ impl Session {
     /// A connection that was just opened. `rng` spreads the WebSocket pings of connections that opened together.
     pub fn new(setup: Setup, config: &Snapshot, now: Now, rng: &mut StdRng) -> Self {
         let now_ms = now.mono_ms;
-        let mut timers = Timers {
-            housekeeping_at: after(now_ms, config.client.stale_close_delay_ms),
-            ..Timers::OFF
-        };
+        let mut timers = Timers { housekeeping_at: after(now_ms, config.client.stale_close_delay_ms), ..Timers::OFF };
         if setup.native_ping {
             let interval_ms = native_ping_interval_ms(config);
             timers.ping_at = now_ms + super::upkeep::spread(interval_ms, rng);
@@ -265,14 +262,7 @@ impl Session {
             Err(Refusal::Disconnect(disconnect)) => self.end(cx, disconnect),
             Err(Refusal::Error(error)) => {
                 let error = client::Error::of(&error);
-                self.send(
-                    cx,
-                    &Reply {
-                        id,
-                        error: Some(error),
-                        ..Reply::default()
-                    },
-                );
+                self.send(cx, &Reply { id, error: Some(error), ..Reply::default() });
                 if is_connect && self.phase != Phase::Ended {
                     self.phase = Phase::Ended;
                     cx.effects.push(Effect::Drain);
@@ -298,23 +288,13 @@ impl Session {
 
     /// Writes a push.
     pub(super) fn push(&mut self, cx: &mut Cx<'_>, push: Push<'_>) {
-        self.send(
-            cx,
-            &Reply {
-                push: Some(push),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { push: Some(push), ..Reply::default() });
     }
 
     /// Makes a request to a channel's home, with an answer.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, channel: ChannelName, op: Op) -> u32 {
         self.last_tag = self.last_tag.wrapping_add(1).max(1);
-        cx.effects.push(Effect::Op {
-            channel,
-            op,
-            tag: self.last_tag,
-        });
+        cx.effects.push(Effect::Op { channel, op, tag: self.last_tag });
         self.last_tag
     }
 

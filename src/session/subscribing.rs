@@ -48,22 +48,15 @@ pub(super) struct Subscribing {
 impl Subscribing {
     /// Asks the home. The client is authenticated.
     pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>, name: ChannelName, grant: Grant, wish: Wish) -> Self {
-        let info = (!grant.info.is_empty()).then(|| {
-            Arc::new(ClientInfo {
-                chan_info: grant.info.clone(),
-                ..(*session.info()).clone()
-            })
-        });
+        let info = (!grant.info.is_empty())
+            .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));
         let shown = || info.clone().unwrap_or_else(|| session.info());
         let is_recovering = grant.traits.has(Traits::RECOVERABLE) && (wish.recover || grant.recovers_by_itself());
         let asked_offset = wish.offset();
         let op = SubscribeOp {
             position: grant.is_positioned(),
             recover: is_recovering.then(|| Recover {
-                since: wish.since.unwrap_or_else(|| Since {
-                    offset: 0,
-                    epoch: "".into(),
-                }),
+                since: wish.since.unwrap_or_else(|| Since { offset: 0, epoch: "".into() }),
                 limit: cx.config.client.recovery_max_publication_limit,
                 cache: grant.cache,
             }),
@@ -101,22 +94,10 @@ impl Subscribing {
         let expires = self.expire_at > 0 && !self.traits.has(Traits::SERVER_SIDE);
         SubscribeResult {
             expires,
-            ttl: if expires {
-                u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX)
-            } else {
-                0
-            },
+            ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
             recoverable: self.traits.has(Traits::RECOVERABLE),
-            epoch: if is_positioned {
-                subscribed.position.epoch.as_str().into()
-            } else {
-                "".into()
-            },
-            publications: subscribed
-                .publications
-                .iter()
-                .map(|missed| client::Publication::of(missed))
-                .collect(),
+            epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
+            publications: subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect(),
             recovered: subscribed.recovered,
             // After a recovery the client starts from where it was and follows the publications.
             offset: match (subscribed.recovered, is_positioned) {
@@ -180,11 +161,7 @@ pub(super) fn leave(
     let leave = info.filter(|_| traits.has(Traits::JOIN_LEAVE));
     if last || presence.is_some() || leave.is_some() {
         let op = Op::Unsubscribe { last, presence, leave };
-        cx.effects.push(super::Effect::Op {
-            channel: name,
-            op,
-            tag: 0,
-        });
+        cx.effects.push(super::Effect::Op { channel: name, op, tag: 0 });
     }
 }
 

@@ -43,11 +43,7 @@ impl Traits {
 
     /// Adds or removes the other.
     pub(super) const fn set(self, other: Self, on: bool) -> Self {
-        if on {
-            Self(self.0 | other.0)
-        } else {
-            Self(self.0 & !other.0)
-        }
+        if on { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
     }
 
     /// Whether all of the other is in this.
@@ -115,10 +111,7 @@ impl Subscriptions {
 
     /// Adds a subscription to a channel that has none.
     pub(super) fn insert(&mut self, subscription: Subscription) {
-        debug_assert!(
-            self.position(subscription.channel).is_none(),
-            "one subscription per channel"
-        );
+        debug_assert!(self.position(subscription.channel).is_none(), "one subscription per channel");
         let channel = subscription.channel;
         if self.entries.is_empty() {
             self.entries.reserve_exact(1);
@@ -175,9 +168,7 @@ impl Subscriptions {
             None => self.entries.iter().position(|entry| entry.channel == channel),
             Some(index) => {
                 let entries = &self.entries;
-                index
-                    .find(hash(channel), |at| entries[*at as usize].channel == channel)
-                    .map(|at| *at as usize)
+                index.find(hash(channel), |at| entries[*at as usize].channel == channel).map(|at| *at as usize)
             }
         }
     }

@@ -23,19 +23,11 @@ pub(super) struct Timers {
 
 impl Timers {
     /// No deadline at all.
-    pub(super) const OFF: Self = Self {
-        housekeeping_at: NEVER,
-        ping_at: NEVER,
-        pong_at: NEVER,
-        expire_at: NEVER,
-    };
+    pub(super) const OFF: Self = Self { housekeeping_at: NEVER, ping_at: NEVER, pong_at: NEVER, expire_at: NEVER };
 
     /// The earliest one.
     pub(super) fn next(&self) -> u64 {
-        self.housekeeping_at
-            .min(self.ping_at)
-            .min(self.pong_at)
-            .min(self.expire_at)
+        self.housekeeping_at.min(self.ping_at).min(self.pong_at).min(self.expire_at)
     }
 }
 
@@ -50,9 +42,5 @@ pub(super) fn is_due(deadline: &mut u64, now_ms: u64) -> bool {
 
 /// A delay that is 0 when it is off, as a deadline.
 pub(super) fn after(now_ms: u64, delay_ms: u64) -> u64 {
-    if delay_ms == 0 {
-        NEVER
-    } else {
-        now_ms.saturating_add(delay_ms)
-    }
+    if delay_ms == 0 { NEVER } else { now_ms.saturating_add(delay_ms) }
 }

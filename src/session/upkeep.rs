@@ -28,11 +28,7 @@ impl Session {
         }
         if is_due(&mut self.timers.pong_at, now_ms) {
             // A peer that does not even answer WebSocket pings is gone: there is nobody to tell.
-            let lost = if self.native_ping {
-                Disconnect::CONNECTION_CLOSED
-            } else {
-                Disconnect::NO_PONG
-            };
+            let lost = if self.native_ping { Disconnect::CONNECTION_CLOSED } else { Disconnect::NO_PONG };
             return self.end(cx, lost);
         }
         if is_due(&mut self.timers.expire_at, now_ms) {
@@ -60,12 +56,7 @@ impl Session {
     /// The stream of a positioned subscription is not what the client knows any more.
     pub fn on_insufficient_state(&mut self, cx: &mut Cx<'_>, channel: LocalChannel) {
         if self.phase != Phase::Ended {
-            self.end_subscription(
-                cx,
-                channel,
-                Unsubscribe::INSUFFICIENT_STATE,
-                Disconnect::INSUFFICIENT_STATE,
-            );
+            self.end_subscription(cx, channel, Unsubscribe::INSUFFICIENT_STATE, Disconnect::INSUFFICIENT_STATE);
         }
     }
 
@@ -84,10 +75,7 @@ impl Session {
     pub(super) fn arm_lifetime(&mut self, cx: &Cx<'_>) {
         self.timers.expire_at = crate::base::time::NEVER;
         if self.expire_at > 0 {
-            let ttl_ms = (self.expire_at - cx.now.unix_s())
-                .max(0)
-                .unsigned_abs()
-                .saturating_mul(1000);
+            let ttl_ms = (self.expire_at - cx.now.unix_s()).max(0).unsigned_abs().saturating_mul(1000);
             let lives_ms = ttl_ms.saturating_add(cx.config.client.expired_close_delay_ms);
             self.timers.expire_at = cx.now.mono_ms.saturating_add(lives_ms);
         }
@@ -117,27 +105,13 @@ impl Session {
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
-        let told = client::Unsubscribe {
-            code: unsubscribe.code,
-            reason: (&*unsubscribe.reason).into(),
-        };
-        self.push(
-            cx,
-            Push {
-                channel: channel.into(),
-                unsubscribe: Some(told),
-                ..Push::default()
-            },
-        );
+        let told = client::Unsubscribe { code: unsubscribe.code, reason: (&*unsubscribe.reason).into() };
+        self.push(cx, Push { channel: channel.into(), unsubscribe: Some(told), ..Push::default() });
     }
 
     /// A position check was answered: what was delivered before the answer is all that the home had published then.
     pub(super) fn on_position(&mut self, cx: &mut Cx<'_>, tag: u32, channel: LocalChannel, answer: &Answer) {
-        let Some(subscription) = self
-            .subscriptions
-            .get_mut(channel)
-            .filter(|found| found.check_tag == tag)
-        else {
+        let Some(subscription) = self.subscriptions.get_mut(channel).filter(|found| found.check_tag == tag) else {
             return;
         };
         subscription.check_tag = 0;
@@ -203,15 +177,8 @@ impl Session {
             return;
         };
         if subscription.traits.has(Traits::PRESENCE) {
-            let op = Op::PresenceUpdate {
-                info: self.info_in(Some(channel)),
-                ttl_ms: PRESENCE_TTL_MS,
-            };
-            cx.effects.push(Effect::Op {
-                channel: cx.hub.name(channel).clone(),
-                op,
-                tag: 0,
-            });
+            let op = Op::PresenceUpdate { info: self.info_in(Some(channel)), ttl_ms: PRESENCE_TTL_MS };
+            cx.effects.push(Effect::Op { channel: cx.hub.name(channel).clone(), op, tag: 0 });
         }
         let grace_s = (cx.config.client.expired_sub_close_delay_ms / 1000) as i64;
         if subscription.expire_at > 0 && cx.now.unix_s() > subscription.expire_at.saturating_add(grace_s) {
@@ -222,9 +189,7 @@ impl Session {
         let is_due = cx.config.client.channel_position_check_delay_ms > 0
             && u64::from(seconds(cx).wrapping_sub(subscription.checked_at_s)) > delay_s;
         if subscription.traits.has(Traits::POSITIONED) && subscription.check_tag == 0 && is_due {
-            let op = Op::Position {
-                meta_ttl_s: subscription.meta_ttl_s,
-            };
+            let op = Op::Position { meta_ttl_s: subscription.meta_ttl_s };
             let name = cx.hub.name(channel).clone();
             let tag = self.ask(cx, name, op);
             if let Some(subscription) = self.subscriptions.get_mut(channel) {
@@ -238,11 +203,7 @@ impl Session {
 /// Somewhere in the second half of the interval, so that connections that opened together do not act together.
 pub(super) fn spread(interval_ms: u64, rng: &mut StdRng) -> u64 {
     let half_ms = interval_ms / 2;
-    if half_ms == 0 {
-        interval_ms
-    } else {
-        half_ms + rng.random_range(0..half_ms)
-    }
+    if half_ms == 0 { interval_ms } else { half_ms + rng.random_range(0..half_ms) }
 }
 
 /// Whole seconds of the monotonic clock; wraps after 136 years.

@@ -81,7 +81,6 @@ impl Sockets {
         self.table.iter()
     }
 
-
     /// Closes a socket: its watch ends and its descriptor with it.
     pub(super) fn close(&mut self, key: ConnId, ring: &mut Ring) {
         if self.table.remove(key).is_some() {

@@ -180,7 +180,12 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     });
     let ports: Vec<ShardPort> = mesh(shards, Limits::default());
     let (ready, started) = mpsc::channel();
-    let mut running = Running { threads: Vec::with_capacity(shards), alive: Arc::default(), bells: bells.clone(), pulses: pulses.clone() };
+    let mut running = Running {
+        threads: Vec::with_capacity(shards),
+        alive: Arc::default(),
+        bells: bells.clone(),
+        pulses: pulses.clone(),
+    };
     for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),

@@ -1,7 +1,7 @@
 //! One turn of the loop, and the loop.
 
-use std::io;
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -271,13 +271,8 @@ impl Inner {
         });
         let Some(conn) = opened else { return self.sockets.close(key, &mut self.ring) };
         let Some(socket) = self.sockets.get_mut(key) else { return };
-        socket.role = Role::WebSocket(super::sockets::WebSocket {
-            fd,
-            conn,
-            is_readable,
-            is_queued: false,
-            is_ending: false,
-        });
+        socket.role =
+            Role::WebSocket(super::sockets::WebSocket { fd, conn, is_readable, is_queued: false, is_ending: false });
         if !upgraded.early.is_empty() {
             self.engine.input(conn, &mut upgraded.early.to_vec());
         }
@@ -401,7 +396,8 @@ impl Inner {
     fn prepare_to_sleep(&mut self) -> io::Result<bool> {
         let now_ms = self.engine.now().mono_ms;
         let http = self.http_timers.next_expiry().map(|at| at.saturating_sub(now_ms));
-        let rest = self.listeners.iter().filter_map(|listener| listener.rests_until).map(|at| at.saturating_sub(now_ms));
+        let rest =
+            self.listeners.iter().filter_map(|listener| listener.rests_until).map(|at| at.saturating_sub(now_ms));
         let wait = self.engine.next_timer_ms().into_iter().chain(http).chain(rest).min();
         if let Some(ms) = wait {
             self.ring.wake_at(now_ms, now_ms + ms.max(1))?;

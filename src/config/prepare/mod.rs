@@ -37,9 +37,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
             address: addresses.external,
             internal_address: addresses.internal,
             shutdown_timeout: Duration::from_nanos(options.duration_ns("shutdown.timeout").max(0) as u64),
-            pid_file: Some(options.text("pid_file"))
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            pid_file: Some(options.text("pid_file")).filter(|path| !path.is_empty()).map(PathBuf::from),
         },
         shards: shards(options)?,
         client: client::client(options)?,
@@ -103,9 +101,7 @@ fn http_api(options: &Section) -> Result<HttpApi, Error> {
 
 /// The prefix of an endpoint that is off unless enabled.
 fn endpoint(options: &Section, section: &str) -> Option<Box<str>> {
-    options
-        .bool(&format!("{section}.enabled"))
-        .then(|| prefix(options, &format!("{section}.handler_prefix")))
+    options.bool(&format!("{section}.enabled")).then(|| prefix(options, &format!("{section}.handler_prefix")))
 }
 
 /// A path without slashes at its end; the root is `/`.

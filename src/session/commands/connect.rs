@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::connect_plan::{Plan, authenticate, complete, personal_channel};
+use crate::channel::convert::IdText;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Subscribed};
 use crate::channel::publication::ClientInfo;
 use crate::protocol::client::{ConnectRequest, ConnectResult, Reply};
-use crate::channel::convert::IdText;
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
 use crate::session::server_side::MAX_TTL_S;
@@ -74,19 +74,13 @@ impl Session {
         let (credentials, grants) = authenticate(cx, &request.token)?;
         let personal = &cx.config.client.personal_channel;
         let is_single = personal.as_ref().is_some_and(|personal| personal.single_connection);
-        let user = credentials
-            .as_ref()
-            .filter(|_| is_single)
-            .map(|credentials| credentials.user.clone());
+        let user = credentials.as_ref().filter(|_| is_single).map(|credentials| credentials.user.clone());
         let plan = complete(cx, credentials, grants, self.user_header.take(), &request);
         let Some((user, channel)) = user.and_then(|user| Some((user.clone(), personal_channel(cx.config, &user)?)))
         else {
             return self.check_limits(cx, id, plan?);
         };
-        let pending = Pending::Connect(Box::new(Connecting {
-            id,
-            stage: Stage::Presence(user, plan),
-        }));
+        let pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Presence(user, plan) }));
         self.wait_for(cx, ChannelName::new(&channel), Op::PresenceStats, pending);
         Ok(())
     }
@@ -121,10 +115,7 @@ impl Session {
                     return Err(Disconnect::SERVER_ERROR.into());
                 };
                 if clients >= 1 {
-                    cx.effects.push(Effect::DisconnectOthers {
-                        user,
-                        disconnect: Disconnect::CONNECTION_LIMIT,
-                    });
+                    cx.effects.push(Effect::DisconnectOthers { user, disconnect: Disconnect::CONNECTION_LIMIT });
                 }
                 self.check_limits(cx, connecting.id, plan?)
             }
@@ -163,28 +154,20 @@ impl Session {
             return self.establish(cx, id, plan);
         }
         cx.effects.push(Effect::CountConnections { user: user.clone() });
-        self.pending = Pending::Connect(Box::new(Connecting {
-            id,
-            stage: Stage::Count(plan),
-        }));
+        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Count(plan) }));
         Ok(())
     }
 
     /// The client is who it says. The reply waits for the server-side subscriptions, if there are any.
     fn establish(&mut self, cx: &mut Cx<'_>, id: u32, plan: Plan) -> Outcome {
-        let Plan {
-            credentials,
-            subscriptions,
-        } = plan;
+        let Plan { credentials, subscriptions } = plan;
         let unix_s = cx.now.unix_s();
         self.expire_at = credentials.expire_at.min(unix_s + MAX_TTL_S);
         if self.expire_at > 0 && self.expire_at < unix_s {
             return Err(Error::EXPIRED.into());
         }
         self.phase = Phase::Authenticated;
-        cx.effects.push(Effect::Connected {
-            user: credentials.user.clone(),
-        });
+        cx.effects.push(Effect::Connected { user: credentials.user.clone() });
         self.identity = Some(Arc::new(ClientInfo {
             user: credentials.user,
             client: self.client,
@@ -195,11 +178,7 @@ impl Session {
         for planned in subscriptions {
             let name = ChannelName::new(&planned.channel);
             let subscribing = Subscribing::begin(self, cx, name.clone(), planned.grant, planned.wish);
-            slots.push(Slot {
-                name,
-                subscribing,
-                answer: None,
-            });
+            slots.push(Slot { name, subscribing, answer: None });
         }
         if slots.is_empty() {
             return self.reply_to_connect(cx, id, &slots);
@@ -233,45 +212,23 @@ impl Session {
             client: (&*self.client.write(&mut text)).into(),
             version: VERSION.into(),
             expires: self.expire_at > 0,
-            ttl: if self.expire_at > 0 {
-                (self.expire_at - unix_s) as u32
-            } else {
-                0
-            },
+            ttl: if self.expire_at > 0 { (self.expire_at - unix_s) as u32 } else { 0 },
             subs: subs.collect(),
-            ping: if self.native_ping {
-                0
-            } else {
-                (client.ping_interval_ms / 1000) as u32
-            },
+            ping: if self.native_ping { 0 } else { (client.ping_interval_ms / 1000) as u32 },
             pong: !self.native_ping && client.pong_timeout_ms > 0,
-            time: if client.connect_include_server_time {
-                cx.now.unix_ms as i64
-            } else {
-                0
-            },
+            time: if client.connect_include_server_time { cx.now.unix_ms as i64 } else { 0 },
             ..ConnectResult::default()
         };
         if !slots.is_empty() {
             cx.out.put_first();
         }
-        self.send(
-            cx,
-            &Reply {
-                id,
-                connect: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, connect: Some(Box::new(result)), ..Reply::default() });
         self.start_timers(cx);
         Ok(())
     }
 
     fn await_subscriptions(&mut self, id: u32, slots: Vec<Slot>) {
-        self.pending = Pending::Connect(Box::new(Connecting {
-            id,
-            stage: Stage::Subscriptions(slots),
-        }));
+        self.pending = Pending::Connect(Box::new(Connecting { id, stage: Stage::Subscriptions(slots) }));
     }
 
     fn take_connecting(&mut self) -> Option<Box<Connecting>> {

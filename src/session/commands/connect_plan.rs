@@ -50,27 +50,17 @@ pub(super) fn authenticate(cx: &Cx<'_>, token: &str) -> Result<(Option<Credentia
         let is_open = client.allow_anonymous_connect_without_token || client.insecure;
         return Ok((is_open.then(Credentials::default), Grants::new()));
     }
-    let claims = cx
-        .verifiers
-        .verify_connection(token, cx.now)
-        .map_err(|error| match error {
-            TokenError::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
-            TokenError::Invalid => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
-        })?;
+    let claims = cx.verifiers.verify_connection(token, cx.now).map_err(|error| match error {
+        TokenError::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
+        TokenError::Invalid => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
+    })?;
     let grants = token_grants(cx.config, claims.subscriptions)?;
     let info = claims.info.map_err(|_| Error::INTERNAL)?;
     if claims.user.is_empty() && client.disallow_anonymous_connection_tokens {
         return Err(Disconnect::PERMISSION_DENIED.into());
     }
     let expire_at = if client.insecure { 0 } else { claims.expire_at };
-    Ok((
-        Some(Credentials {
-            user: claims.user,
-            info,
-            expire_at,
-        }),
-        grants,
-    ))
+    Ok((Some(Credentials { user: claims.user, info, expire_at }), grants))
 }
 
 /// The subscriptions of a connection token. Their names are not checked, but their namespaces must exist.
@@ -81,11 +71,7 @@ pub(super) fn token_grants(config: &Snapshot, subscriptions: Vec<TokenSubscripti
         let (Ok(info), Ok(data)) = (subscription.info, subscription.data) else {
             return Err(Disconnect::INVALID_TOKEN.into());
         };
-        let mut grant = Grant {
-            info,
-            data,
-            ..Grant::of(options).overridden(&subscription.overrides)
-        };
+        let mut grant = Grant { info, data, ..Grant::of(options).overridden(&subscription.overrides) };
         grant.traits = grant.traits.with(Traits::FROM_TOKEN);
         grants.insert(subscription.channel, grant);
     }
@@ -119,42 +105,23 @@ pub(super) fn complete(
         return Err(Disconnect::CHANNEL_LIMIT.into());
     }
     let credentials = credentials
-        .or_else(|| {
-            Some(Credentials {
-                user: user_header?,
-                ..Credentials::default()
-            })
-        })
+        .or_else(|| Some(Credentials { user: user_header?, ..Credentials::default() }))
         .ok_or(Disconnect::BAD_REQUEST)?;
     let planned = grants.into_iter().map(|(channel, mut grant)| {
         let options = rules::options(&cx.config.channel, &channel);
         grant.auto_cache_recover = options.is_some_and(|options| options.auto_cache_recover);
         grant.traits = grant.traits.with(Traits::SERVER_SIDE);
         let asked = request.subs.iter().find(|(name, _)| **name == *channel);
-        let wish = asked.map(|(_, asked)| Wish {
-            reject_unrecovered: false,
-            ..Wish::of(asked)
-        });
-        Planned {
-            channel,
-            grant,
-            wish: wish.unwrap_or_default(),
-        }
+        let wish = asked.map(|(_, asked)| Wish { reject_unrecovered: false, ..Wish::of(asked) });
+        Planned { channel, grant, wish: wish.unwrap_or_default() }
     });
-    Ok(Plan {
-        subscriptions: planned.collect(),
-        credentials,
-    })
+    Ok(Plan { subscriptions: planned.collect(), credentials })
 }
 
 /// The personal channel of a user, where they are on; anonymous users have none.
 pub(super) fn personal_channel(config: &Snapshot, user: &str) -> Option<Box<str>> {
     let personal = config.client.personal_channel.as_ref().filter(|_| !user.is_empty())?;
-    let boundary = if personal.namespace.is_empty() {
-        ""
-    } else {
-        &*config.channel.namespace_boundary
-    };
+    let boundary = if personal.namespace.is_empty() { "" } else { &*config.channel.namespace_boundary };
     Some(format!("{}{boundary}{}{user}", personal.namespace, config.channel.user_boundary).into())
 }
 

@@ -41,11 +41,7 @@ mod tests {
     }
 
     fn node(op: &'static str, nodes: Vec<FilterNode<'static>>) -> FilterNode<'static> {
-        FilterNode {
-            op: op.into(),
-            nodes,
-            ..FilterNode::default()
-        }
+        FilterNode { op: op.into(), nodes, ..FilterNode::default() }
     }
 
     #[test]

@@ -18,10 +18,7 @@ impl Session {
             return Err(Error::PERMISSION_DENIED.into());
         }
         let op = Op::History {
-            since: request.since.as_ref().map(|since| Since {
-                offset: since.offset,
-                epoch: (*since.epoch).into(),
-            }),
+            since: request.since.as_ref().map(|since| Since { offset: since.offset, epoch: (*since.epoch).into() }),
             limit: limited(request.limit, cx.config.client.history_max_publication_limit),
             reverse: request.reverse,
             // Upstream prolongs the stream's life by the default here, not by the namespace's own time.
@@ -39,21 +36,11 @@ impl Session {
             _ => return Err(Error::INTERNAL.into()),
         };
         let result = HistoryResult {
-            publications: publications
-                .iter()
-                .map(|publication| Publication::of(publication))
-                .collect(),
+            publications: publications.iter().map(|publication| Publication::of(publication)).collect(),
             epoch: top.epoch.as_str().into(),
             offset: top.offset,
         };
-        self.send(
-            cx,
-            &Reply {
-                id,
-                history: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, history: Some(Box::new(result)), ..Reply::default() });
         Ok(())
     }
 }

@@ -40,37 +40,18 @@ impl Session {
             let shown = ClientInfo::of(info);
             (shown.client.clone(), shown)
         });
-        let result = PresenceResult {
-            presence: entries.collect(),
-        };
-        self.send(
-            cx,
-            &Reply {
-                id,
-                presence: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        let result = PresenceResult { presence: entries.collect() };
+        self.send(cx, &Reply { id, presence: Some(Box::new(result)), ..Reply::default() });
         Ok(())
     }
 
     pub(in crate::session) fn on_presence_stats(&mut self, cx: &mut Cx<'_>, id: u32, answer: Answer) -> Outcome {
         let result = match answer {
-            Answer::PresenceStats { clients, users } => PresenceStatsResult {
-                num_clients: clients,
-                num_users: users,
-            },
+            Answer::PresenceStats { clients, users } => PresenceStatsResult { num_clients: clients, num_users: users },
             Answer::Failed(error) => return Err(error.into()),
             _ => return Err(Error::INTERNAL.into()),
         };
-        self.send(
-            cx,
-            &Reply {
-                id,
-                presence_stats: Some(result),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, presence_stats: Some(result), ..Reply::default() });
         Ok(())
     }
 }

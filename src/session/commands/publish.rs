@@ -45,10 +45,7 @@ impl Session {
     /// Nobody may publish into a map of a namespace that has none, insecure mode aside.
     pub(super) fn publish_to_map(&mut self, cx: &mut Cx<'_>, request: &PublishRequest<'_>) -> Outcome {
         let options = options_of(cx, &request.channel)?;
-        let is_map = !matches!(
-            options.subscription_type,
-            SubscriptionType::Stream | SubscriptionType::SharedPoll
-        );
+        let is_map = !matches!(options.subscription_type, SubscriptionType::Stream | SubscriptionType::SharedPoll);
         if !is_map && !cx.config.client.insecure {
             return Err(Error::PERMISSION_DENIED.into());
         }
@@ -59,14 +56,7 @@ impl Session {
         if let Answer::Failed(error) = answer {
             return Err(error.into());
         }
-        self.send(
-            cx,
-            &Reply {
-                id,
-                publish: Some(PublishResult {}),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, publish: Some(PublishResult {}), ..Reply::default() });
         Ok(())
     }
 }

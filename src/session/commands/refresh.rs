@@ -18,13 +18,10 @@ impl Session {
         if token.is_empty() {
             return Err(Disconnect::BAD_REQUEST.into());
         }
-        let claims = cx
-            .verifiers
-            .verify_connection(token, cx.now)
-            .map_err(|error| match error {
-                TokenError::Expired => Disconnect::EXPIRED,
-                TokenError::Invalid => Disconnect::INVALID_TOKEN,
-            })?;
+        let claims = cx.verifiers.verify_connection(token, cx.now).map_err(|error| match error {
+            TokenError::Expired => Disconnect::EXPIRED,
+            TokenError::Invalid => Disconnect::INVALID_TOKEN,
+        })?;
         let grants = token_grants(cx.config, claims.subscriptions)?;
         let info = claims.info.map_err(|_| Refusal::Error(Error::INTERNAL))?;
         if *claims.user != *self.user() {
@@ -34,14 +31,7 @@ impl Session {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
         }
         let result = self.renewed(cx, claims.expire_at, &info)?;
-        self.send(
-            cx,
-            &Reply {
-                id,
-                refresh: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, refresh: Some(Box::new(result)), ..Reply::default() });
         Ok(())
     }
 
@@ -70,10 +60,6 @@ impl Session {
             return Err(Error::EXPIRED.into());
         }
         self.renew(cx, expire_at, info);
-        Ok(RefreshResult {
-            expires: true,
-            ttl: ttl as u32,
-            ..RefreshResult::default()
-        })
+        Ok(RefreshResult { expires: true, ttl: ttl as u32, ..RefreshResult::default() })
     }
 }

@@ -41,28 +41,13 @@ impl Session {
         let identity = self.info();
         if let Some(subscription) = local.and_then(|local| self.subscriptions.get_mut(local)) {
             subscription.expire_at = expire_at;
-            subscription.info = (!info.is_empty()).then(|| {
-                Arc::new(ClientInfo {
-                    chan_info: info,
-                    ..(*identity).clone()
-                })
-            });
+            subscription.info =
+                (!info.is_empty()).then(|| Arc::new(ClientInfo { chan_info: info, ..(*identity).clone() }));
         }
         let expires = expire_at > 0;
         let ttl = if expires { (expire_at - unix_s) as u32 } else { 0 };
-        let result = SubRefreshResult {
-            expires,
-            ttl,
-            ..SubRefreshResult::default()
-        };
-        self.send(
-            cx,
-            &Reply {
-                id,
-                sub_refresh: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        let result = SubRefreshResult { expires, ttl, ..SubRefreshResult::default() };
+        self.send(cx, &Reply { id, sub_refresh: Some(Box::new(result)), ..Reply::default() });
         Ok(())
     }
 

@@ -76,10 +76,7 @@ impl Session {
         let name = name_of(cx, local, channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, Wish::of(request));
         self.pending_tag = subscribing.tag;
-        self.pending = Pending::Subscribe {
-            id,
-            subscribing: Box::new(subscribing),
-        };
+        self.pending = Pending::Subscribe { id, subscribing: Box::new(subscribing) };
         Ok(())
     }
 
@@ -103,14 +100,7 @@ impl Session {
         };
         subscribing.admit(self, cx, &subscribed);
         let result = subscribing.result(&subscribed, cx.now.unix_s());
-        self.send(
-            cx,
-            &Reply {
-                id,
-                subscribe: Some(Box::new(result)),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, subscribe: Some(Box::new(result)), ..Reply::default() });
         if let Some(unsubscribe) = &subscribing.ends {
             let name = cx.hub.name(subscribing.channel).clone();
             self.unsubscribe(cx, subscribing.channel);
@@ -133,10 +123,7 @@ impl Session {
             return Err(Error::PERMISSION_DENIED.into());
         }
         // The permission to see history and presence is asked for as if the subscription stood.
-        let claim = Claim {
-            is_subscriber: true,
-            ..self.claim(cx, None)
-        };
+        let claim = Claim { is_subscriber: true, ..self.claim(cx, None) };
         let is_user_limited = options.allow_user_limited_channels && rules::is_user_limited(channels, channel);
         let mut grant = if has_token {
             self.token_grant(cx, &request.token, channel)?
@@ -164,13 +151,10 @@ impl Session {
     }
 
     fn token_grant(&self, cx: &Cx<'_>, token: &str, channel: &str) -> Result<Grant, Refusal> {
-        let claims = cx
-            .verifiers
-            .verify_subscription(token, cx.now)
-            .map_err(|error| match error {
-                TokenError::Expired => Error::TOKEN_EXPIRED,
-                TokenError::Invalid => Error::PERMISSION_DENIED,
-            })?;
+        let claims = cx.verifiers.verify_subscription(token, cx.now).map_err(|error| match error {
+            TokenError::Expired => Error::TOKEN_EXPIRED,
+            TokenError::Invalid => Error::PERMISSION_DENIED,
+        })?;
         let meant = claims.subscription;
         let options = rules::options(&cx.config.channel, &meant.channel).ok_or(Error::UNKNOWN_CHANNEL)?;
         let (Ok(info), Ok(data)) = (meant.info, meant.data) else {
@@ -193,14 +177,10 @@ impl Session {
 
 /// Types that nobody knows count as a stream at first, as upstream.
 fn map_type(number: i32) -> SubscriptionType {
-    [
-        SubscriptionType::Map,
-        SubscriptionType::MapClients,
-        SubscriptionType::MapUsers,
-    ]
-    .into_iter()
-    .find(|kind| *kind as i32 == number)
-    .unwrap_or(SubscriptionType::Stream)
+    [SubscriptionType::Map, SubscriptionType::MapClients, SubscriptionType::MapUsers]
+        .into_iter()
+        .find(|kind| *kind as i32 == number)
+        .unwrap_or(SubscriptionType::Stream)
 }
 
 /// A filter must be allowed and make sense, and stand without delta. Filtering is not served yet: it is refused

@@ -13,14 +13,7 @@ impl Session {
         if let Some(local) = cx.hub.find(channel) {
             self.unsubscribe(cx, local);
         }
-        self.send(
-            cx,
-            &Reply {
-                id,
-                unsubscribe: Some(UnsubscribeResult {}),
-                ..Reply::default()
-            },
-        );
+        self.send(cx, &Reply { id, unsubscribe: Some(UnsubscribeResult {}), ..Reply::default() });
         Ok(())
     }
 }
