@@ -62,12 +62,7 @@ fn publication(data: &str) -> Publication<'_> {
         client: "6b0c3f0e-5a57-4a5e-9d7b-0d6f0a5f3c11".into(),
         ..Default::default()
     };
-    Publication {
-        data: data.into(),
-        info: Some(info),
-        offset: 123_456,
-        ..Default::default()
-    }
+    Publication { data: data.into(), info: Some(info), offset: 123_456, ..Default::default() }
 }
 
 #[divan::bench(args = PROTOCOLS)]
@@ -77,34 +72,14 @@ fn decode_publish(bencher: Bencher<'_, '_>, protocol: Protocol) {
         data: r#"{"input":"hello, world"}"#.into(),
         ..Default::default()
     };
-    decode(
-        bencher,
-        protocol,
-        &Command {
-            id: 17,
-            publish: Some(publish),
-            ..Default::default()
-        },
-    );
+    decode(bencher, protocol, &Command { id: 17, publish: Some(publish), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
 fn decode_publish_4k(bencher: Bencher<'_, '_>, protocol: Protocol) {
     let data = payload(4096);
-    let publish = PublishRequest {
-        channel: "chat:index".into(),
-        data: data.as_str().into(),
-        ..Default::default()
-    };
-    decode(
-        bencher,
-        protocol,
-        &Command {
-            id: 17,
-            publish: Some(publish),
-            ..Default::default()
-        },
-    );
+    let publish = PublishRequest { channel: "chat:index".into(), data: data.as_str().into(), ..Default::default() };
+    decode(bencher, protocol, &Command { id: 17, publish: Some(publish), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
@@ -117,15 +92,7 @@ fn decode_subscribe(bencher: Bencher<'_, '_>, protocol: Protocol) {
         recoverable: true,
         ..Default::default()
     };
-    decode(
-        bencher,
-        protocol,
-        &Command {
-            id: 17,
-            subscribe: Some(Box::new(subscribe)),
-            ..Default::default()
-        },
-    );
+    decode(bencher, protocol, &Command { id: 17, subscribe: Some(Box::new(subscribe)), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
@@ -140,65 +107,27 @@ fn encode_push(bencher: Bencher<'_, '_>, protocol: Protocol) {
         r#pub: Some(publication(r#"{"input":"hello, world"}"#)),
         ..Default::default()
     };
-    encode(
-        bencher,
-        protocol,
-        &Reply {
-            push: Some(push),
-            ..Default::default()
-        },
-    );
+    encode(bencher, protocol, &Reply { push: Some(push), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
 fn encode_push_4k(bencher: Bencher<'_, '_>, protocol: Protocol) {
     let data = payload(4096);
-    let push = Push {
-        channel: "chat:index".into(),
-        r#pub: Some(publication(&data)),
-        ..Default::default()
-    };
-    encode(
-        bencher,
-        protocol,
-        &Reply {
-            push: Some(push),
-            ..Default::default()
-        },
-    );
+    let push = Push { channel: "chat:index".into(), r#pub: Some(publication(&data)), ..Default::default() };
+    encode(bencher, protocol, &Reply { push: Some(push), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
 fn encode_publish_result(bencher: Bencher<'_, '_>, protocol: Protocol) {
-    encode(
-        bencher,
-        protocol,
-        &Reply {
-            id: 17,
-            publish: Some(PublishResult {}),
-            ..Default::default()
-        },
-    );
+    encode(bencher, protocol, &Reply { id: 17, publish: Some(PublishResult {}), ..Default::default() });
 }
 
 #[divan::bench(args = PROTOCOLS)]
 fn encode_history_of_50(bencher: Bencher<'_, '_>, protocol: Protocol) {
     let data = payload(200);
     let publications = (0..50).map(|_| publication(&data)).collect();
-    let history = HistoryResult {
-        publications,
-        epoch: "aBcDeFgH".into(),
-        offset: 123_456,
-    };
-    encode(
-        bencher,
-        protocol,
-        &Reply {
-            id: 17,
-            history: Some(Box::new(history)),
-            ..Default::default()
-        },
-    );
+    let history = HistoryResult { publications, epoch: "aBcDeFgH".into(), offset: 123_456 };
+    encode(bencher, protocol, &Reply { id: 17, history: Some(Box::new(history)), ..Default::default() });
 }
 
 /// What decides when `protocol::json::valid` asks simd-json: it and the scanner on payloads of several kinds and sizes.

@@ -22,11 +22,7 @@ use spindle::channel::stream::Stream;
 #[global_allocator]
 static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
-const HISTORY: HistoryOptions = HistoryOptions {
-    size: 100,
-    ttl_s: 300,
-    meta_ttl_s: 3600,
-};
+const HISTORY: HistoryOptions = HistoryOptions { size: 100, ttl_s: 300, meta_ttl_s: 3600 };
 const PUBLICATIONS: usize = 1000;
 const CHANNELS: usize = 10_000;
 
@@ -87,12 +83,7 @@ fn client(number: usize) -> Arc<ClientInfo> {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&(number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
     let (conn_info, chan_info) = (Bytes::new(), Bytes::new());
-    Arc::new(ClientInfo {
-        user: number.to_string().into(),
-        client: ClientId(id),
-        conn_info,
-        chan_info,
-    })
+    Arc::new(ClientInfo { user: number.to_string().into(), client: ClientId(id), conn_info, chan_info })
 }
 
 fn homes() -> Homes {
@@ -102,40 +93,24 @@ fn homes() -> Homes {
 /// The first subscription of many channels, with position and presence.
 #[divan::bench]
 fn subscribe(bencher: Bencher<'_, '_>) {
-    let names: Vec<_> = (0..CHANNELS)
-        .map(|n| ChannelName::new(&format!("channel:{n}")))
-        .collect();
+    let names: Vec<_> = (0..CHANNELS).map(|n| ChannelName::new(&format!("channel:{n}"))).collect();
     let clients: Vec<_> = (0..CHANNELS).map(client).collect();
     let now = Now::default();
-    bencher
-        .counter(ItemsCount::new(CHANNELS))
-        .with_inputs(homes)
-        .bench_local_values(|mut homes| {
-            for (name, client) in names.iter().zip(&clients) {
-                let op = subscribe_op(Some(client.clone()));
-                homes.handle(ShardId(0), name, op, ReplyTo::None, now, &mut |_, delivery| {
-                    drop(black_box(delivery))
-                });
-            }
-            homes
-        });
+    bencher.counter(ItemsCount::new(CHANNELS)).with_inputs(homes).bench_local_values(|mut homes| {
+        for (name, client) in names.iter().zip(&clients) {
+            let op = subscribe_op(Some(client.clone()));
+            homes.handle(ShardId(0), name, op, ReplyTo::None, now, &mut |_, delivery| drop(black_box(delivery)));
+        }
+        homes
+    });
 }
 
 fn publish(bencher: Bencher<'_, '_>, shards: u16, history: HistoryOptions) {
     let (mut homes, now) = (homes(), Now::default());
-    let names: Vec<_> = (0..PUBLICATIONS)
-        .map(|n| ChannelName::new(&format!("channel:{n}")))
-        .collect();
+    let names: Vec<_> = (0..PUBLICATIONS).map(|n| ChannelName::new(&format!("channel:{n}"))).collect();
     for name in &names {
         for shard in 0..shards {
-            homes.handle(
-                ShardId(shard),
-                name,
-                subscribe_op(None),
-                ReplyTo::None,
-                now,
-                &mut |_, _| {},
-            );
+            homes.handle(ShardId(shard), name, subscribe_op(None), ReplyTo::None, now, &mut |_, _| {});
         }
     }
     let mut deliveries: Vec<Delivery> = Vec::with_capacity(usize::from(shards));
@@ -149,17 +124,12 @@ fn publish(bencher: Bencher<'_, '_>, shards: u16, history: HistoryOptions) {
         };
         (0..PUBLICATIONS).map(|_| Op::Publish(Box::new(op()))).collect()
     };
-    bencher
-        .counter(ItemsCount::new(PUBLICATIONS))
-        .with_inputs(ops)
-        .bench_local_values(|ops| {
-            for (name, op) in names.iter().zip(ops) {
-                deliveries.clear();
-                homes.handle(ShardId(0), name, op, ReplyTo::None, now, &mut |_, delivery| {
-                    deliveries.push(delivery)
-                });
-            }
-        });
+    bencher.counter(ItemsCount::new(PUBLICATIONS)).with_inputs(ops).bench_local_values(|ops| {
+        for (name, op) in names.iter().zip(ops) {
+            deliveries.clear();
+            homes.handle(ShardId(0), name, op, ReplyTo::None, now, &mut |_, delivery| deliveries.push(delivery));
+        }
+    });
 }
 
 /// Publishing at the home, to so many interested shards.

@@ -20,17 +20,15 @@ fn one_second_of_pings(bencher: Bencher<'_, '_>, connections: u64) {
     }
     let mut now_ms = 0;
     let mut due = Vec::new();
-    bencher
-        .counter(ItemsCount::new(connections * 1000 / INTERVAL_MS))
-        .bench_local(|| {
-            for _ in 0..100 {
-                now_ms += 10;
-                while wheel.advance(now_ms, 1024, |n| due.push(n)) {}
-                for n in due.drain(..) {
-                    wheel.insert(now_ms + INTERVAL_MS, n);
-                }
+    bencher.counter(ItemsCount::new(connections * 1000 / INTERVAL_MS)).bench_local(|| {
+        for _ in 0..100 {
+            now_ms += 10;
+            while wheel.advance(now_ms, 1024, |n| due.push(n)) {}
+            for n in due.drain(..) {
+                wheel.insert(now_ms + INTERVAL_MS, n);
             }
-        });
+        }
+    });
 }
 
 /// A turn in which nothing is due: what every turn of a shard pays.

@@ -1,241 +1,215 @@
-//! Many subscribed connections on one thread: one epoll, one shared read buffer, nothing per connection while idle.
+//! Many connections on one thread: one epoll, one read buffer for all, nothing per connection while it is idle.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
-
-use rustix::event::{Timespec, epoll};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::AsFd;
 
 use crate::Failure;
-use crate::process::allow_files;
+use crate::clock::{self, SECOND};
+use crate::connection::{Connection, Hello, Stage};
+use crate::poller::{OTHERS, Poller};
+use crate::sources::Sources;
 use crate::target::{Protocol, Target};
-use crate::wire::{self, Incoming};
-use crate::ws::{self, Frame, Upgrade};
+use crate::ws::{self, Upgrade};
 
-/// Connections that may be on their way at once: more would only queue up at the server's listener.
-const OPENING_AT_ONCE: usize = 64;
-/// Longest time until all connections are subscribed.
-const OPENING_DEADLINE: Duration = Duration::from_secs(120);
-const READ_BUFFER: usize = 256 * 1024;
+/// Longest time without any connection coming through while many are being opened.
+const OPENING_PATIENCE: u64 = 20 * SECOND;
 
-enum Stage {
-    Upgrading(Upgrade),
-    /// The hello has to be sent.
-    Upgraded,
-    /// So many replies are still to come.
-    Joining(usize),
-    Live,
+/// Who hears what the connections receive.
+pub trait Hear {
+    /// What is told next was read at this moment.
+    fn at(&mut self, _now: u64) {}
+    /// A push arrived.
+    fn push(&mut self, connection: usize, push: &[u8]);
+    /// A command's reply arrived; those to the hello too.
+    fn reply(&mut self, _connection: usize, _id: u64, _reply: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+    /// All replies to the hello have come.
+    fn live(&mut self, _connection: usize) {}
+    /// The connection ended or failed, and is closed now. A failure here ends the run.
+    fn ended(&mut self, connection: usize, why: Failure) -> Result<(), Failure> {
+        Err(format!("connection {connection}: {why}").into())
+    }
 }
 
-struct Connection {
-    socket: TcpStream,
-    stage: Stage,
-    /// The beginning of a frame whose end has not come; empty nearly always.
-    carry: Vec<u8>,
+/// Nobody listens.
+pub struct Deaf;
+
+impl Hear for Deaf {
+    fn push(&mut self, _connection: usize, _push: &[u8]) {}
 }
 
-/// Connections that are subscribed, and the means to hear from them.
-pub struct Fleet {
-    connections: Vec<Connection>,
-    epoll: OwnedFd,
-    events: Vec<epoll::Event>,
-    buffer: Vec<u8>,
-    protocol: Protocol,
-    address: SocketAddr,
-    live: usize,
-}
-
-/// What one turn brought.
-#[derive(Default)]
-pub struct Turn {
+/// Data frames that came so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// Reads that brought such frames.
+    pub reads: u64,
     /// Frames with pushes.
     pub frames: u64,
+    /// Pushes in them.
+    pub pushes: u64,
     /// Bytes of those frames' payloads.
-    pub frame_bytes: u64,
+    pub bytes: u64,
+}
+
+/// What all connections of a fleet have in common.
+pub struct Shared {
+    pub(crate) protocol: Protocol,
+    pub(crate) address: SocketAddr,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) pong: Vec<u8>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) traffic: Traffic,
+}
+
+/// The connections, and the means to hear from them.
+pub struct Fleet {
+    connections: Vec<Connection>,
+    poller: Poller,
+    sources: Sources,
+    shared: Shared,
+    news: Vec<usize>,
+    receive_buffer: Option<u32>,
 }
 
 impl Fleet {
-    /// Opens `count` connections; each subscribes to the channels that `channels_of` gives for its number.
+    /// Places for `count` connections.
+    pub fn new(target: &Target, protocol: Protocol, count: usize, sources: Sources) -> Result<Fleet, Failure> {
+        let mut pong = Vec::new();
+        ws::write_message(&mut pong, protocol, crate::commands::pong(protocol));
+        Ok(Fleet {
+            connections: (0..count).map(|_| Connection::closed()).collect(),
+            poller: Poller::new()?,
+            sources,
+            shared: Shared {
+                protocol,
+                address: target.address,
+                upgrade: Upgrade::new(&target.host, protocol),
+                pong,
+                buffer: Vec::new(),
+                traffic: Traffic::default(),
+            },
+            news: Vec::new(),
+            receive_buffer: None,
+        })
+    }
+
+    /// Connections opened from now on have a receive buffer of so many bytes: they soon cannot take more.
+    pub fn squeeze(&mut self, receive_buffer: Option<u32>) {
+        self.receive_buffer = receive_buffer;
+    }
+
+    /// Starts connection `i`; it is live when the replies to its hello have come.
+    pub fn begin(&mut self, i: usize, hello: Hello) -> Result<(), Failure> {
+        let socket = self.sources.connect(self.shared.address, self.receive_buffer)?;
+        self.poller.add(&socket, i as u64)?;
+        self.connections[i].begin(socket, hello);
+        Ok(())
+    }
+
+    /// Starts the connections of a range, at most `at_once` at a time and when they are `due`, and waits until
+    /// all are live.
     pub fn open(
-        target: &Target,
-        protocol: Protocol,
-        count: usize,
-        mut channels_of: impl FnMut(usize) -> Vec<String>,
-    ) -> Result<Fleet, Failure> {
-        allow_files(count)?;
-        let mut fleet = Fleet {
-            connections: Vec::with_capacity(count),
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(1024),
-            buffer: vec![0; READ_BUFFER],
-            protocol,
-            address: target.address()?,
-            live: 0,
-        };
-        let mut hellos = VecDeque::new();
-        let deadline = Instant::now() + OPENING_DEADLINE;
-        while fleet.live < count {
-            while fleet.connections.len() < count && fleet.connections.len() - fleet.live < OPENING_AT_ONCE {
-                let channels = channels_of(fleet.connections.len());
-                let mut hello = Vec::new();
-                ws::write_message(&mut hello, protocol, &wire::hello(protocol, &target.token, &channels));
-                hellos.push_back((fleet.connections.len(), hello, channels.len() + 1));
-                fleet.connect(target.host())?;
-            }
-            fleet.turn(Duration::from_millis(100), |_, _| {})?;
-            fleet.greet(&mut hellos)?;
-            if Instant::now() > deadline {
-                return Err(format!("only {} of {count} connections subscribed in time", fleet.live).into());
-            }
-        }
-        Ok(fleet)
-    }
-
-    fn connect(&mut self, host: &str) -> Result<(), Failure> {
-        let mut socket = TcpStream::connect(self.address)?;
-        socket.set_nodelay(true)?;
-        let (request, upgrade) = Upgrade::request(host, self.protocol);
-        socket.write_all(&request)?;
-        socket.set_nonblocking(true)?;
-        let data = epoll::EventData::new_u64(self.connections.len() as u64);
-        epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
-        self.connections.push(Connection { socket, stage: Stage::Upgrading(upgrade), carry: Vec::new() });
-        Ok(())
-    }
-
-    /// Sends the hellos of connections whose upgrade went through.
-    fn greet(&mut self, hellos: &mut VecDeque<(usize, Vec<u8>, usize)>) -> Result<(), Failure> {
-        for _ in 0..hellos.len() {
-            let (i, hello, replies) = hellos.pop_front().expect("counted");
-            let connection = &mut self.connections[i];
-            if matches!(connection.stage, Stage::Upgraded) {
-                connection.stage = Stage::Joining(replies);
-                connection.socket.write_all(&hello)?;
-            } else {
-                hellos.push_back((i, hello, replies));
-            }
-        }
-        Ok(())
-    }
-
-    /// Number of connections.
-    pub fn len(&self) -> usize {
-        self.connections.len()
-    }
-
-    /// Waits at most `timeout`, then reads what came. `on_push` gets the connection's number and the push.
-    pub fn turn(&mut self, timeout: Duration, mut on_push: impl FnMut(usize, &[u8])) -> Result<Turn, Failure> {
-        let mut turn = Turn::default();
-        let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
-        self.events.clear();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout)) {
-            Err(rustix::io::Errno::INTR) => return Ok(turn),
-            result => result?,
-        };
-        for event in &self.events {
-            let i = event.data.u64() as usize;
-            let connection = &mut self.connections[i];
-            let was_live = matches!(connection.stage, Stage::Live);
-            connection
-                .read(&mut self.buffer, self.protocol, &mut turn, |push| on_push(i, push))
-                .map_err(|failure| format!("connection {i}: {failure}"))?;
-            self.live += usize::from(!was_live && matches!(connection.stage, Stage::Live));
-        }
-        Ok(turn)
-    }
-}
-
-impl Connection {
-    fn read(
         &mut self,
-        buffer: &mut [u8],
-        protocol: Protocol,
-        turn: &mut Turn,
-        mut on_push: impl FnMut(&[u8]),
+        range: Range<usize>,
+        at_once: usize,
+        hear: &mut impl Hear,
+        mut due: impl FnMut(usize) -> u64,
+        mut hello: impl FnMut(usize) -> Hello,
     ) -> Result<(), Failure> {
-        let kept = self.carry.len();
-        if kept == buffer.len() {
-            return Err("a frame larger than the read buffer".into());
-        }
-        buffer[..kept].copy_from_slice(&self.carry);
-        let end = match self.socket.read(&mut buffer[kept..]) {
-            Ok(0) => return Err("the server ended the connection".into()),
-            Ok(count) => kept + count,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(e) => return Err(e.into()),
-        };
-        let bytes = &buffer[..end];
-        let mut at = 0;
-        if let Stage::Upgrading(upgrade) = &self.stage {
-            match upgrade.answered(bytes)? {
-                Some(taken) => (at, self.stage) = (taken, Stage::Upgraded),
-                None => {
-                    self.carry = bytes.to_vec();
-                    return Ok(());
+        let (mut next, mut under_way) = (range.start, Vec::new());
+        let mut progress = clock::now();
+        while next < range.end || !under_way.is_empty() {
+            let mut until = clock::now() + SECOND / 10;
+            while next < range.end && under_way.len() < at_once {
+                if due(next) > clock::now() {
+                    until = until.min(due(next));
+                    break;
                 }
+                self.begin(next, hello(next))?;
+                under_way.push(next);
+                next += 1;
             }
-        }
-        while let Some((frame, taken)) = ws::read_frame(&bytes[at..])? {
-            at += taken;
-            match frame {
-                Frame::Message(message) => self.take(protocol, message, turn, &mut on_push)?,
-                Frame::Ping(payload) => {
-                    let mut pong = Vec::new();
-                    ws::write_pong(&mut pong, payload);
-                    self.socket.write_all(&pong)?;
-                }
-                Frame::Close(payload) => {
-                    let code = payload.first_chunk::<2>().map_or(0, |code| u16::from_be_bytes(*code));
-                    let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
-                    return Err(format!("closed by the server: {code} {reason}").into());
-                }
+            self.turn(until, hear)?;
+            let before = under_way.len();
+            under_way.retain(|i| !self.connections[*i].is_live() && !self.connections[*i].is_closed());
+            if under_way.len() < before || under_way.is_empty() {
+                progress = clock::now();
+            } else if clock::now() - progress > OPENING_PATIENCE {
+                let words = "no connection came through for 20 seconds; the server has";
+                return Err(format!("{words} {} of {} and answers no more", next - before, range.len()).into());
             }
-        }
-        if at < end {
-            self.carry = bytes[at..].to_vec();
-        } else if kept > 0 {
-            self.carry = Vec::new();
         }
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        protocol: Protocol,
-        message: &[u8],
-        turn: &mut Turn,
-        on_push: &mut impl FnMut(&[u8]),
-    ) -> Result<(), Failure> {
-        let mut pushes = false;
-        wire::each_message(protocol, message, |incoming| {
-            match incoming {
-                Incoming::Ping => {
-                    let mut pong = Vec::new();
-                    ws::write_message(&mut pong, protocol, wire::pong(protocol));
-                    self.socket.write_all(&pong)?;
-                }
-                Incoming::Push(push) => {
-                    pushes = true;
-                    on_push(push);
-                }
-                Incoming::Error(error) => return Err(String::from_utf8_lossy(error).into()),
-                Incoming::Reply => {
-                    if let Stage::Joining(replies) = &mut self.stage {
-                        *replies -= 1;
-                        if *replies == 0 {
-                            self.stage = Stage::Live;
-                        }
-                    }
-                }
+    /// Waits until something happens or `until` has come, then reads what came.
+    pub fn turn(&mut self, until: u64, hear: &mut impl Hear) -> Result<(), Failure> {
+        self.news.clear();
+        for event in 0..self.poller.wait(until)? {
+            let tag = self.poller.tag(event);
+            if tag >= OTHERS {
+                self.news.push((tag - OTHERS) as usize);
+                continue;
             }
-            Ok(())
-        })?;
-        if pushes {
-            turn.frames += 1;
-            turn.frame_bytes += message.len() as u64;
+            let connection = &mut self.connections[tag as usize];
+            let ended = self.poller.ended(event);
+            if let Err(failure) = connection.progress(tag as usize, ended, &mut self.shared, hear) {
+                connection.close();
+                hear.ended(tag as usize, failure)?;
+            }
         }
         Ok(())
+    }
+
+    /// Watches a socket beside the fleet's, by a number of its own.
+    pub fn watch(&self, socket: impl AsFd, number: usize) -> Result<(), Failure> {
+        self.poller.add_level(socket, OTHERS + number as u64)
+    }
+
+    /// Sockets beside the fleet's that had news in the last turn.
+    pub fn news(&self) -> &[usize] {
+        &self.news
+    }
+
+    /// Does not hear from connection `i` any more: it stays open, and what comes fills the kernel's buffers.
+    pub fn neglect(&self, i: usize) -> Result<(), Failure> {
+        self.connections[i].socket().map_or(Ok(()), |socket| self.poller.remove(socket))
+    }
+
+    /// Reads a little from a neglected connection, and forgets it. Whether the connection still stands.
+    pub fn sip(&mut self, i: usize, bytes: usize) -> bool {
+        self.connections[i].sip(&mut [0; 4096][..bytes.min(4096)])
+    }
+
+    /// Sends whole frames on connection `i`.
+    pub fn send(&mut self, i: usize, frames: &[u8]) -> Result<(), Failure> {
+        self.connections[i].send(frames)
+    }
+
+    /// Hangs up on connection `i`.
+    pub fn close(&mut self, i: usize) {
+        self.connections[i].close();
+    }
+
+    /// Connection `i`.
+    pub fn connection(&self, i: usize) -> &Connection {
+        &self.connections[i]
+    }
+
+    /// Connections that are live.
+    pub fn live(&self) -> usize {
+        self.connections.iter().filter(|connection| matches!(connection.stage, Stage::Live)).count()
+    }
+
+    /// Data frames so far.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.traffic
+    }
+
+    /// Nanoseconds this thread waited for something to do.
+    pub fn waited(&self) -> u64 {
+        self.poller.waited()
     }
 }

@@ -8,16 +8,19 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::Failure;
+use crate::advice;
 use crate::target::Protocol;
 
-/// An upgrade request that waits for its answer.
+/// The upgrade: a request that all connections send alike, and the answer that they wait for.
+#[derive(Clone)]
 pub struct Upgrade {
+    request: Vec<u8>,
     accept: String,
 }
 
 impl Upgrade {
-    /// The request's bytes, and what to check the answer with.
-    pub fn request(host: &str, protocol: Protocol) -> (Vec<u8>, Upgrade) {
+    /// The upgrade at `host` (`name:port`).
+    pub fn new(host: &str, protocol: Protocol) -> Upgrade {
         let key = generate_key();
         let subprotocol = match protocol {
             Protocol::Json => "",
@@ -27,7 +30,12 @@ impl Upgrade {
             "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{subprotocol}\r\n"
         );
-        (request.into_bytes(), Upgrade { accept: derive_accept_key(key.as_bytes()) })
+        Upgrade { request: request.into_bytes(), accept: derive_accept_key(key.as_bytes()) }
+    }
+
+    /// The request's bytes.
+    pub fn request(&self) -> &[u8] {
+        &self.request
     }
 
     /// Looks at the answer so far. `Some` = accepted, with the number of bytes the answer took.
@@ -35,9 +43,10 @@ impl Upgrade {
         let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
             return if bytes.len() > 16 * 1024 { Err("an endless answer to the upgrade".into()) } else { Ok(None) };
         };
-        let head = String::from_utf8_lossy(&bytes[..end]);
-        if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&self.accept) {
-            return Err(format!("the upgrade was refused: {}", head.lines().next().unwrap_or_default()).into());
+        let head = &bytes[..end];
+        if !head.starts_with(b"HTTP/1.1 101 ") || memchr::memmem::find(head, self.accept.as_bytes()).is_none() {
+            let status = String::from_utf8_lossy(head).lines().next().unwrap_or_default().to_owned();
+            return Err(advice::upgrade_refused(&status));
         }
         Ok(Some(end + 4))
     }
@@ -128,8 +137,8 @@ mod tests {
 
     #[test]
     fn upgrades_are_checked() {
-        let (request, upgrade) = Upgrade::request("127.0.0.1:8000", Protocol::Protobuf);
-        assert!(String::from_utf8_lossy(&request).contains("centrifuge-protobuf"));
+        let upgrade = Upgrade::new("127.0.0.1:8000", Protocol::Protobuf);
+        assert!(String::from_utf8_lossy(upgrade.request()).contains("centrifuge-protobuf"));
         assert!(matches!(upgrade.answered(b"HTTP/1.1 101 Switching"), Ok(None)));
         assert!(upgrade.answered(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
         assert!(upgrade.answered(b"HTTP/1.1 101 S\r\nSec-WebSocket-Accept: other\r\n\r\n").is_err());

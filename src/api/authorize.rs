@@ -26,9 +26,7 @@ pub fn authorize<'h>(
     let key = config.key.as_bytes();
     let in_headers = match header("x-api-key").filter(|given| !given.is_empty()) {
         Some(given) => is_key(key, given.as_bytes()),
-        None => header("authorization")
-            .and_then(from_authorization)
-            .is_some_and(|given| is_key(key, given.as_bytes())),
+        None => header("authorization").and_then(from_authorization).is_some_and(|given| is_key(key, given.as_bytes())),
     };
     if in_headers || query.and_then(from_query).is_some_and(|given| is_key(key, &given)) {
         return Ok(());
@@ -73,10 +71,7 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 /// Compares in a time that depends on the lengths alone. `black_box` keeps the loop from ending early.
 fn is_key(key: &[u8], given: &[u8]) -> bool {
     let against = if key.len() == given.len() { given } else { key };
-    let difference = key
-        .iter()
-        .zip(against)
-        .fold(0, |acc, (a, b)| std::hint::black_box(acc | (a ^ b)));
+    let difference = key.iter().zip(against).fold(0, |acc, (a, b)| std::hint::black_box(acc | (a ^ b)));
     difference == 0 && key.len() == given.len()
 }
 
@@ -131,11 +126,7 @@ mod tests {
             (&[("x-api-key", ""), (AUTH, "apikey k&y")], None, 200),
         ];
         for (headers, query, expected) in table {
-            assert_eq!(
-                check("k&y", false, "POST", headers, *query),
-                *expected,
-                "{headers:?} {query:?}"
-            );
+            assert_eq!(check("k&y", false, "POST", headers, *query), *expected, "{headers:?} {query:?}");
         }
     }
 

@@ -116,14 +116,8 @@ pub fn start(cx: &mut ApiCx<'_>, request: Request<'_>) -> Started {
 /// Starts to read the metrics of all shards.
 pub fn scrape(cx: &mut ApiCx<'_>, form: ScrapeForm) -> Started {
     let scrape = Scrape::new(form);
-    let form = Form::Bare {
-        content_type: scrape.content_type(),
-    };
-    Call::new(
-        form,
-        [(Api::Unknown, Step::Survey(Control::Metrics, Wait::Scrape(scrape)))],
-    )
-    .begin(cx)
+    let form = Form::Bare { content_type: scrape.content_type() };
+    Call::new(form, [(Api::Unknown, Step::Survey(Control::Metrics, Wait::Scrape(scrape)))]).begin(cx)
 }
 
 fn start_legacy(cx: &mut ApiCx<'_>, body: &[u8]) -> Started {
@@ -136,12 +130,7 @@ fn start_legacy(cx: &mut ApiCx<'_>, body: &[u8]) -> Started {
 
 impl Call {
     fn new(form: Form, steps: impl IntoIterator<Item = (Api, Step)>) -> Self {
-        let slot = |(method, step)| Slot {
-            method,
-            started_us: 0,
-            first_tag: 0,
-            state: State::Waiting(step),
-        };
+        let slot = |(method, step)| Slot { method, started_us: 0, first_tag: 0, state: State::Waiting(step) };
         Self {
             form,
             slots: steps.into_iter().map(slot).collect(),
@@ -192,9 +181,7 @@ impl Call {
     /// The slot that a tag belongs to. Slots take their tags in order, so the last one that begins at or before the
     /// tag has it (a slot that took none shares the next one's first tag).
     fn slot_of(&self, tag: u32) -> Option<usize> {
-        self.slots[..self.begun]
-            .partition_point(|slot| slot.first_tag <= tag)
-            .checked_sub(1)
+        self.slots[..self.begun].partition_point(|slot| slot.first_tag <= tag).checked_sub(1)
     }
 
     /// Sends what may be sent now; the response when all is done.
@@ -213,11 +200,7 @@ impl Call {
         };
         while self.in_flight < MOST_IN_FLIGHT {
             let Some((channel, op)) = rest.next() else { return true };
-            cx.effects.push(ApiEffect::Op {
-                channel,
-                op,
-                tag: self.next_tag,
-            });
+            cx.effects.push(ApiEffect::Op { channel, op, tag: self.next_tag });
             self.next_tag += 1;
             self.in_flight += 1;
         }
@@ -241,11 +224,7 @@ impl Call {
             return false;
         }
         if lane != Lane::Idle {
-            self.lane = if self.lane == Lane::Idle || self.lane == lane {
-                lane
-            } else {
-                Lane::Mixed
-            };
+            self.lane = if self.lane == Lane::Idle || self.lane == lane { lane } else { Lane::Mixed };
         }
         let index = self.begun;
         self.begun += 1;
@@ -254,23 +233,10 @@ impl Call {
         slot.first_tag = self.next_tag;
         let out = self.form.buffer();
         match std::mem::replace(&mut slot.state, State::Taken) {
-            State::Waiting(Step::Ops(ops, wait)) => {
-                slot.state = State::Asking {
-                    wait,
-                    rest: ops.into_iter(),
-                    out,
-                }
-            }
+            State::Waiting(Step::Ops(ops, wait)) => slot.state = State::Asking { wait, rest: ops.into_iter(), out },
             State::Waiting(Step::Survey(control, wait)) => {
-                slot.state = State::Surveying {
-                    wait,
-                    left: cx.shards,
-                    out,
-                };
-                cx.effects.push(ApiEffect::Survey {
-                    control: Arc::new(control),
-                    tag: self.next_tag,
-                });
+                slot.state = State::Surveying { wait, left: cx.shards, out };
+                cx.effects.push(ApiEffect::Survey { control: Arc::new(control), tag: self.next_tag });
                 self.next_tag += 1;
             }
             State::Waiting(Step::Done(result)) => {
@@ -305,24 +271,17 @@ impl Call {
         let is_unencodable = |slot: &&Slot| matches!(slot.state, State::Finished(Err(Failed::NotJson)));
         match self.form {
             Form::Single { .. } => {
-                self.slots
-                    .iter()
-                    .filter(is_unencodable)
-                    .for_each(|slot| cx.metrics.api_error(slot.method, MARSHAL));
+                self.slots.iter().filter(is_unencodable).for_each(|slot| cx.metrics.api_error(slot.method, MARSHAL));
             }
             Form::Batch { .. } if self.slots.iter().any(|slot| is_unencodable(&slot)) => {
                 cx.metrics.api_error(Api::Batch, MARSHAL);
             }
             Form::Batch { .. } | Form::Legacy { .. } | Form::Bare { .. } => {}
         }
-        self.form.respond(
-            std::mem::take(&mut self.slots)
-                .into_iter()
-                .filter_map(|slot| match slot.state {
-                    State::Finished(finished) => Some((slot.method, finished)),
-                    _ => None,
-                }),
-        )
+        self.form.respond(std::mem::take(&mut self.slots).into_iter().filter_map(|slot| match slot.state {
+            State::Finished(finished) => Some((slot.method, finished)),
+            _ => None,
+        }))
     }
 }
 
@@ -339,11 +298,7 @@ fn lane(step: &Step, shards: u16) -> Lane {
         Step::Ops(ops, _) => {
             let mut homes = ops.iter().map(|(channel, _)| channel.home(shards));
             let Some(first) = homes.next() else { return Lane::Idle };
-            if homes.all(|home| home == first) {
-                Lane::Home(first)
-            } else {
-                Lane::Mixed
-            }
+            if homes.all(|home| home == first) { Lane::Home(first) } else { Lane::Mixed }
         }
     }
 }

@@ -129,11 +129,7 @@ fn legacy(finished: impl Iterator<Item = (Api, Finished)>, ids: &[u32]) -> Respo
 
 fn bare(mut finished: impl Iterator<Item = (Api, Finished)>, content_type: &'static str) -> Response {
     match finished.next() {
-        Some((_, Ok(body))) => Response {
-            status: 200,
-            content_type,
-            body,
-        },
+        Some((_, Ok(body))) => Response { status: 200, content_type, body },
         _ => Response::internal_error(),
     }
 }

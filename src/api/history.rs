@@ -12,10 +12,7 @@ pub(super) fn history(cx: &mut ApiCx<'_>, request: &HistoryRequest<'_>) -> Step 
         Ok(options) => options,
         Err(error) => return Step::Failed(error),
     };
-    let since = request.since.as_ref().map(|since| Since {
-        offset: since.offset,
-        epoch: Box::from(&*since.epoch),
-    });
+    let since = request.since.as_ref().map(|since| Since { offset: since.offset, epoch: Box::from(&*since.epoch) });
     let op = Op::History {
         since,
         // Any negative limit means all.
@@ -29,18 +26,8 @@ pub(super) fn history(cx: &mut ApiCx<'_>, request: &HistoryRequest<'_>) -> Step 
 pub(super) fn read(answer: Answer, out: &mut Vec<u8>) -> Outcome {
     match answer {
         Answer::History(publications, top) => {
-            let publications = publications
-                .iter()
-                .map(|publication| Publication::of(publication))
-                .collect();
-            write(
-                &HistoryResult {
-                    publications,
-                    epoch: top.epoch.as_str().into(),
-                    offset: top.offset,
-                },
-                out,
-            )
+            let publications = publications.iter().map(|publication| Publication::of(publication)).collect();
+            write(&HistoryResult { publications, epoch: top.epoch.as_str().into(), offset: top.offset }, out)
         }
         // Clients are told of a bad request; here upstream knows no error but this.
         Answer::Failed(error) if error.code == Error::UNRECOVERABLE_POSITION.code => {
@@ -66,9 +53,5 @@ pub(super) fn removed(answer: Answer, out: &mut Vec<u8>) -> Outcome {
 
 fn with_history<'c>(cx: &ApiCx<'c>, channel: &str) -> Result<&'c ChannelOptions, Error> {
     let options = options(cx, channel)?;
-    if options.history.is_on() {
-        Ok(options)
-    } else {
-        Err(Error::NOT_AVAILABLE)
-    }
+    if options.history.is_on() { Ok(options) } else { Err(Error::NOT_AVAILABLE) }
 }

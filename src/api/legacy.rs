@@ -98,10 +98,7 @@ pub(super) fn prepare_all(cx: &mut ApiCx<'_>, body: &[u8]) -> Commands {
             None => Ok(Step::Failed(NOT_FOUND)),
         };
         commands.ids.push(id);
-        commands.steps.push((
-            method.unwrap_or(Api::Unknown),
-            step.unwrap_or(Step::Failed(Error::BAD_REQUEST)),
-        ));
+        commands.steps.push((method.unwrap_or(Api::Unknown), step.unwrap_or(Step::Failed(Error::BAD_REQUEST))));
     }
 }
 
@@ -120,10 +117,7 @@ fn decode(command: &[u8]) -> Option<(u32, Option<Api>, Raw<'_>)> {
         }
         number => {
             let number: i64 = std::str::from_utf8(number).ok()?.parse().ok()?;
-            NUMBERED
-                .iter()
-                .find(|(known, _)| i64::from(*known) == number)
-                .map(|(_, method)| *method)
+            NUMBERED.iter().find(|(known, _)| i64::from(*known) == number).map(|(_, method)| *method)
         }
     };
     Some((command.id, method, command.params))

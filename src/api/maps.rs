@@ -46,17 +46,11 @@ pub(super) fn shared_poll_publish(cx: &mut ApiCx<'_>, request: &SharedPollPublis
     if request.key.is_empty() || request.version == 0 {
         return Step::Failed(Error::BAD_REQUEST);
     }
-    unavailable(in_namespace(cx, &request.channel, |kind| {
-        kind == SubscriptionType::SharedPoll
-    }))
+    unavailable(in_namespace(cx, &request.channel, |kind| kind == SubscriptionType::SharedPoll))
 }
 
 fn with_key(key: &str) -> Result<(), Error> {
-    if key.is_empty() {
-        Err(Error::BAD_REQUEST)
-    } else {
-        Ok(())
-    }
+    if key.is_empty() { Err(Error::BAD_REQUEST) } else { Ok(()) }
 }
 
 fn in_map(cx: &ApiCx<'_>, channel: &str) -> Result<(), Error> {
@@ -65,11 +59,7 @@ fn in_map(cx: &ApiCx<'_>, channel: &str) -> Result<(), Error> {
 }
 
 fn in_namespace(cx: &ApiCx<'_>, channel: &str, fits: impl FnOnce(SubscriptionType) -> bool) -> Result<(), Error> {
-    if fits(options(cx, channel)?.subscription_type) {
-        Ok(())
-    } else {
-        Err(Error::BAD_REQUEST)
-    }
+    if fits(options(cx, channel)?.subscription_type) { Ok(()) } else { Err(Error::BAD_REQUEST) }
 }
 
 fn unavailable(checked: Result<(), Error>) -> Step {

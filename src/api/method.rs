@@ -10,11 +10,8 @@ use crate::protocol::error::Error;
 use crate::protocol::json::decode_whole;
 
 /// Error 104 as the server API words it.
-pub(super) const NOT_FOUND: Error = Error {
-    code: 104,
-    message: std::borrow::Cow::Borrowed("not found"),
-    temporary: false,
-};
+pub(super) const NOT_FOUND: Error =
+    Error { code: 104, message: std::borrow::Cow::Borrowed("not found"), temporary: false };
 
 /// Whether this path behind the prefix exists; the empty one is the legacy route. Others are answered 404 before
 /// anything else is looked at.

@@ -33,13 +33,7 @@ pub(super) fn counted(answer: Answer, out: &mut Vec<u8>) -> Outcome {
     let Answer::PresenceStats { clients, users } = answer else {
         return Err(Error::INTERNAL.into());
     };
-    write(
-        &PresenceStatsResult {
-            num_clients: clients,
-            num_users: users,
-        },
-        out,
-    )
+    write(&PresenceStatsResult { num_clients: clients, num_users: users }, out)
 }
 
 fn with_presence(cx: &ApiCx<'_>, channel: &str, op: Op, wait: Wait) -> Step {

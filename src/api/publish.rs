@@ -34,11 +34,7 @@ pub(super) fn payload(raw: &Raw<'_>, b64: &str) -> Result<Bytes, Error> {
         return Ok(Bytes::copy_from_slice(raw.as_bytes()));
     }
     // Go passes over line ends anywhere in the text.
-    let text: Cow<'_, str> = if b64.contains(['\r', '\n']) {
-        b64.replace(['\r', '\n'], "").into()
-    } else {
-        b64.into()
-    };
+    let text: Cow<'_, str> = if b64.contains(['\r', '\n']) { b64.replace(['\r', '\n'], "").into() } else { b64.into() };
     BASE64.decode(&*text).map(Bytes::from).map_err(|_| Error::BAD_REQUEST)
 }
 
@@ -154,33 +150,19 @@ impl Broadcast {
     }
 
     fn write(&self, out: &mut Vec<u8>) -> Outcome {
-        write(
-            &BroadcastResult {
-                responses: self.responses.iter().map(response).collect(),
-            },
-            out,
-        )
+        write(&BroadcastResult { responses: self.responses.iter().map(response).collect() }, out)
     }
 }
 
 fn response(response: &Result<Position, Error>) -> PublishResponse<'_> {
     match response {
-        Ok(position) => PublishResponse {
-            error: None,
-            result: Some(result(position)),
-        },
-        Err(error) => PublishResponse {
-            error: Some(api::Error::of(error)),
-            result: None,
-        },
+        Ok(position) => PublishResponse { error: None, result: Some(result(position)) },
+        Err(error) => PublishResponse { error: Some(api::Error::of(error)), result: None },
     }
 }
 
 fn result(position: &Position) -> PublishResult<'_> {
-    PublishResult {
-        offset: position.offset,
-        epoch: position.epoch.as_str().into(),
-    }
+    PublishResult { offset: position.offset, epoch: position.epoch.as_str().into() }
 }
 
 fn op(
@@ -192,15 +174,7 @@ fn op(
     version_epoch: &str,
 ) -> Op {
     Op::Publish(Box::new(PublishOp {
-        publication: Publication {
-            data,
-            info: None,
-            tags,
-            offset: 0,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
-        },
+        publication: Publication { data, info: None, tags, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 },
         history,
         idempotency_key: Some(idempotency_key).filter(|key| !key.is_empty()).map(Box::from),
         version,
@@ -210,14 +184,7 @@ fn op(
 
 fn history(options: &ChannelOptions, skip: bool) -> HistoryOptions {
     let meta_ttl_s = options.history.meta_ttl_s;
-    if skip {
-        HistoryOptions {
-            meta_ttl_s,
-            ..HistoryOptions::default()
-        }
-    } else {
-        options.history
-    }
+    if skip { HistoryOptions { meta_ttl_s, ..HistoryOptions::default() } } else { options.history }
 }
 
 fn tags(tags: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Arc<Tags>> {

@@ -14,11 +14,7 @@ pub struct Response {
 impl Response {
     /// An encoded reply.
     pub(crate) fn json(status: u16, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            body,
-        }
+        Self { status, content_type: "application/json", body }
     }
 
     /// The shard has too many calls already.
@@ -43,18 +39,10 @@ impl Response {
 
     /// A status alone.
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: "",
-            body: Vec::new(),
-        }
+        Self { status, content_type: "", body: Vec::new() }
     }
 
     fn text(status: u16, body: &str) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            body: body.as_bytes().to_vec(),
-        }
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.as_bytes().to_vec() }
     }
 }

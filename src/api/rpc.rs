@@ -6,9 +6,5 @@ use crate::protocol::api::RPCRequest;
 use crate::protocol::error::Error;
 
 pub(super) fn rpc(request: &RPCRequest<'_>) -> Step {
-    Step::Failed(if request.method.is_empty() {
-        Error::BAD_REQUEST
-    } else {
-        NOT_FOUND
-    })
+    Step::Failed(if request.method.is_empty() { Error::BAD_REQUEST } else { NOT_FOUND })
 }

@@ -58,10 +58,7 @@ fn check_subscribe(cx: &ApiCx<'_>, request: &SubscribeRequest<'_>) -> Result<Ste
         push_join_leave: or(override_.force_push_join_leave, options.force_push_join_leave),
         positioned: or(override_.force_positioning, options.force_positioning),
         recoverable: or(override_.force_recovery, options.force_recovery),
-        recover_since: recover_since.map(|since| Since {
-            offset: since.offset,
-            epoch: Box::from(&*since.epoch),
-        }),
+        recover_since: recover_since.map(|since| Since { offset: since.offset, epoch: Box::from(&*since.epoch) }),
         expire_at: request.expire_at,
         info,
         data,
@@ -69,11 +66,7 @@ fn check_subscribe(cx: &ApiCx<'_>, request: &SubscribeRequest<'_>) -> Result<Ste
     // A subscription that is over already fails for every session (upstream: 100, see `centrifuge.ErrorExpired`).
     let is_hopeless = request.expire_at != 0 && request.expire_at <= cx.now.unix_s();
     let what = (!is_hopeless).then(|| SessionControl::Subscribe(Box::new(subscribe)));
-    Ok(tell(
-        target(&request.user, &request.client, &request.session),
-        what,
-        is_hopeless,
-    ))
+    Ok(tell(target(&request.user, &request.client, &request.session), what, is_hopeless))
 }
 
 pub(super) fn unsubscribe(cx: &mut ApiCx<'_>, request: &UnsubscribeRequest<'_>) -> Step {
@@ -82,32 +75,18 @@ pub(super) fn unsubscribe(cx: &mut ApiCx<'_>, request: &UnsubscribeRequest<'_>) 
     {
         return Step::Failed(error);
     }
-    let what = SessionControl::Unsubscribe {
-        channel: Box::from(&*request.channel),
-        unsubscribe: Unsubscribe::SERVER,
-    };
-    tell(
-        target(&request.user, &request.client, &request.session),
-        Some(what),
-        false,
-    )
+    let what = SessionControl::Unsubscribe { channel: Box::from(&*request.channel), unsubscribe: Unsubscribe::SERVER };
+    tell(target(&request.user, &request.client, &request.session), Some(what), false)
 }
 
 pub(super) fn disconnect(request: &DisconnectRequest<'_>) -> Step {
-    let disconnect = request
-        .disconnect
-        .as_ref()
-        .map_or(Disconnect::FORCE_NO_RECONNECT, |disconnect| Disconnect {
-            // A close frame holds 16 bits; upstream cuts off the rest as well.
-            code: disconnect.code as u16,
-            reason: disconnect.reason.to_string().into(),
-        });
+    let disconnect = request.disconnect.as_ref().map_or(Disconnect::FORCE_NO_RECONNECT, |disconnect| Disconnect {
+        // A close frame holds 16 bits; upstream cuts off the rest as well.
+        code: disconnect.code as u16,
+        reason: disconnect.reason.to_string().into(),
+    });
     let target = target(&request.user, &request.client, &request.session).map(|target| Target {
-        whitelist: request
-            .whitelist
-            .iter()
-            .filter_map(|client| client_id(client))
-            .collect(),
+        whitelist: request.whitelist.iter().filter_map(|client| client_id(client)).collect(),
         ..target
     });
     tell(target, Some(SessionControl::Disconnect(disconnect)), false)
@@ -119,26 +98,13 @@ pub(super) fn refresh(request: &RefreshRequest<'_>) -> Step {
         expire_at: request.expire_at,
         info: Bytes::copy_from_slice(request.info.as_bytes()),
     };
-    tell(
-        target(&request.user, &request.client, &request.session),
-        Some(what),
-        false,
-    )
+    tell(target(&request.user, &request.client, &request.session), Some(what), false)
 }
 
 /// None when no session can be meant: the client id is not one of ours.
 fn target(user: &str, client: &str, session: &str) -> Option<Target> {
-    let client = if client.is_empty() {
-        None
-    } else {
-        Some(client_id(client)?)
-    };
-    Some(Target {
-        user: user.into(),
-        client,
-        session: session.into(),
-        whitelist: Box::default(),
-    })
+    let client = if client.is_empty() { None } else { Some(client_id(client)?) };
+    Some(Target { user: user.into(), client, session: session.into(), whitelist: Box::default() })
 }
 
 /// A client id as the server writes it; other spellings of the same id name nobody, as upstream compares text.
@@ -148,13 +114,9 @@ fn client_id(text: &str) -> Option<ClientId> {
 
 fn tell(target: Option<Target>, what: Option<SessionControl>, is_hopeless: bool) -> Step {
     match target {
-        Some(target) => Step::Survey(
-            Control::Sessions(target, what),
-            Wait::Sessions(Sessions {
-                matched: 0,
-                is_hopeless,
-            }),
-        ),
+        Some(target) => {
+            Step::Survey(Control::Sessions(target, what), Wait::Sessions(Sessions { matched: 0, is_hopeless }))
+        }
         None => Step::Done(NOTHING.to_vec()),
     }
 }

@@ -38,12 +38,7 @@ enum State<T> {
 impl<T> Slab<T> {
     /// An empty table for at most `limit` values. Allocates nothing yet.
     pub const fn new(limit: u32) -> Self {
-        Self {
-            chunks: Vec::new(),
-            vacant: NONE,
-            len: 0,
-            limit: if limit == NONE { NONE - 1 } else { limit },
-        }
+        Self { chunks: Vec::new(), vacant: NONE, len: 0, limit: if limit == NONE { NONE - 1 } else { limit } }
     }
 
     /// Values held.
@@ -87,14 +82,8 @@ impl<T> Slab<T> {
     /// The key that the next [`Slab::insert`] gives out, or nothing at the limit.
     pub fn next_key(&self) -> Option<ConnId> {
         match self.slot(self.vacant) {
-            Some(slot) => Some(ConnId {
-                slot: self.vacant,
-                generation: slot.generation,
-            }),
-            None => (self.slots() < self.limit).then(|| ConnId {
-                slot: self.slots(),
-                generation: 0,
-            }),
+            Some(slot) => Some(ConnId { slot: self.vacant, generation: slot.generation }),
+            None => (self.slots() < self.limit).then(|| ConnId { slot: self.slots(), generation: 0 }),
         }
     }
 
@@ -108,10 +97,7 @@ impl<T> Slab<T> {
                     self.vacant = next;
                 }
             }
-            None => self.push(Slot {
-                generation: 0,
-                state: State::Occupied(value),
-            }),
+            None => self.push(Slot { generation: 0, state: State::Occupied(value) }),
         }
         self.len += 1;
         Ok(key)
@@ -121,10 +107,7 @@ impl<T> Slab<T> {
     #[inline]
     pub fn get(&self, key: ConnId) -> Option<&T> {
         match self.slot(key.slot) {
-            Some(Slot {
-                generation,
-                state: State::Occupied(value),
-            }) if *generation == key.generation => Some(value),
+            Some(Slot { generation, state: State::Occupied(value) }) if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -133,10 +116,7 @@ impl<T> Slab<T> {
     #[inline]
     pub fn get_mut(&mut self, key: ConnId) -> Option<&mut T> {
         match self.slot_mut(key.slot) {
-            Some(Slot {
-                generation,
-                state: State::Occupied(value),
-            }) if *generation == key.generation => Some(value),
+            Some(Slot { generation, state: State::Occupied(value) }) if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -168,36 +148,19 @@ impl<T> Slab<T> {
     /// The value in a slot and its key, for walks that spread over several turns.
     pub fn at(&mut self, slot: u32) -> Option<(ConnId, &mut T)> {
         match self.slot_mut(slot) {
-            Some(Slot {
-                generation,
-                state: State::Occupied(value),
-            }) => Some((
-                ConnId {
-                    slot,
-                    generation: *generation,
-                },
-                value,
-            )),
+            Some(Slot { generation, state: State::Occupied(value) }) => {
+                Some((ConnId { slot, generation: *generation }, value))
+            }
             _ => None,
         }
     }
 
     /// All values with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
-        self.chunks
-            .iter()
-            .flatten()
-            .enumerate()
-            .filter_map(|(at, slot)| match &slot.state {
-                State::Occupied(value) => Some((
-                    ConnId {
-                        slot: at as u32,
-                        generation: slot.generation,
-                    },
-                    value,
-                )),
-                State::Vacant { .. } => None,
-            })
+        self.chunks.iter().flatten().enumerate().filter_map(|(at, slot)| match &slot.state {
+            State::Occupied(value) => Some((ConnId { slot: at as u32, generation: slot.generation }, value)),
+            State::Vacant { .. } => None,
+        })
     }
 }
 

@@ -51,12 +51,7 @@ impl<T> Wheel<T> {
     /// An empty wheel at time 0.
     pub const fn new() -> Self {
         Self {
-            levels: [const {
-                Level {
-                    occupied: 0,
-                    heads: [NIL; SLOTS],
-                }
-            }; LEVELS],
+            levels: [const { Level { occupied: 0, heads: [NIL; SLOTS] } }; LEVELS],
             nodes: Vec::new(),
             vacant: NIL,
             len: 0,
@@ -77,11 +72,7 @@ impl<T> Wheel<T> {
     /// Adds an entry. A deadline in the past comes out with the next [`Wheel::advance`]. O(1).
     pub fn insert(&mut self, at_ms: u64, value: T) {
         let due = at_ms.div_ceil(TICK_MS).clamp(self.tick, LAST_TICK.max(self.tick));
-        let node = Node {
-            due,
-            next: NIL,
-            value: Some(value),
-        };
+        let node = Node { due, next: NIL, value: Some(value) };
         let at = match self.nodes.get_mut(self.vacant as usize) {
             Some(vacant) => {
                 let at = self.vacant;
@@ -201,10 +192,7 @@ fn slot_of(tick: u64, level: usize) -> usize {
 
 impl<T> fmt::Debug for Wheel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wheel")
-            .field("len", &self.len)
-            .field("tick", &self.tick)
-            .finish_non_exhaustive()
+        f.debug_struct("Wheel").field("len", &self.len).field("tick", &self.tick).finish_non_exhaustive()
     }
 }
 
@@ -225,19 +213,7 @@ mod tests {
 
     #[test]
     fn deadlines_are_kept_to_the_tick_at_every_distance() {
-        for at_ms in [
-            1,
-            511,
-            512,
-            513,
-            25_000,
-            32_768,
-            40_000,
-            3_600_000,
-            90_000_000,
-            8_000_000_000,
-            90_000_000_000,
-        ] {
+        for at_ms in [1, 511, 512, 513, 25_000, 32_768, 40_000, 3_600_000, 90_000_000, 8_000_000_000, 90_000_000_000] {
             let mut wheel = Wheel::new();
             wheel.insert(at_ms, at_ms);
             assert!(due(&mut wheel, at_ms - 1).is_empty());
@@ -280,13 +256,7 @@ mod tests {
     }
 
     fn span() -> impl Strategy<Value = u64> {
-        prop_oneof![
-            0..40u64,
-            0..2_000u64,
-            0..100_000u64,
-            0..10_000_000u64,
-            0..3_000_000_000u64
-        ]
+        prop_oneof![0..40u64, 0..2_000u64, 0..100_000u64, 0..10_000_000u64, 0..3_000_000_000u64]
     }
 
     fn step() -> impl Strategy<Value = Step> {

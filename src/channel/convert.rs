@@ -12,18 +12,12 @@ pub type IdText = [u8; 36];
 impl<'a> client::ClientInfo<'a> {
     /// Copies the client id's text to the heap; see [`client::ClientInfo::with`].
     pub fn of(info: &'a publication::ClientInfo) -> Self {
-        Self {
-            client: Cow::Owned(info.client.to_string()),
-            ..Self::without_client(info)
-        }
+        Self { client: Cow::Owned(info.client.to_string()), ..Self::without_client(info) }
     }
 
     /// Writes the client id's text into the buffer.
     pub fn with(info: &'a publication::ClientInfo, id: &'a mut IdText) -> Self {
-        Self {
-            client: Cow::Borrowed(info.client.write(id)),
-            ..Self::without_client(info)
-        }
+        Self { client: Cow::Borrowed(info.client.write(id)), ..Self::without_client(info) }
     }
 
     fn without_client(info: &'a publication::ClientInfo) -> Self {
@@ -40,22 +34,13 @@ impl<'a> client::Publication<'a> {
     /// As clients receive it: the time stays here, the epoch goes along with offset 1 only (upstream: centrifuge
     /// pubToProto). Copies the publisher's id to the heap; see [`client::Publication::with`].
     pub fn of(publication: &'a publication::Publication) -> Self {
-        Self {
-            info: publication.info.as_deref().map(client::ClientInfo::of),
-            ..Self::without_info(publication)
-        }
+        Self { info: publication.info.as_deref().map(client::ClientInfo::of), ..Self::without_info(publication) }
     }
 
     /// As [`client::Publication::of`], without allocation unless there are tags.
     pub fn with(publication: &'a publication::Publication, id: &'a mut IdText) -> Self {
-        let info = publication
-            .info
-            .as_deref()
-            .map(|info| client::ClientInfo::with(info, id));
-        Self {
-            info,
-            ..Self::without_info(publication)
-        }
+        let info = publication.info.as_deref().map(|info| client::ClientInfo::with(info, id));
+        Self { info, ..Self::without_info(publication) }
     }
 
     fn without_info(publication: &'a publication::Publication) -> Self {
@@ -63,11 +48,7 @@ impl<'a> client::Publication<'a> {
             data: Raw(Cow::Borrowed(&publication.data)),
             offset: publication.offset,
             tags: tags(publication),
-            epoch: Cow::Borrowed(if publication.offset == 1 {
-                publication.epoch.as_str()
-            } else {
-                ""
-            }),
+            epoch: Cow::Borrowed(if publication.offset == 1 { publication.epoch.as_str() } else { "" }),
             ..Self::default()
         }
     }
@@ -76,21 +57,14 @@ impl<'a> client::Publication<'a> {
 impl<'a> client::Error<'a> {
     /// As clients receive it.
     pub fn of(error: &'a error::Error) -> Self {
-        Self {
-            code: error.code,
-            message: Cow::Borrowed(&error.message),
-            temporary: error.temporary,
-        }
+        Self { code: error.code, message: Cow::Borrowed(&error.message), temporary: error.temporary }
     }
 }
 
 impl<'a> api::Error<'a> {
     /// As callers of the server API receive it.
     pub fn of(error: &'a error::Error) -> Self {
-        Self {
-            code: error.code,
-            message: Cow::Borrowed(&error.message),
-        }
+        Self { code: error.code, message: Cow::Borrowed(&error.message) }
     }
 }
 
@@ -120,9 +94,7 @@ impl<'a> api::Publication<'a> {
 
 fn tags(publication: &publication::Publication) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let tags = publication.tags.as_deref().map(|tags| &**tags).unwrap_or_default();
-    tags.iter()
-        .map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value)))
-        .collect()
+    tags.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value))).collect()
 }
 
 #[cfg(test)]
@@ -169,10 +141,7 @@ mod tests {
         let wire = client::Publication::of(&publication);
         assert_eq!(client::Publication::with(&publication, &mut [0; 36]), wire);
         let info = wire.info.unwrap();
-        assert_eq!(
-            (&*info.user, &*info.client),
-            ("u", "07070707-0707-0707-0707-070707070707")
-        );
+        assert_eq!((&*info.user, &*info.client), ("u", "07070707-0707-0707-0707-070707070707"));
         assert_eq!((info.conn_info, info.chan_info), ("{}".into(), "".into()));
         assert_eq!(wire.tags, [("k".into(), "v".into())]);
         let wire = api::Publication::of(&publication);

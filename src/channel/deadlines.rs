@@ -83,10 +83,7 @@ impl Deadlines {
     }
 
     fn place_of(&self, slot: u32) -> Option<usize> {
-        self.place
-            .get(slot as usize)
-            .filter(|at| **at != ABSENT)
-            .map(|at| *at as usize)
+        self.place.get(slot as usize).filter(|at| **at != ABSENT).map(|at| *at as usize)
     }
 
     /// Moves the entry up or down to where it belongs, and notes the places.

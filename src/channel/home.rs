@@ -35,10 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            channels: 1 << 28,
-            results: idempotency::Limits::default(),
-        }
+        Self { channels: 1 << 28, results: idempotency::Limits::default() }
     }
 }
 
@@ -107,17 +104,13 @@ impl Homes {
             Op::PresenceUpdate { info, ttl_ms } => self.renew_presence(channel, info, ttl_ms, now),
             Op::Presence => Answer::Presence(self.presence(channel).map_or_else(Vec::new, Presence::list)),
             Op::PresenceStats => {
-                let (clients, users) = self
-                    .presence(channel)
-                    .map_or((0, 0), |presence| (presence.clients(), presence.users()));
+                let (clients, users) =
+                    self.presence(channel).map_or((0, 0), |presence| (presence.clients(), presence.users()));
                 Answer::PresenceStats { clients, users }
             }
-            Op::History {
-                since,
-                limit,
-                reverse,
-                meta_ttl_s,
-            } => self.history(channel, since, limit, reverse, meta_ttl_s, now),
+            Op::History { since, limit, reverse, meta_ttl_s } => {
+                self.history(channel, since, limit, reverse, meta_ttl_s, now)
+            }
             Op::HistoryRemove => self.remove_history(channel),
             Op::Position { meta_ttl_s } => match self.stream(channel, now) {
                 Some((slot, stream)) => {
@@ -163,13 +156,7 @@ impl Homes {
         now: Now,
         out: &mut impl FnMut(ShardId, Delivery),
     ) -> Answer {
-        let PublishOp {
-            mut publication,
-            history,
-            idempotency_key,
-            version,
-            version_epoch,
-        } = op;
+        let PublishOp { mut publication, history, idempotency_key, version, version_epoch } = op;
         if let Some(key) = &idempotency_key
             && let Some(position) = self.results.find(channel, key, now)
         {
@@ -219,11 +206,7 @@ impl Homes {
         let Some(slot) = self.table.find_or_insert(channel) else {
             return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
         };
-        let mut subscribed = Subscribed {
-            position: Position::default(),
-            recovered: false,
-            publications: Vec::new(),
-        };
+        let mut subscribed = Subscribed { position: Position::default(), recovered: false, publications: Vec::new() };
         if let Some(home) = self.table.get(slot) {
             self.interested += usize::from(home.interest.is_empty());
             home.interest.insert(from);

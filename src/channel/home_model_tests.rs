@@ -14,34 +14,12 @@ const PRESENCE_TTL_MS: u64 = 25_000;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Subscribe {
-        channel: usize,
-        client: u8,
-        mode: Mode,
-        presence: bool,
-        join: bool,
-    },
-    Unsubscribe {
-        channel: usize,
-        client: u8,
-        leave: bool,
-    },
-    Renew {
-        channel: usize,
-        client: u8,
-    },
-    Publish {
-        channel: usize,
-        from: usize,
-        history: bool,
-    },
-    RemoveHistory {
-        channel: usize,
-    },
-    Wait {
-        ms: u64,
-        budget: usize,
-    },
+    Subscribe { channel: usize, client: u8, mode: Mode, presence: bool, join: bool },
+    Unsubscribe { channel: usize, client: u8, leave: bool },
+    Renew { channel: usize, client: u8 },
+    Publish { channel: usize, from: usize, history: bool },
+    RemoveHistory { channel: usize },
+    Wait { ms: u64, budget: usize },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,17 +82,11 @@ impl Channel {
     }
 
     fn to_interested(&self, word: &str) -> impl Iterator<Item = String> {
-        self.interested()
-            .into_iter()
-            .map(move |shard| format!("{shard}:{word}"))
+        self.interested().into_iter().map(move |shard| format!("{shard}:{word}"))
     }
 
     fn expire_stream(&mut self, now: Now) {
-        if self
-            .stream
-            .as_ref()
-            .is_some_and(|stream| stream.stream_ends_ms <= now.mono_ms)
-        {
+        if self.stream.as_ref().is_some_and(|stream| stream.stream_ends_ms <= now.mono_ms) {
             self.stream = None;
         }
         if let Some(stream) = &mut self.stream
@@ -130,13 +102,7 @@ impl Channel {
         let stream = self.stream.get_or_insert_with(|| {
             assert!(!epoch.is_none() && !epochs.contains(&epoch));
             epochs.push(epoch);
-            ModelStream {
-                epoch,
-                top: 0,
-                kept: Vec::new(),
-                publications_end_ms: NEVER,
-                stream_ends_ms: 0,
-            }
+            ModelStream { epoch, top: 0, kept: Vec::new(), publications_end_ms: NEVER, stream_ends_ms: 0 }
         });
         assert_eq!(stream.epoch, epoch);
         stream.stream_ends_ms = now.mono_ms + u64::from(HISTORY.meta_ttl_s) * 1000;
@@ -167,13 +133,7 @@ impl Run {
     fn step(&mut self, bench: &mut Bench, step: Step) {
         let now = bench.now;
         match step {
-            Step::Subscribe {
-                channel,
-                client,
-                mode,
-                presence,
-                join,
-            } => {
+            Step::Subscribe { channel, client, mode, presence, join } => {
                 self.subscribe(bench, channel, client, mode, presence, join);
             }
             Step::Unsubscribe { channel, client, leave } => {
@@ -184,11 +144,7 @@ impl Run {
                 model.presence.remove(&client);
                 let last = !model.interested().contains(&shard_of(client));
                 let leave_info = leave.then(|| info(client, &client.to_string()));
-                let op = Op::Unsubscribe {
-                    last,
-                    presence: Some(ClientId([client; 16])),
-                    leave: leave_info,
-                };
+                let op = Op::Unsubscribe { last, presence: Some(ClientId([client; 16])), leave: leave_info };
                 let mut expected: Vec<_> = model.to_interested(&format!("leave {client}")).collect();
                 expected.truncate(if leave { usize::MAX } else { 0 });
                 expected.push(format!("{}:Done", shard_of(client)));
@@ -198,10 +154,7 @@ impl Run {
                 let model = &mut self.channels[channel];
                 if model.subscribers.contains(&client) {
                     model.presence.insert(client, now.mono_ms + PRESENCE_TTL_MS);
-                    let op = Op::PresenceUpdate {
-                        info: info(client, &client.to_string()),
-                        ttl_ms: PRESENCE_TTL_MS,
-                    };
+                    let op = Op::PresenceUpdate { info: info(client, &client.to_string()), ttl_ms: PRESENCE_TTL_MS };
                     bench.op(shard_of(client), CHANNELS[channel], op);
                 }
             }
@@ -225,10 +178,7 @@ impl Run {
             return;
         }
         model.expire_stream(now);
-        let (top, epoch) = model
-            .stream
-            .as_ref()
-            .map_or((0, Epoch::NONE), |stream| (stream.top, stream.epoch));
+        let (top, epoch) = model.stream.as_ref().map_or((0, Epoch::NONE), |stream| (stream.top, stream.epoch));
         let client_info = info(client, &client.to_string());
         let mut op = SubscribeOp {
             position: matches!(mode, Mode::Positioned),
@@ -240,14 +190,7 @@ impl Run {
         if let Mode::Recover { behind, same_epoch } = mode {
             offset = top.saturating_add_signed(-behind);
             let epoch = if same_epoch { epoch.as_str() } else { "other" };
-            op.recover = Some(Recover {
-                since: Since {
-                    offset,
-                    epoch: epoch.into(),
-                },
-                limit: 2,
-                cache: false,
-            });
+            op.recover = Some(Recover { since: Since { offset, epoch: epoch.into() }, limit: 2, cache: false });
         }
         if presence {
             model.presence.insert(client, now.mono_ms + PRESENCE_TTL_MS);
@@ -266,11 +209,7 @@ impl Run {
                 let missed = stream.top.checked_sub(offset);
                 let recovered = same_epoch && missed == Some(kept.len() as u64) && kept.len() <= 2;
                 let kept = if recovered { kept.join(" ") } else { String::new() };
-                format!(
-                    "Subscribed @{}{} [{kept}]",
-                    stream.top,
-                    if recovered { " recovered" } else { "" }
-                )
+                format!("Subscribed @{}{} [{kept}]", stream.top, if recovered { " recovered" } else { "" })
             }
         };
         let mut expected = vec![format!("{}:{answer}", shard_of(client))];
@@ -309,14 +248,8 @@ impl Run {
                 panic!("{:?}", bench.sent)
             };
             let present: BTreeSet<u8> = infos.iter().map(|info| info.client.0[0]).collect();
-            model
-                .presence
-                .retain(|client, ends_ms| present.contains(client) || *ends_ms > bench.now.mono_ms);
-            assert!(
-                present.iter().eq(model.presence.keys()),
-                "{present:?} {:?}",
-                model.presence
-            );
+            model.presence.retain(|client, ends_ms| present.contains(client) || *ends_ms > bench.now.mono_ms);
+            assert!(present.iter().eq(model.presence.keys()), "{present:?} {:?}", model.presence);
         }
     }
 }

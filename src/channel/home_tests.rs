@@ -8,15 +8,8 @@ use crate::base::ids::ConnId;
 use crate::channel::idempotency::RESULT_TTL_MS;
 use crate::channel::op::{HistoryOptions, Recover};
 
-pub(super) const HISTORY: HistoryOptions = HistoryOptions {
-    size: 3,
-    ttl_s: 10,
-    meta_ttl_s: 60,
-};
-const REPLY: ReplyTo = ReplyTo::Conn {
-    conn: ConnId { slot: 1, generation: 2 },
-    tag: 3,
-};
+pub(super) const HISTORY: HistoryOptions = HistoryOptions { size: 3, ttl_s: 10, meta_ttl_s: 60 };
+const REPLY: ReplyTo = ReplyTo::Conn { conn: ConnId { slot: 1, generation: 2 }, tag: 3 };
 
 /// A home with a clock, and what it sent, in short words: `1:pub x@1` is publication `x` with offset 1 to
 /// shard 1, `0:Published @1` an answer to shard 0.
@@ -32,11 +25,7 @@ impl Bench {
     }
 
     fn with_limits(limits: Limits) -> Self {
-        Self {
-            homes: Homes::with_limits(StdRng::seed_from_u64(1), limits),
-            now: Now::default(),
-            sent: Vec::new(),
-        }
+        Self { homes: Homes::with_limits(StdRng::seed_from_u64(1), limits), now: Now::default(), sent: Vec::new() }
     }
 
     pub(super) fn op(&mut self, from: u16, channel: &str, op: Op) -> Vec<String> {
@@ -46,20 +35,10 @@ impl Bench {
     fn op_for(&mut self, from: u16, channel: &str, op: Op, reply: ReplyTo) -> Vec<String> {
         self.sent.clear();
         let (homes, sent) = (&mut self.homes, &mut self.sent);
-        homes.handle(
-            ShardId(from),
-            &ChannelName::new(channel),
-            op,
-            reply,
-            self.now,
-            &mut |shard, delivery| {
-                sent.push((shard, delivery));
-            },
-        );
-        self.sent
-            .iter()
-            .map(|(shard, delivery)| format!("{}:{}", shard.0, word(delivery)))
-            .collect()
+        homes.handle(ShardId(from), &ChannelName::new(channel), op, reply, self.now, &mut |shard, delivery| {
+            sent.push((shard, delivery));
+        });
+        self.sent.iter().map(|(shard, delivery)| format!("{}:{}", shard.0, word(delivery))).collect()
     }
 
     fn epoch(&mut self, channel: &str) -> String {
@@ -79,11 +58,7 @@ impl Bench {
 
 fn word(delivery: &Delivery) -> String {
     let list = |publications: &[Arc<Publication>]| {
-        publications
-            .iter()
-            .map(|p| publication_word(p))
-            .collect::<Vec<_>>()
-            .join(" ")
+        publications.iter().map(|p| publication_word(p)).collect::<Vec<_>>().join(" ")
     };
     match delivery {
         Delivery::Publication(_, publication) => format!("pub {}", publication_word(publication)),
@@ -121,22 +96,9 @@ fn publication_word(publication: &Publication) -> String {
 
 fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
-    let publication = Publication {
-        data,
-        info: None,
-        tags: None,
-        offset: 0,
-        epoch: Epoch::NONE,
-        unix_ms: 0,
-        taken_us: 0,
-    };
-    PublishOp {
-        publication,
-        history,
-        idempotency_key: None,
-        version: 0,
-        version_epoch: Box::default(),
-    }
+    let publication =
+        Publication { data, info: None, tags: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 };
+    PublishOp { publication, history, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 
 pub(super) fn publish(data: &str) -> Op {
@@ -148,38 +110,20 @@ pub(super) fn publish_plain(data: &str) -> Op {
 }
 
 fn publish_keyed(data: &str, key: &str, history: HistoryOptions) -> Op {
-    Op::Publish(Box::new(PublishOp {
-        idempotency_key: Some(key.into()),
-        ..publish_op(data, history)
-    }))
+    Op::Publish(Box::new(PublishOp { idempotency_key: Some(key.into()), ..publish_op(data, history) }))
 }
 
 fn publish_version(data: &str, version: u64, version_epoch: &str) -> Op {
-    Op::Publish(Box::new(PublishOp {
-        version,
-        version_epoch: version_epoch.into(),
-        ..publish_op(data, HISTORY)
-    }))
+    Op::Publish(Box::new(PublishOp { version, version_epoch: version_epoch.into(), ..publish_op(data, HISTORY) }))
 }
 
 pub(super) fn info(client: u8, user: &str) -> Arc<ClientInfo> {
     let (conn_info, chan_info) = (Bytes::new(), Bytes::new());
-    Arc::new(ClientInfo {
-        user: user.into(),
-        client: ClientId([client; 16]),
-        conn_info,
-        chan_info,
-    })
+    Arc::new(ClientInfo { user: user.into(), client: ClientId([client; 16]), conn_info, chan_info })
 }
 
 pub(super) fn plain() -> SubscribeOp {
-    SubscribeOp {
-        position: false,
-        recover: None,
-        meta_ttl_s: 60,
-        presence: None,
-        join: None,
-    }
+    SubscribeOp { position: false, recover: None, meta_ttl_s: 60, presence: None, join: None }
 }
 
 pub(super) fn subscribe(op: SubscribeOp) -> Op {
@@ -187,65 +131,31 @@ pub(super) fn subscribe(op: SubscribeOp) -> Op {
 }
 
 fn recover(offset: u64, epoch: &str, cache: bool) -> Op {
-    let recover = Recover {
-        since: Since {
-            offset,
-            epoch: epoch.into(),
-        },
-        limit: 300,
-        cache,
-    };
-    subscribe(SubscribeOp {
-        recover: Some(recover),
-        ..plain()
-    })
+    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache };
+    subscribe(SubscribeOp { recover: Some(recover), ..plain() })
 }
 
 fn history(since: Option<(u64, &str)>, limit: i32, reverse: bool) -> Op {
-    let since = since.map(|(offset, epoch)| Since {
-        offset,
-        epoch: epoch.into(),
-    });
-    Op::History {
-        since,
-        limit,
-        reverse,
-        meta_ttl_s: 60,
-    }
+    let since = since.map(|(offset, epoch)| Since { offset, epoch: epoch.into() });
+    Op::History { since, limit, reverse, meta_ttl_s: 60 }
 }
 
 fn unsubscribe(last: bool) -> Op {
-    Op::Unsubscribe {
-        last,
-        presence: None,
-        leave: None,
-    }
+    Op::Unsubscribe { last, presence: None, leave: None }
 }
 
 #[test]
 fn a_publication_goes_once_to_each_interested_shard_and_then_is_answered() {
     let mut bench = Bench::new();
     for shard in [2, 0, 2, 700] {
-        assert_eq!(
-            bench.op(shard, "a", subscribe(plain())),
-            [format!("{shard}:Subscribed @0 []")]
-        );
+        assert_eq!(bench.op(shard, "a", subscribe(plain())), [format!("{shard}:Subscribed @0 []")]);
     }
     bench.op(1, "b", subscribe(plain()));
-    assert_eq!(
-        bench.op(0, "a", publish_plain("x")),
-        ["0:pub x@0", "2:pub x@0", "700:pub x@0", "0:Published @0"]
-    );
-    assert_eq!(
-        bench.op(1, "a", publish("y")),
-        ["0:pub y@1", "2:pub y@1", "700:pub y@1", "1:Published @1"]
-    );
+    assert_eq!(bench.op(0, "a", publish_plain("x")), ["0:pub x@0", "2:pub x@0", "700:pub x@0", "0:Published @0"]);
+    assert_eq!(bench.op(1, "a", publish("y")), ["0:pub y@1", "2:pub y@1", "700:pub y@1", "1:Published @1"]);
     bench.op(2, "a", unsubscribe(false));
     bench.op(0, "a", unsubscribe(true));
-    assert_eq!(
-        bench.op_for(1, "a", publish("z"), ReplyTo::None),
-        ["2:pub z@2", "700:pub z@2"]
-    );
+    assert_eq!(bench.op_for(1, "a", publish("z"), ReplyTo::None), ["2:pub z@2", "700:pub z@2"]);
 }
 
 #[test]
@@ -254,11 +164,7 @@ fn shards_share_one_publication_and_one_name() {
     bench.op(0, "a", subscribe(plain()));
     bench.op(1, "a", subscribe(plain()));
     bench.op_for(0, "a", publish_plain("x"), ReplyTo::None);
-    let [
-        (_, Delivery::Publication(_, first)),
-        (_, Delivery::Publication(_, second)),
-    ] = &bench.sent[..]
-    else {
+    let [(_, Delivery::Publication(_, first)), (_, Delivery::Publication(_, second))] = &bench.sent[..] else {
         panic!("{:?}", bench.sent)
     };
     assert!(Arc::ptr_eq(first, second));
@@ -283,19 +189,9 @@ fn the_home_stamps_publications() {
 fn join_follows_the_answer_and_leave_precedes_it() {
     let mut bench = Bench::new();
     bench.op(1, "a", subscribe(plain()));
-    let join = SubscribeOp {
-        join: Some(info(1, "ann")),
-        ..plain()
-    };
-    assert_eq!(
-        bench.op(0, "a", subscribe(join)),
-        ["0:Subscribed @0 []", "0:join ann", "1:join ann"]
-    );
-    let leave = |last| Op::Unsubscribe {
-        last,
-        presence: None,
-        leave: Some(info(1, "ann")),
-    };
+    let join = SubscribeOp { join: Some(info(1, "ann")), ..plain() };
+    assert_eq!(bench.op(0, "a", subscribe(join)), ["0:Subscribed @0 []", "0:join ann", "1:join ann"]);
+    let leave = |last| Op::Unsubscribe { last, presence: None, leave: Some(info(1, "ann")) };
     assert_eq!(bench.op(0, "a", leave(false)), ["0:leave ann", "1:leave ann", "0:Done"]);
     assert_eq!(bench.op(0, "a", leave(true)), ["1:leave ann", "0:Done"]);
     assert_eq!(bench.op_for(1, "a", leave(true), ReplyTo::None), [""; 0]);
@@ -307,38 +203,13 @@ fn join_follows_the_answer_and_leave_precedes_it() {
 fn presence_comes_and_goes_with_subscriptions() {
     let mut bench = Bench::new();
     for (client, user) in [(1, "ann"), (2, "ann"), (3, "bob")] {
-        bench.op(
-            0,
-            "a",
-            subscribe(SubscribeOp {
-                presence: Some((info(client, user), 60_000)),
-                ..plain()
-            }),
-        );
+        bench.op(0, "a", subscribe(SubscribeOp { presence: Some((info(client, user), 60_000)), ..plain() }));
     }
     assert_eq!(bench.op(5, "a", Op::Presence), ["5:Presence ann ann bob"]);
     assert_eq!(bench.op(5, "a", Op::PresenceStats), ["5:PresenceStats 3 2"]);
-    bench.op(
-        0,
-        "a",
-        Op::Unsubscribe {
-            last: false,
-            presence: Some(ClientId([1; 16])),
-            leave: None,
-        },
-    );
+    bench.op(0, "a", Op::Unsubscribe { last: false, presence: Some(ClientId([1; 16])), leave: None });
     bench.wait(30_000);
-    assert_eq!(
-        bench.op(
-            0,
-            "a",
-            Op::PresenceUpdate {
-                info: info(3, "bob"),
-                ttl_ms: 60_000
-            }
-        ),
-        ["0:Done"]
-    );
+    assert_eq!(bench.op(0, "a", Op::PresenceUpdate { info: info(3, "bob"), ttl_ms: 60_000 }), ["0:Done"]);
     bench.wait(30_000);
     assert_eq!(bench.op(5, "a", Op::Presence), ["5:Presence bob"]);
     bench.wait(30_000);
@@ -350,12 +221,7 @@ fn presence_comes_and_goes_with_subscriptions() {
 #[test]
 fn a_stream_begins_with_its_first_use_and_keeps_its_epoch() {
     let mut bench = Bench::new();
-    let positioned = || {
-        subscribe(SubscribeOp {
-            position: true,
-            ..plain()
-        })
-    };
+    let positioned = || subscribe(SubscribeOp { position: true, ..plain() });
     assert_eq!(bench.op(0, "a", positioned()), ["0:Subscribed @0 []"]);
     let epoch = bench.epoch("a");
     assert_eq!(epoch.len(), 8);
@@ -363,11 +229,7 @@ fn a_stream_begins_with_its_first_use_and_keeps_its_epoch() {
     assert_eq!(bench.op(0, "a", positioned()), ["0:Subscribed @1 []"]);
     assert_eq!(bench.epoch("a"), epoch);
     assert_ne!(bench.epoch("b"), epoch);
-    assert_eq!(
-        bench.op(0, "a", subscribe(plain())),
-        ["0:Subscribed @0 []"],
-        "no position unless asked for"
-    );
+    assert_eq!(bench.op(0, "a", subscribe(plain())), ["0:Subscribed @0 []"], "no position unless asked for");
 }
 
 #[test]
@@ -450,10 +312,7 @@ fn a_key_publishes_once_in_its_time() {
         let sent = |data: &str, offset| [format!("0:pub {data}@{offset}"), format!("0:Published @{offset}")];
         assert_eq!(bench.op(0, "a", publish_keyed("x", "k", history)), sent("x", first));
         assert_eq!(bench.op(0, "a", publish_keyed("y", "other", history)), sent("y", next));
-        assert_eq!(
-            bench.op(0, "a", publish_keyed("z", "k", history)),
-            [format!("0:Published @{first}")]
-        );
+        assert_eq!(bench.op(0, "a", publish_keyed("z", "k", history)), [format!("0:Published @{first}")]);
         bench.wait(RESULT_TTL_MS);
         assert_eq!(bench.op(0, "a", publish_keyed("z", "k", history)).len(), 2);
     }
@@ -480,11 +339,7 @@ fn a_suppressed_version_is_no_result_for_its_key_but_prolongs_the_stream() {
     let mut bench = Bench::new();
     bench.op(0, "a", publish_version("x", 2, ""));
     let keyed = |data: &str, version| {
-        let op = PublishOp {
-            idempotency_key: Some("k".into()),
-            version,
-            ..publish_op(data, HISTORY)
-        };
+        let op = PublishOp { idempotency_key: Some("k".into()), version, ..publish_op(data, HISTORY) };
         Op::Publish(Box::new(op))
     };
     bench.wait(9_000);
@@ -509,24 +364,15 @@ fn publishing_without_history_keeps_nothing() {
 
 #[test]
 fn a_full_home_refuses_what_needs_a_new_channel() {
-    let mut bench = Bench::with_limits(Limits {
-        channels: 1,
-        ..Limits::default()
-    });
+    let mut bench = Bench::with_limits(Limits { channels: 1, ..Limits::default() });
     bench.op(0, "a", subscribe(plain()));
-    let join = SubscribeOp {
-        join: Some(info(1, "ann")),
-        ..plain()
-    };
+    let join = SubscribeOp { join: Some(info(1, "ann")), ..plain() };
     for op in [
         subscribe(join),
         publish("x"),
         history(None, 0, false),
         Op::Position { meta_ttl_s: 0 },
-        Op::PresenceUpdate {
-            info: info(1, "ann"),
-            ttl_ms: 1,
-        },
+        Op::PresenceUpdate { info: info(1, "ann"), ttl_ms: 1 },
     ] {
         assert_eq!(bench.op(0, "b", op), ["0:Failed 106"]);
     }

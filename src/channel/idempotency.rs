@@ -25,10 +25,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            results: 1 << 20,
-            key_bytes: 64 << 20,
-        }
+        Self { results: 1 << 20, key_bytes: 64 << 20 }
     }
 }
 
@@ -56,20 +53,12 @@ struct Remembered {
 impl Results {
     /// No results.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            queue: VecDeque::new(),
-            index: HashTable::new(),
-            first: 0,
-            key_bytes: 0,
-        }
+        Self { limits, queue: VecDeque::new(), index: HashTable::new(), first: 0, key_bytes: 0 }
     }
 
     /// The position that the first publication under this key was answered with.
     pub fn find(&self, channel: &ChannelName, key: &str, now: Now) -> Option<Position> {
-        let number = self
-            .index
-            .find(hash(channel, key), |number| self.is(*number, channel, key))?;
+        let number = self.index.find(hash(channel, key), |number| self.is(*number, channel, key))?;
         let result = &self.queue[(number - self.first) as usize];
         (result.expires_ms > now.mono_ms).then_some(result.position)
     }
@@ -86,10 +75,7 @@ impl Results {
         let (queue, first) = (&self.queue, self.first);
         let of = |number: u64| &queue[(number - first) as usize];
         // An expired result under the same key may still be queued: the index moves on to the new one.
-        match self
-            .index
-            .find_mut(hash, |old| of(*old).channel == *channel && of(*old).key == key)
-        {
+        match self.index.find_mut(hash, |old| of(*old).channel == *channel && of(*old).key == key) {
             Some(old) => *old = number,
             None => {
                 self.index.insert_unique(hash, number, |number| of(*number).hash);
@@ -97,13 +83,7 @@ impl Results {
         }
         self.key_bytes += key.len();
         let expires_ms = now.mono_ms + RESULT_TTL_MS;
-        self.queue.push_back(Remembered {
-            hash,
-            channel: channel.clone(),
-            key,
-            position,
-            expires_ms,
-        });
+        self.queue.push_back(Remembered { hash, channel: channel.clone(), key, position, expires_ms });
     }
 
     /// Results remembered.
@@ -164,17 +144,11 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64) -> Now {
-        Now {
-            mono_ms,
-            ..Now::default()
-        }
+        Now { mono_ms, ..Now::default() }
     }
 
     fn offset(offset: u64) -> Position {
-        Position {
-            offset,
-            ..Position::default()
-        }
+        Position { offset, ..Position::default() }
     }
 
     #[test]
@@ -196,16 +170,7 @@ mod tests {
     #[test]
     fn at_a_bound_the_oldest_is_forgotten() {
         let a = ChannelName::new("a");
-        for limits in [
-            Limits {
-                results: 2,
-                key_bytes: 100,
-            },
-            Limits {
-                results: 100,
-                key_bytes: 2,
-            },
-        ] {
+        for limits in [Limits { results: 2, key_bytes: 100 }, Limits { results: 100, key_bytes: 2 }] {
             let mut results = Results::new(limits);
             for (n, key) in ["1", "2", "3"].into_iter().enumerate() {
                 results.insert(&a, key.into(), offset(n as u64), at(0));

@@ -41,12 +41,7 @@ impl Interest {
         };
         let was = *word & bit != 0;
         *word &= !bit;
-        if beyond
-            && self
-                .rest
-                .as_ref()
-                .is_some_and(|rest| rest.iter().all(|word| *word == 0))
-        {
+        if beyond && self.rest.as_ref().is_some_and(|rest| rest.iter().all(|word| *word == 0)) {
             self.rest = None;
         }
         was

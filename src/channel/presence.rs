@@ -66,9 +66,7 @@ impl Presence {
         self.seen_ms = self.seen_ms.min(expires_ms);
         self.count_user(&info);
         let entries = &mut self.entries;
-        match self.index.find(hash_of_client(info.client), |at| {
-            entries[*at as usize].info.client == info.client
-        }) {
+        match self.index.find(hash_of_client(info.client), |at| entries[*at as usize].info.client == info.client) {
             Some(at) => {
                 let entry = &mut entries[*at as usize];
                 entry.expires_ms = expires_ms;
@@ -77,10 +75,7 @@ impl Presence {
             }
             None => {
                 let at = entries.len() as u32;
-                entries.push(Entry {
-                    info: info.clone(),
-                    expires_ms,
-                });
+                entries.push(Entry { info: info.clone(), expires_ms });
                 self.index.insert_unique(hash_of_client(info.client), at, |at| {
                     hash_of_client(entries[*at as usize].info.client)
                 });
@@ -91,9 +86,7 @@ impl Presence {
     /// Takes a client out; false when it was not present.
     pub fn remove(&mut self, client: ClientId) -> bool {
         let entries = &self.entries;
-        let found = self
-            .index
-            .find(hash_of_client(client), |at| entries[*at as usize].info.client == client);
+        let found = self.index.find(hash_of_client(client), |at| entries[*at as usize].info.client == client);
         match found.copied() {
             Some(at) => self.remove_at(at as usize),
             None => return false,
@@ -149,11 +142,7 @@ impl Presence {
             }
         }
         if self.unvisited == 0 {
-            self.sweep_at_ms = if self.seen_ms == NEVER {
-                NEVER
-            } else {
-                self.seen_ms.max(now.mono_ms + SWEEP_MS)
-            };
+            self.sweep_at_ms = if self.seen_ms == NEVER { NEVER } else { self.seen_ms.max(now.mono_ms + SWEEP_MS) };
         }
         visits
     }
@@ -166,10 +155,7 @@ impl Presence {
         }
         if let Some(moved) = self.entries.get(at) {
             let last = self.entries.len() as u32;
-            if let Some(place) = self
-                .index
-                .find_mut(hash_of_client(moved.info.client), |place| *place == last)
-            {
+            if let Some(place) = self.index.find_mut(hash_of_client(moved.info.client), |place| *place == last) {
                 *place = at as u32;
             }
         }
@@ -178,31 +164,21 @@ impl Presence {
     }
 
     fn count_user(&mut self, info: &Arc<ClientInfo>) {
-        match self
-            .users
-            .find_mut(hash_of(&info.user), |user| user.info.user == info.user)
-        {
+        match self.users.find_mut(hash_of(&info.user), |user| user.info.user == info.user) {
             Some(user) => {
                 user.clients += 1;
                 // The newest info, so that renewing does not keep an old one alive beside it.
                 user.info = info.clone();
             }
             None => {
-                let user = User {
-                    info: info.clone(),
-                    clients: 1,
-                };
-                self.users
-                    .insert_unique(hash_of(&info.user), user, |user| hash_of(&user.info.user));
+                let user = User { info: info.clone(), clients: 1 };
+                self.users.insert_unique(hash_of(&info.user), user, |user| hash_of(&user.info.user));
             }
         }
     }
 
     fn discount_user(&mut self, info: &ClientInfo) {
-        if let Ok(mut found) = self
-            .users
-            .find_entry(hash_of(&info.user), |user| user.info.user == info.user)
-        {
+        if let Ok(mut found) = self.users.find_entry(hash_of(&info.user), |user| user.info.user == info.user) {
             found.get_mut().clients -= 1;
             if found.get().clients == 0 {
                 found.remove();
@@ -233,19 +209,11 @@ mod tests {
 
     fn info(number: u8, user: u8) -> Arc<ClientInfo> {
         let (conn_info, chan_info) = (Bytes::new(), Bytes::new());
-        Arc::new(ClientInfo {
-            user: user.to_string().into(),
-            client: client(number),
-            conn_info,
-            chan_info,
-        })
+        Arc::new(ClientInfo { user: user.to_string().into(), client: client(number), conn_info, chan_info })
     }
 
     fn at(mono_ms: u64) -> Now {
-        Now {
-            mono_ms,
-            ..Now::default()
-        }
+        Now { mono_ms, ..Now::default() }
     }
 
     #[test]

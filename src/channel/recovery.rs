@@ -19,20 +19,12 @@ pub fn recover(stream: &Stream, recover: &Recover) -> Subscribed {
         missed_publications(stream, &recover.since, recover.limit)
     };
     let recovered = publications.is_some();
-    Subscribed {
-        position,
-        recovered,
-        publications: publications.unwrap_or_default(),
-    }
+    Subscribed { position, recovered, publications: publications.unwrap_or_default() }
 }
 
 /// The publications behind `since`, when all of them are kept and no more than `limit` (0 = no limit).
 fn missed_publications(stream: &Stream, since: &Since, limit: u32) -> Option<Vec<Arc<Publication>>> {
-    let limit = if limit == 0 {
-        -1
-    } else {
-        i32::try_from(limit).unwrap_or(i32::MAX)
-    };
+    let limit = if limit == 0 { -1 } else { i32::try_from(limit).unwrap_or(i32::MAX) };
     let too_far = u64::from(is_on(Mutation::RecoverTooFar));
     let since = &Since { offset: since.offset + too_far, epoch: since.epoch.clone() };
     let selection = stream.select(Some(since.offset), limit, false);
@@ -96,10 +88,7 @@ mod tests {
     }
 
     fn since(offset: u64, epoch: &str) -> Since {
-        Since {
-            offset,
-            epoch: epoch.into(),
-        }
+        Since { offset, epoch: epoch.into() }
     }
 
     /// A stream with `count` publications of which the last `kept` are left.
@@ -127,11 +116,7 @@ mod tests {
     fn recovered(stream: &Stream, since: Since, limit: u32, cache: bool) -> Option<Vec<u64>> {
         let subscribed = recover(stream, &Recover { since, limit, cache });
         assert_eq!(subscribed.position, stream.position());
-        let offsets = subscribed
-            .publications
-            .iter()
-            .map(|publication| publication.offset)
-            .collect::<Vec<_>>();
+        let offsets = subscribed.publications.iter().map(|publication| publication.offset).collect::<Vec<_>>();
         assert!(subscribed.recovered || offsets.is_empty());
         subscribed.recovered.then_some(offsets)
     }

@@ -68,9 +68,7 @@ fn split<'n>(channels: &Channels, name: &'n str) -> Option<(&'n str, &'n str)> {
     if channels.namespace_boundary.is_empty() {
         return None;
     }
-    name.strip_prefix(&*channels.private_prefix)
-        .unwrap_or(name)
-        .split_once(&*channels.namespace_boundary)
+    name.strip_prefix(&*channels.private_prefix).unwrap_or(name).split_once(&*channels.namespace_boundary)
 }
 
 #[cfg(test)]
@@ -80,10 +78,7 @@ mod tests {
     use super::*;
 
     fn channels() -> Channels {
-        let chat = ChannelOptions {
-            presence: true,
-            ..ChannelOptions::default()
-        };
+        let chat = ChannelOptions { presence: true, ..ChannelOptions::default() };
         let digits = ChannelOptions {
             channel_regex: Some(regex::Regex::new("^[0-9é]+$").unwrap()),
             ..ChannelOptions::default()
@@ -96,10 +91,7 @@ mod tests {
             user_separator: ",".into(),
             history_meta_ttl_s: 0,
             publication_data_format: DataFormat::Any,
-            without_namespace: ChannelOptions {
-                join_leave: true,
-                ..ChannelOptions::default()
-            },
+            without_namespace: ChannelOptions { join_leave: true, ..ChannelOptions::default() },
             namespaces: HashMap::from([("chat".into(), chat), ("digits".into(), digits)]),
         }
     }
@@ -137,10 +129,7 @@ mod tests {
 
     #[test]
     fn without_a_boundary_there_are_no_namespaces() {
-        let channels = Channels {
-            namespace_boundary: "".into(),
-            ..channels()
-        };
+        let channels = Channels { namespace_boundary: "".into(), ..channels() };
         assert_eq!(resolved(&channels, "other:1"), "-");
     }
 
@@ -148,10 +137,7 @@ mod tests {
     fn the_private_prefix_can_be_switched_off() {
         let on = channels();
         assert!(is_private(&on, "$a") && is_private(&on, "$") && !is_private(&on, "a$"));
-        let off = Channels {
-            private_prefix: "".into(),
-            ..channels()
-        };
+        let off = Channels { private_prefix: "".into(), ..channels() };
         assert!(!is_private(&off, "$a"));
         assert_eq!(resolved(&off, "$chat:1"), "102");
     }
@@ -173,15 +159,9 @@ mod tests {
             assert_eq!(is_user_limited(&channels(), name), limited, "{name}");
             assert_eq!(user_allowed(&channels(), name, user), allowed, "{name} for {user:?}");
         }
-        let no_separator = Channels {
-            user_separator: "".into(),
-            ..channels()
-        };
+        let no_separator = Channels { user_separator: "".into(), ..channels() };
         assert!(user_allowed(&no_separator, "a#1,2", "1,2") && !user_allowed(&no_separator, "a#1,2", "1"));
-        let no_boundary = Channels {
-            user_boundary: "".into(),
-            ..channels()
-        };
+        let no_boundary = Channels { user_boundary: "".into(), ..channels() };
         assert!(!is_user_limited(&no_boundary, "a#1") && user_allowed(&no_boundary, "a#1", "2"));
     }
 
@@ -214,13 +194,7 @@ mod tests {
     fn length_is_counted_in_bytes() {
         assert!(!is_too_long(&channels(), "12345678"));
         assert!(is_too_long(&channels(), "1234567é"));
-        assert!(!is_too_long(
-            &Channels {
-                max_length: 0,
-                ..channels()
-            },
-            "123456789"
-        ));
+        assert!(!is_too_long(&Channels { max_length: 0, ..channels() }, "123456789"));
     }
 
     #[test]

@@ -48,10 +48,7 @@ impl Stream {
     /// Offset of the newest publication, and the epoch.
     #[inline]
     pub fn position(&self) -> Position {
-        Position {
-            offset: self.top,
-            epoch: self.epoch,
-        }
+        Position { offset: self.top, epoch: self.epoch }
     }
 
     /// Publications kept.
@@ -113,11 +110,7 @@ impl Stream {
         let start = match since {
             None => Some(if reverse { len.saturating_sub(1) } else { 0 }),
             Some(offset) => {
-                let offset = if reverse {
-                    offset.wrapping_sub(1)
-                } else {
-                    offset.wrapping_add(1)
-                };
+                let offset = if reverse { offset.wrapping_sub(1) } else { offset.wrapping_add(1) };
                 match self.place(offset) {
                     Some(at) => Some(at),
                     None if reverse || offset > self.top => None,
@@ -147,11 +140,7 @@ impl Stream {
     /// The selected publications.
     pub fn read(&self, selection: &Selection) -> Vec<Arc<Publication>> {
         let range = self.ring.range(selection.range.clone());
-        if selection.reverse {
-            range.rev().cloned().collect()
-        } else {
-            range.cloned().collect()
-        }
+        if selection.reverse { range.rev().cloned().collect() } else { range.cloned().collect() }
     }
 
     /// The newest publication kept.

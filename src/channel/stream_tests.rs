@@ -32,23 +32,13 @@ fn filled(count: u64, size: u32) -> Stream {
 
 fn offsets(stream: &Stream, since: Option<u64>, limit: i32, reverse: bool) -> Vec<u64> {
     let selection = stream.select(since, limit, reverse);
-    let offsets: Vec<_> = stream
-        .read(&selection)
-        .iter()
-        .map(|publication| publication.offset)
-        .collect();
-    assert_eq!(
-        stream.offsets(&selection),
-        offsets.first().copied().zip(offsets.last().copied())
-    );
+    let offsets: Vec<_> = stream.read(&selection).iter().map(|publication| publication.offset).collect();
+    assert_eq!(stream.offsets(&selection), offsets.first().copied().zip(offsets.last().copied()));
     offsets
 }
 
 fn at(mono_ms: u64) -> Now {
-    Now {
-        mono_ms,
-        ..Now::default()
-    }
+    Now { mono_ms, ..Now::default() }
 }
 
 #[test]
@@ -77,11 +67,7 @@ fn reads_of_offsets_3_to_5() {
         (Some(1), -1, true, &[]),
         (Some(u64::MAX), -1, true, &[]),
     ] {
-        assert_eq!(
-            offsets(&stream, since, limit, reverse),
-            expected,
-            "{since:?} {limit} {reverse}"
-        );
+        assert_eq!(offsets(&stream, since, limit, reverse), expected, "{since:?} {limit} {reverse}");
     }
 }
 
@@ -90,13 +76,7 @@ fn an_empty_stream_reads_empty() {
     let never_published = filled(0, 3);
     let mut cleared = filled(5, 3);
     assert_eq!(cleared.clear().len(), 3);
-    assert_eq!(
-        cleared.position(),
-        Position {
-            offset: 5,
-            epoch: epoch()
-        }
-    );
+    assert_eq!(cleared.position(), Position { offset: 5, epoch: epoch() });
     for stream in [never_published, cleared] {
         for since in [None, Some(0), Some(4), Some(5), Some(9), Some(u64::MAX)] {
             assert_eq!(offsets(&stream, since, -1, false), [0u64; 0]);
@@ -118,31 +98,17 @@ fn a_version_is_outdated_up_to_the_stored_one() {
         (6, "a", false),
         (6, "", false),
     ] {
-        assert_eq!(
-            stream.is_outdated(version, version_epoch),
-            expected,
-            "{version} {version_epoch:?}"
-        );
+        assert_eq!(stream.is_outdated(version, version_epoch), expected, "{version} {version_epoch:?}");
     }
     stream.append(publication(2), 1, 0, Box::default());
-    assert!(
-        !stream.is_outdated(1, ""),
-        "a publication without version clears the stored one"
-    );
+    assert!(!stream.is_outdated(1, ""), "a publication without version clears the stored one");
 }
 
 #[test]
 fn time_takes_publications_first_and_then_the_stream() {
     let mut stream = filled(1, 1);
     assert_eq!(stream.deadline_ms(), NEVER);
-    stream.prolong(
-        &HistoryOptions {
-            size: 1,
-            ttl_s: 2,
-            meta_ttl_s: 5,
-        },
-        at(1000),
-    );
+    stream.prolong(&HistoryOptions { size: 1, ttl_s: 2, meta_ttl_s: 5 }, at(1000));
     assert_eq!(stream.deadline_ms(), 3000);
     assert!(!stream.is_stale(at(2999)) && stream.is_stale(at(3000)));
     stream.clear();
@@ -162,13 +128,7 @@ struct Model {
 
 impl Model {
     fn read(&self, since: Option<u64>, limit: i32, reverse: bool) -> Vec<u64> {
-        let start = since.map(|offset| {
-            if reverse {
-                offset.wrapping_sub(1)
-            } else {
-                offset.wrapping_add(1)
-            }
-        });
+        let start = since.map(|offset| if reverse { offset.wrapping_sub(1) } else { offset.wrapping_add(1) });
         let mut list = self.list.clone();
         if reverse {
             list.reverse();

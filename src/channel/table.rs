@@ -67,10 +67,7 @@ pub struct Table {
 impl Table {
     /// An empty table for at most `limit` channels.
     pub fn new(limit: u32) -> Self {
-        Self {
-            homes: Slab::new(limit),
-            index: Index::new(),
-        }
+        Self { homes: Slab::new(limit), index: Index::new() }
     }
 
     /// Channels held.
@@ -94,12 +91,7 @@ impl Table {
         if let Some(slot) = self.find(name) {
             return Some(slot);
         }
-        let home = Home {
-            name: name.clone(),
-            interest: Interest::default(),
-            stream: None,
-            presence: None,
-        };
+        let home = Home { name: name.clone(), interest: Interest::default(), stream: None, presence: None };
         let slot = self.homes.insert(home).ok()?.slot;
         self.index.insert(name.hash(), slot);
         Some(slot)
@@ -135,10 +127,7 @@ mod tests {
     fn slots_are_found_removed_and_bounded() {
         let mut table = Table::new(100);
         let names: Vec<_> = (0..101).map(|n| ChannelName::new(&format!("channel:{n}"))).collect();
-        let slots: Vec<_> = names[..100]
-            .iter()
-            .map(|name| table.find_or_insert(name).unwrap())
-            .collect();
+        let slots: Vec<_> = names[..100].iter().map(|name| table.find_or_insert(name).unwrap()).collect();
         assert_eq!(table.find_or_insert(&names[0]), Some(slots[0]));
         assert_eq!((table.len(), table.find_or_insert(&names[100])), (100, None));
         for (name, slot) in names.iter().zip(&slots).step_by(2) {
@@ -147,13 +136,7 @@ mod tests {
             assert!(table.find(name).is_none() && table.get(*slot).is_none());
         }
         assert_eq!(table.len(), 50);
-        assert!(
-            names[..100]
-                .iter()
-                .skip(1)
-                .step_by(2)
-                .all(|name| table.find(name).is_some())
-        );
+        assert!(names[..100].iter().skip(1).step_by(2).all(|name| table.find(name).is_some()));
         assert!(table.find_or_insert(&names[100]).is_some());
     }
 }

@@ -123,47 +123,19 @@ struct Flag {
 }
 
 const fn flag(path: &'static str) -> Flag {
-    Flag {
-        name: path,
-        short: None,
-        path,
-    }
+    Flag { name: path, short: None, path }
 }
 
 /// All flags that set options. Their meaning, kind and default come from the table of options.
 const FLAGS: [Flag; 37] = [
-    Flag {
-        name: "http_server.address",
-        short: Some('a'),
-        path: "http_server.address",
-    },
-    Flag {
-        name: "http_server.port",
-        short: Some('p'),
-        path: "http_server.port",
-    },
+    Flag { name: "http_server.address", short: Some('a'), path: "http_server.address" },
+    Flag { name: "http_server.port", short: Some('p'), path: "http_server.port" },
     flag("http_server.internal_address"),
     flag("http_server.internal_port"),
-    Flag {
-        name: "shards",
-        short: None,
-        path: "shards.count",
-    },
-    Flag {
-        name: "cores",
-        short: None,
-        path: "shards.cores",
-    },
-    Flag {
-        name: "control-cores",
-        short: None,
-        path: "shards.control_cores",
-    },
-    Flag {
-        name: "spin-us",
-        short: None,
-        path: "shards.spin_us",
-    },
+    Flag { name: "shards", short: None, path: "shards.count" },
+    Flag { name: "cores", short: None, path: "shards.cores" },
+    Flag { name: "control-cores", short: None, path: "shards.control_cores" },
+    Flag { name: "spin-us", short: None, path: "shards.spin_us" },
     flag("log.level"),
     flag("log.file"),
     flag("pid_file"),
@@ -221,10 +193,7 @@ impl FromArgMatches for Overrides {
 
 impl Args for Overrides {
     fn augment_args(command: Clap) -> Clap {
-        let no_pin = Arg::new(NO_PIN)
-            .long(NO_PIN)
-            .action(ArgAction::SetTrue)
-            .help("Do not pin shards to cores");
+        let no_pin = Arg::new(NO_PIN).long(NO_PIN).action(ArgAction::SetTrue).help("Do not pin shards to cores");
         FLAGS.iter().map(arg).fold(command, Clap::arg).arg(no_pin)
     }
 
@@ -235,20 +204,13 @@ impl Args for Overrides {
 
 fn arg(flag: &Flag) -> Arg {
     let option = options::find(flag.path).unwrap_or_else(|| panic!("no option {}", flag.path));
-    let arg = Arg::new(flag.name)
-        .long(flag.name)
-        .help(help(option))
-        .overrides_with(flag.name);
+    let arg = Arg::new(flag.name).long(flag.name).help(help(option)).overrides_with(flag.name);
     let arg = match flag.short {
         Some(short) => arg.short(short),
         None => arg,
     };
     match option.kind {
-        Kind::Bool => arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .value_name("BOOL"),
+        Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
         Kind::Int { .. } => arg.value_name("NUMBER").allow_negative_numbers(true),
         _ => arg.value_name("TEXT"),
     }

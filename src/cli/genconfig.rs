@@ -54,17 +54,9 @@ mod tests {
     #[test]
     fn what_is_generated_reads_back() {
         let secrets = ["token", "password", "admin", "api"].map(str::to_owned);
-        for (format, name) in [
-            (Format::Json, "a.json"),
-            (Format::Yaml, "a.yaml"),
-            (Format::Toml, "a.toml"),
-        ] {
+        for (format, name) in [(Format::Json, "a.json"), (Format::Yaml, "a.yaml"), (Format::Toml, "a.toml")] {
             let text = content(format, &secrets);
-            let sources = Sources {
-                file: Some((name, &text)),
-                env: &Default::default(),
-                flags: &[],
-            };
+            let sources = Sources { file: Some((name, &text)), env: &Default::default(), flags: &[] };
             let loaded = load(sources).unwrap();
             assert!(loaded.unknown_keys.is_empty(), "{name}");
             for (path, value) in [

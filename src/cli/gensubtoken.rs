@@ -17,10 +17,6 @@ fn generate(args: &GenSubToken) -> Result<(), String> {
     }
     let keys = token::keys(&token.file.config, true)?;
     let made = auth::token::subscription(&keys, &token.user, channel, token.ttl, token::now().unix_s());
-    token::print(
-        token,
-        &made.map_err(|error| format!("error: {error}"))?,
-        &format!(" and channel \"{channel}\""),
-    );
+    token::print(token, &made.map_err(|error| format!("error: {error}"))?, &format!(" and channel \"{channel}\""));
     Ok(())
 }

@@ -85,22 +85,11 @@ pub fn set_up(level: &str, file: &str) -> io::Result<()> {
     let registry = tracing_subscriber::registry();
     let done = if !file.is_empty() {
         let file = OpenOptions::new().create(true).append(true).open(file)?;
-        registry
-            .with(
-                layer
-                    .event_format(Json)
-                    .with_writer(Mutex::new(file))
-                    .with_filter(filter),
-            )
-            .try_init()
+        registry.with(layer.event_format(Json).with_writer(Mutex::new(file)).with_filter(filter)).try_init()
     } else if io::stdout().is_terminal() {
-        registry
-            .with(layer.event_format(Console).with_writer(io::stdout).with_filter(filter))
-            .try_init()
+        registry.with(layer.event_format(Console).with_writer(io::stdout).with_filter(filter)).try_init()
     } else {
-        registry
-            .with(layer.event_format(Json).with_writer(io::stderr).with_filter(filter))
-            .try_init()
+        registry.with(layer.event_format(Json).with_writer(io::stderr).with_filter(filter)).try_init()
     };
     done.map_err(io::Error::other)?;
     if known.is_none() {
@@ -124,12 +113,7 @@ fn json_line(level: Threshold, fields: &Fields, now: u64) -> String {
     for (name, value) in &fields.others {
         let _ = write!(line, ",{}:{value}", quote(name));
     }
-    let _ = writeln!(
-        line,
-        ",\"time\":\"{}\",\"message\":{}}}",
-        rfc3339(now),
-        quote(&fields.message)
-    );
+    let _ = writeln!(line, ",\"time\":\"{}\",\"message\":{}}}", rfc3339(now), quote(&fields.message));
     line
 }
 
@@ -139,11 +123,7 @@ struct Console;
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Console {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let fields = Fields::of(event, false);
-        out.write_str(&console_line(
-            Threshold::of_event(event.metadata()),
-            &fields,
-            unix_now(),
-        ))
+        out.write_str(&console_line(Threshold::of_event(event.metadata()), &fields, unix_now()))
     }
 }
 
@@ -175,10 +155,7 @@ struct Fields {
 
 impl Fields {
     fn of(event: &Event<'_>, json: bool) -> Fields {
-        let mut fields = Fields {
-            json,
-            ..Fields::default()
-        };
+        let mut fields = Fields { json, ..Fields::default() };
         event.record(&mut fields);
         fields
     }
@@ -222,9 +199,7 @@ fn quote(text: &str) -> String {
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Unix seconds as `2026-11-25T01:53:12Z`.
@@ -239,12 +214,7 @@ fn rfc3339(unix_s: u64) -> String {
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
 #[cfg(test)]

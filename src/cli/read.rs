@@ -24,10 +24,7 @@ pub fn environment() -> Env {
 pub fn options(path: &str, env: &Env, flags: &[(String, String)]) -> Result<(Loaded, bool), Error> {
     let content = match path {
         "" => None,
-        path => text(path).map_err(|error| Error::Syntax {
-            file: path.to_owned(),
-            detail: error.to_string(),
-        })?,
+        path => text(path).map_err(|error| Error::Syntax { file: path.to_owned(), detail: error.to_string() })?,
     };
     let missing = content.is_none() && !path.is_empty();
     let file = content.as_deref().map(|content| (path, content));
@@ -66,8 +63,5 @@ pub fn with_host<T>(use_host: impl FnOnce(&Host<'_>) -> T) -> T {
         found.sort_by_key(IpAddr::is_ipv6);
         found.into_iter().next()
     };
-    use_host(&Host {
-        name: &name,
-        resolve: &resolve,
-    })
+    use_host(&Host { name: &name, resolve: &resolve })
 }

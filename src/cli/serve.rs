@@ -10,8 +10,8 @@ use crate::auth::Verifiers;
 use crate::cli::Start;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
-use crate::control::watchdog::{self, Look};
 use crate::control::signals::{self, Signal};
+use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
 use crate::shard::{self, Running, Startup};
 
@@ -49,9 +49,9 @@ pub fn run(start: Start) -> Result<(), String> {
         }
     };
     tracing::info!(signal, "shutting down");
-    stop(running, config.server.shutdown_timeout, &mut signals);
+    let result = stop(running, config.server.shutdown_timeout, &mut signals);
     drop(end_watch);
-    Ok(())
+    result
 }
 
 fn assign_cores(config: &Snapshot) -> Result<Vec<Option<usize>>, String> {
@@ -89,19 +89,22 @@ fn announce(config: &Snapshot, shards: usize) {
 }
 
 /// Stops all shards, or gives up on them when the time is over or the signal comes again.
-fn stop(running: Running, timeout: Duration, signals: &mut signals::Inbox) {
+///
+/// # Errors
+/// A shard failed.
+fn stop(running: Running, timeout: Duration, signals: &mut signals::Inbox) -> Result<(), String> {
     running.stop();
     let deadline = Instant::now() + timeout;
     while !running.is_finished() {
         if Instant::now() >= deadline {
-            return tracing::warn!("shutdown.timeout is over: leaving with clients still connected");
+            tracing::warn!("shutdown.timeout is over: leaving with clients still connected");
+            return Ok(());
         }
         if let Some(Signal::Stop(signal)) = signals.take() {
-            return tracing::warn!(signal, "told again: leaving with clients still connected");
+            tracing::warn!(signal, "told again: leaving with clients still connected");
+            return Ok(());
         }
         std::thread::park_timeout(STOP_LOOK);
     }
-    if let Err(error) = running.join() {
-        tracing::error!(%error, "a shard failed");
-    }
+    running.join().map_err(|error| format!("a shard failed: {error}"))
 }

@@ -64,21 +64,14 @@ pub fn run<E: Display>(
     let mut env = read::environment();
     let dot_env = match read::text(".env").map_err(|error| error.to_string()) {
         Ok(None) => Ok(false),
-        Ok(Some(content)) => dotenv::merge(&content, &mut env)
-            .map(|()| true)
-            .map_err(|error| error.to_string()),
+        Ok(Some(content)) => dotenv::merge(&content, &mut env).map(|()| true).map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     let dot_env = match dot_env {
         Ok(used) => used,
         Err(error) => return fatal_without_log("error loading .env file", error),
     };
-    let again = Again {
-        file: config,
-        env,
-        overrides,
-        dev,
-    };
+    let again = Again { file: config, env, overrides, dev };
     let (loaded, missing) = match again.load() {
         Ok(loaded) => loaded,
         Err(error) => return fatal_without_log("error getting config", error),
@@ -121,10 +114,7 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
     let client = &snapshot.client;
     if snapshot.dev {
         let address = snapshot.server.address.to_string();
-        tracing::warn!(
-            address,
-            "DEV mode: no keys asked for, everything in memory, reachable from this machine alone"
-        );
+        tracing::warn!(address, "DEV mode: no keys asked for, everything in memory, reachable from this machine alone");
     }
     if client.insecure {
         tracing::warn!("INSECURE client mode enabled, make sure you understand risks");

@@ -30,9 +30,7 @@ pub fn finish(done: Result<(), String>) -> ExitCode {
 /// The options of a configuration file.
 pub fn options(config: &str) -> Result<Loaded, String> {
     let loaded = read::options(config, &read::environment(), &[]);
-    loaded
-        .map(|(loaded, _)| loaded)
-        .map_err(|error| format!("error getting config: {error}"))
+    loaded.map(|(loaded, _)| loaded).map_err(|error| format!("error getting config: {error}"))
 }
 
 /// The keys of connection tokens, or of subscription tokens where those have their own.
@@ -44,11 +42,7 @@ pub fn keys(config: &str, subscription: bool) -> Result<Token, String> {
 /// start with it.
 pub fn verifiers(config: &str, subscription: bool) -> Result<Verifiers, String> {
     let token = keys(config, subscription)?;
-    let defaults = load(Sources {
-        file: None,
-        env: &Env::new(),
-        flags: &[],
-    });
+    let defaults = load(Sources { file: None, env: &Env::new(), flags: &[] });
     let snapshot = defaults.and_then(|loaded| read::with_host(|host| prepare(&loaded.options, host, false)));
     let mut snapshot = snapshot.map_err(|error: Error| format!("error: {error}"))?;
     snapshot.client.token = token;
@@ -57,18 +51,13 @@ pub fn verifiers(config: &str, subscription: bool) -> Result<Verifiers, String> 
 
 /// The token to check.
 pub fn given(args: &CheckToken) -> Result<&str, String> {
-    args.token
-        .as_deref()
-        .ok_or_else(|| "error: provide the token to check".to_owned())
+    args.token.as_deref().ok_or_else(|| "error: provide the token to check".to_owned())
 }
 
 /// The time.
 pub fn now() -> Now {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now {
-        unix_ms: since.as_millis() as u64,
-        ..Now::default()
-    }
+    Now { unix_ms: since.as_millis() as u64, ..Now::default() }
 }
 
 /// Prints a new token, with a sentence above unless it was asked to be quiet. `for_what` goes on with the sentence
@@ -77,21 +66,14 @@ pub fn print(args: &GenToken, token: &str, for_what: &str) {
     if args.quiet {
         print!("{token}");
     } else {
-        println!(
-            "HMAC SHA-256 JWT for {}{for_what} {}:\n{token}",
-            user(&args.user, true),
-            lifetime(args.ttl)
-        );
+        println!("HMAC SHA-256 JWT for {}{for_what} {}:\n{token}", user(&args.user, true), lifetime(args.ttl));
     }
 }
 
 fn lifetime(ttl_s: i64) -> String {
     match ttl_s {
         ttl if ttl < 0 => "without expiration".to_owned(),
-        ttl => format!(
-            "with expiration TTL {}",
-            duration::format(ttl.saturating_mul(1_000_000_000))
-        ),
+        ttl => format!("with expiration TTL {}", duration::format(ttl.saturating_mul(1_000_000_000))),
     }
 }
 
@@ -126,11 +108,7 @@ mod tests {
     fn words_about_tokens() {
         assert_eq!(
             (user("", true), user("42", true), user("42", false)),
-            (
-                "anonymous user".to_owned(),
-                "user \"42\"".to_owned(),
-                "user 42".to_owned()
-            )
+            ("anonymous user".to_owned(), "user \"42\"".to_owned(), "user 42".to_owned())
         );
         assert_eq!(lifetime(-1), "without expiration");
         assert_eq!(lifetime(604_800), "with expiration TTL 168h0m0s");

@@ -38,13 +38,7 @@ fn message(error: &clap::Error) -> Option<String> {
         _ => {}
     }
     let text = error.to_string();
-    Some(
-        text.lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned(),
-    )
+    Some(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
 #[cfg(test)]
@@ -58,10 +52,7 @@ mod tests {
         let message = message(&error);
         match expected {
             None => assert_eq!(message, None),
-            Some(expected) => assert!(
-                message.as_deref().is_some_and(|text| text.contains(expected)),
-                "{message:?}"
-            ),
+            Some(expected) => assert!(message.as_deref().is_some_and(|text| text.contains(expected)), "{message:?}"),
         }
     }
 

@@ -19,9 +19,8 @@ pub fn format(path: &str) -> Result<Format, String> {
 /// Writes a file that must not exist yet, readable by its owner alone: it holds secrets.
 pub fn create(path: &str, content: &str) -> Result<(), String> {
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    open.and_then(|mut file| file.write_all(content.as_bytes()))
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => format!("output config file already exists: {path}"),
-            _ => format!("cannot write {path}: {error}"),
-        })
+    open.and_then(|mut file| file.write_all(content.as_bytes())).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => format!("output config file already exists: {path}"),
+        _ => format!("cannot write {path}: {error}"),
+    })
 }

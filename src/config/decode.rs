@@ -23,11 +23,7 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// A decoder for values from `origin`; `env` is for `${CENTRIFUGO_VAR_...}` in maps.
     pub fn new(env: &'a Env, origin: Origin) -> Decoder<'a> {
-        Decoder {
-            env,
-            origin,
-            unknown: Vec::new(),
-        }
+        Decoder { env, origin, unknown: Vec::new() }
     }
 
     /// Puts the values of an object into a section. `path` is where the section stands, empty at the top.
@@ -79,11 +75,7 @@ impl<'a> Decoder<'a> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// The entries of a list of sections; a single object stands for a list of one.
@@ -101,18 +93,16 @@ fn scalar(kind: Kind, json: &Json) -> Option<Value> {
         (Kind::Bool, Json::Bool(value)) => Some(Value::Bool(*value)),
         (Kind::Bool, Json::Number(number)) => Some(Value::Bool(number.as_f64()? != 0.0)),
         (Kind::Bool, Json::String(text)) if text.is_empty() => Some(Value::Bool(false)),
-        (Kind::Int { min, max }, Json::Number(number)) => whole(number)
-            .filter(|value| (min..=max).contains(value))
-            .map(Value::Int),
+        (Kind::Int { min, max }, Json::Number(number)) => {
+            whole(number).filter(|value| (min..=max).contains(value)).map(Value::Int)
+        }
         (Kind::Int { .. }, Json::String(text)) if text.is_empty() => Some(Value::Int(0)),
         (Kind::Duration, Json::Number(number)) => whole(number).map(Value::Duration),
         (Kind::Bool | Kind::Int { .. } | Kind::Duration, Json::String(text)) => text::parse(kind, text),
         (Kind::Text, _) => as_text(json).map(Value::Text),
-        (Kind::Texts, Json::Array(items)) => items
-            .iter()
-            .map(as_text)
-            .collect::<Option<Vec<_>>>()
-            .map(|texts| Value::Texts(Some(texts))),
+        (Kind::Texts, Json::Array(items)) => {
+            items.iter().map(as_text).collect::<Option<Vec<_>>>().map(|texts| Value::Texts(Some(texts)))
+        }
         (Kind::Texts, Json::Object(object)) if object.is_empty() => Some(Value::Texts(Some(Vec::new()))),
         (Kind::Texts, _) => as_text(json).map(|text| Value::Texts(Some(vec![text]))),
         _ => None,
@@ -155,21 +145,14 @@ fn pairs(json: &Json, path: &str, env: &Env) -> Result<Vec<(String, String)>, Er
             for (index, item) in items.iter().enumerate() {
                 let here = format!("{path}.[{index}]");
                 let field = |name: &str| {
-                    let found = item
-                        .as_object()?
-                        .iter()
-                        .find(|(key, _)| key.eq_ignore_ascii_case(name))?
-                        .1;
+                    let found = item.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1;
                     found.as_str().map(str::to_owned)
                 };
                 let (Some(key), Some(value)) = (field("key"), field("value")) else {
                     return Err(wrong(&here, "an object with the texts key and value", item));
                 };
                 if pairs.iter().any(|(known, _)| *known == key) {
-                    return Err(Error::invalid(
-                        here,
-                        format!("the key {key:?} stands twice in the list"),
-                    ));
+                    return Err(Error::invalid(here, format!("the key {key:?} stands twice in the list")));
                 }
                 pairs.push((key, value));
             }
@@ -194,11 +177,7 @@ fn wrong(path: &str, expected: &str, json: &Json) -> Error {
         Json::Object(_) => "an object".to_owned(),
     };
     let option = if path.is_empty() { "the configuration" } else { path };
-    Error::Value {
-        option: option.to_owned(),
-        expected: expected.to_owned(),
-        found,
-    }
+    Error::Value { option: option.to_owned(), expected: expected.to_owned(), found }
 }
 
 /// Decodes a map that stands as JSON in the environment.
@@ -207,10 +186,7 @@ pub fn map_from_env(text: &str, variable: &str, env: &Env) -> Result<Value, Erro
     // Unlike in a file, keys keep their case here.
     match &json {
         Json::Object(object) => {
-            let list = object
-                .iter()
-                .map(|(key, value)| serde_json::json!({ "key": key, "value": value }))
-                .collect();
+            let list = object.iter().map(|(key, value)| serde_json::json!({ "key": key, "value": value })).collect();
             pairs(&Json::Array(list), variable, env).map(Value::Map)
         }
         _ => Err(not_json(variable, "a JSON object of texts")),
@@ -219,9 +195,5 @@ pub fn map_from_env(text: &str, variable: &str, env: &Env) -> Result<Value, Erro
 
 /// The error of a variable whose JSON does not parse; its text is not repeated.
 pub fn not_json(variable: &str, expected: &str) -> Error {
-    Error::Value {
-        option: variable.to_owned(),
-        expected: expected.to_owned(),
-        found: "something else".to_owned(),
-    }
+    Error::Value { option: variable.to_owned(), expected: expected.to_owned(), found: "something else".to_owned() }
 }

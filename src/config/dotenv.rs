@@ -43,10 +43,7 @@ fn variable<'t>(text: &'t str, found: &Env) -> Option<(String, String, &'t str)>
     };
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))?;
     let (name, after) = text.split_at(end);
-    let after = after
-        .trim_start_matches([' ', '\t'])
-        .strip_prefix(['=', ':'])?
-        .trim_start_matches([' ', '\t']);
+    let after = after.trim_start_matches([' ', '\t']).strip_prefix(['=', ':'])?.trim_start_matches([' ', '\t']);
     if name.is_empty() {
         return None;
     }
@@ -54,28 +51,14 @@ fn variable<'t>(text: &'t str, found: &Env) -> Option<(String, String, &'t str)>
     let Some(quote) = quote else {
         let (line, rest) = after.split_once('\n').unwrap_or((after, ""));
         // A comment needs a blank in front; otherwise # belongs to the value.
-        let end = line
-            .match_indices('#')
-            .map(|(at, _)| at)
-            .find(|&at| at == 0 || line[..at].ends_with([' ', '\t']));
-        return Some((
-            name.to_owned(),
-            replace(line[..end.unwrap_or(line.len())].trim(), found),
-            rest,
-        ));
+        let end = line.match_indices('#').map(|(at, _)| at).find(|&at| at == 0 || line[..at].ends_with([' ', '\t']));
+        return Some((name.to_owned(), replace(line[..end.unwrap_or(line.len())].trim(), found), rest));
     };
     let body = &after[1..];
-    let close = body
-        .char_indices()
-        .find(|&(at, c)| c == quote && !body[..at].ends_with('\\'))?
-        .0;
+    let close = body.char_indices().find(|&(at, c)| c == quote && !body[..at].ends_with('\\'))?.0;
     let (inner, rest) = (&body[..close], &body[close + 1..]);
     let rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
-    let value = if quote == '\'' {
-        inner.to_owned()
-    } else {
-        replace(&unescape(inner), found)
-    };
+    let value = if quote == '\'' { inner.to_owned() } else { replace(&unescape(inner), found) };
     Some((name.to_owned(), value, rest))
 }
 
@@ -139,10 +122,7 @@ mod tests {
 
     fn check(content: &str, expected: &[(&str, &str)]) {
         let found = parse(content).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, expected, "{content}");
     }
 

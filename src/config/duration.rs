@@ -35,9 +35,7 @@ pub fn parse(text: &str) -> Option<i64> {
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
-        let unit_len = after
-            .find(|c: char| c == '.' || c.is_ascii_digit())
-            .unwrap_or(after.len());
+        let unit_len = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_len);
         let scale = i128::from(UNITS.iter().find(|(name, _)| *name == unit)?.1);
         if !whole.is_empty() {
@@ -118,18 +116,9 @@ mod tests {
 
     #[test]
     fn refuses_what_go_refuses() {
-        for text in [
-            "",
-            "25",
-            "5 parsecs",
-            "s",
-            ".s",
-            "-",
-            "1d",
-            "5 s",
-            "2562048h",
-            "99999999999999999999999999999999999999h",
-        ] {
+        for text in
+            ["", "25", "5 parsecs", "s", ".s", "-", "1d", "5 s", "2562048h", "99999999999999999999999999999999999999h"]
+        {
             check(text, None);
         }
     }

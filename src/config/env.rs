@@ -67,9 +67,7 @@ fn set(entry: &mut Entry, variable: &str, text: &str, env: &Env, report: &mut Re
     match kind {
         Kind::Map => entry.value = map_from_env(text, variable, env)?,
         Kind::List { item, named } => {
-            let Value::List(items) = &mut entry.value else {
-                unreachable!("the value follows the kind")
-            };
+            let Value::List(items) = &mut entry.value else { unreachable!("the value follows the kind") };
             if named && !(text.starts_with('[') && text.ends_with(']')) {
                 // Names come on top of the entries that the file has.
                 for name in text.split(' ') {
@@ -140,10 +138,7 @@ pub fn expand(value: &str, env: &Env, option: &str) -> Result<String, Error> {
     for found in VARIABLE.captures_iter(value) {
         let (whole, name) = (found.get_match(), &found[1]);
         let Some(content) = env.get(name) else {
-            return Err(Error::MissingVariable {
-                option: option.to_owned(),
-                variable: name.to_owned(),
-            });
+            return Err(Error::MissingVariable { option: option.to_owned(), variable: name.to_owned() });
         };
         expanded.push_str(&value[end..whole.start()]);
         expanded.push_str(content);

@@ -57,10 +57,7 @@ pub enum Error {
 impl Error {
     /// A value or combination that makes no sense.
     pub fn invalid(option: impl Into<String>, problem: impl Into<String>) -> Error {
-        Error::Invalid {
-            option: option.into(),
-            problem: problem.into(),
-        }
+        Error::Invalid { option: option.into(), problem: problem.into() }
     }
 }
 
@@ -68,17 +65,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownFormat { file } => {
-                write!(
-                    f,
-                    "cannot read config file {file}: the name must end in .json, .toml, .yaml or .yml"
-                )
+                write!(f, "cannot read config file {file}: the name must end in .json, .toml, .yaml or .yml")
             }
             Error::Syntax { file, detail } => write!(f, "cannot read config file {file}: {detail}"),
-            Error::Value {
-                option,
-                expected,
-                found,
-            } => write!(f, "{option}: expected {expected}, found {found}"),
+            Error::Value { option, expected, found } => write!(f, "{option}: expected {expected}, found {found}"),
             Error::MissingVariable { option, variable } => {
                 write!(f, "{option}: environment variable {variable} not found")
             }

@@ -28,10 +28,7 @@ impl Format {
 
 /// Reads the text of a file. An empty YAML or TOML file is an empty configuration, an empty JSON file an error.
 pub fn parse(name: &str, text: &str) -> Result<Json, Error> {
-    let syntax = |detail: String| Error::Syntax {
-        file: name.to_owned(),
-        detail,
-    };
+    let syntax = |detail: String| Error::Syntax { file: name.to_owned(), detail };
     let root: Json = match Format::of(name)? {
         Format::Json => serde_json::from_str(text).map_err(|error| syntax(error.to_string()))?,
         Format::Toml => toml::from_str(text).map_err(|error| syntax(error.to_string()))?,

@@ -55,14 +55,7 @@ pub enum Kind {
 
 impl Opt {
     const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Opt {
-        Opt {
-            name,
-            kind,
-            default,
-            doc,
-            in_force: false,
-            own: false,
-        }
+        Opt { name, kind, default, doc, in_force: false, own: false }
     }
 
     /// Marks an option that this version acts on.
@@ -97,15 +90,7 @@ pub const fn switch(name: &'static str, doc: &'static str) -> Opt {
 
 /// A number of 64 bits.
 pub const fn int(name: &'static str, default: &'static str, doc: &'static str) -> Opt {
-    Opt::new(
-        name,
-        Kind::Int {
-            min: i64::MIN,
-            max: i64::MAX,
-        },
-        default,
-        doc,
-    )
+    Opt::new(name, Kind::Int { min: i64::MIN, max: i64::MAX }, default, doc)
 }
 
 /// A number between two bounds, both included.

@@ -22,14 +22,9 @@ impl Origins {
             let pattern = pattern.as_ref();
             let malformed = || format!("malformed origin pattern {pattern:?}");
             let regex = translate(pattern).ok_or_else(malformed)?;
-            RegexBuilder::new(&regex)
-                .size_limit(SIZE_MAX)
-                .build()
-                .map_err(|_| malformed())
+            RegexBuilder::new(&regex).size_limit(SIZE_MAX).build().map_err(|_| malformed())
         };
-        Ok(Origins {
-            patterns: patterns.iter().map(compile).collect::<Result<_, _>>()?,
-        })
+        Ok(Origins { patterns: patterns.iter().map(compile).collect::<Result<_, _>>()? })
     }
 
     /// Whether a request with this `Origin` header may connect.
@@ -91,9 +86,7 @@ fn class(inner: &str, out: &mut String) -> Option<()> {
             }
             out.push_str(&format!("\\x{{{:x}}}-\\x{{{:x}}}", u32::from(low), u32::from(high)));
         }
-        _ => members
-            .iter()
-            .for_each(|&c| out.push_str(&format!("\\x{{{:x}}}", u32::from(c)))),
+        _ => members.iter().for_each(|&c| out.push_str(&format!("\\x{{{:x}}}", u32::from(c)))),
     }
     out.push(']');
     Some(())
@@ -123,21 +116,9 @@ mod tests {
             &["http://A.example"],
             &["http://aXexample", "http://a.example.org", "https://a.example"],
         );
-        check(
-            &["*.example.com", "null"],
-            &["https://two.Example.com", "null"],
-            &["https://two.\u{435}xample.com"],
-        );
-        check(
-            &["http://localhost:*"],
-            &["http://localhost:3000"],
-            &["http://localhost"],
-        );
-        check(
-            &["http://{a,b*}.org"],
-            &["http://a.org", "http://bx.org"],
-            &["http://c.org"],
-        );
+        check(&["*.example.com", "null"], &["https://two.Example.com", "null"], &["https://two.\u{435}xample.com"]);
+        check(&["http://localhost:*"], &["http://localhost:3000"], &["http://localhost"]);
+        check(&["http://{a,b*}.org"], &["http://a.org", "http://bx.org"], &["http://c.org"]);
         check(
             &["http://[a-c][!xyz].org?"],
             &["http://ba.org1"],

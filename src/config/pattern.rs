@@ -12,20 +12,12 @@ const SIZE_MAX: usize = 1 << 20;
 
 /// Compiles a pattern. The error is a sentence for the user.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&translate(pattern))
-        .size_limit(SIZE_MAX)
-        .build()
-        .map_err(|error| {
-            // The parser's message is a drawing over several lines; the last one says what is wrong.
-            let text = error.to_string();
-            let reason = text
-                .trim_end()
-                .rsplit('\n')
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ");
-            format!("is not a valid pattern: {reason}")
-        })
+    RegexBuilder::new(&translate(pattern)).size_limit(SIZE_MAX).build().map_err(|error| {
+        // The parser's message is a drawing over several lines; the last one says what is wrong.
+        let text = error.to_string();
+        let reason = text.trim_end().rsplit('\n').next().unwrap_or_default().trim_start_matches("error: ");
+        format!("is not a valid pattern: {reason}")
+    })
 }
 
 fn translate(pattern: &str) -> String {
@@ -126,10 +118,7 @@ mod tests {
     fn broken_patterns_are_refused_with_a_reason() {
         for pattern in ["[", "(", "*a", "a{2,1}", r"\C", "(?=a)", "\\"] {
             let error = compile(pattern).unwrap_err();
-            assert!(
-                error.starts_with("is not a valid pattern: ") && !error.contains('\n'),
-                "{error}"
-            );
+            assert!(error.starts_with("is not a valid pattern: ") && !error.contains('\n'), "{error}");
         }
     }
 

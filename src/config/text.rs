@@ -12,9 +12,7 @@ use super::value::Value;
 pub fn parse(kind: Kind, text: &str) -> Option<Value> {
     match kind {
         Kind::Bool => parse_bool(text).map(Value::Bool),
-        Kind::Int { min, max } => parse_int(text)
-            .filter(|value| (min..=max).contains(value))
-            .map(Value::Int),
+        Kind::Int { min, max } => parse_int(text).filter(|value| (min..=max).contains(value)).map(Value::Int),
         Kind::Duration => duration::parse(text).map(Value::Duration),
         Kind::Text => Some(Value::Text(text.to_owned())),
         Kind::Texts if text.trim().is_empty() => Some(Value::Texts(Some(Vec::new()))),
@@ -27,10 +25,7 @@ pub fn parse(kind: Kind, text: &str) -> Option<Value> {
 pub fn expected(kind: Kind) -> String {
     match kind {
         Kind::Bool => "true or false".to_owned(),
-        Kind::Int {
-            min: i64::MIN,
-            max: i64::MAX,
-        } => "a whole number".to_owned(),
+        Kind::Int { min: i64::MIN, max: i64::MAX } => "a whole number".to_owned(),
         Kind::Int { min, max: i64::MAX } => format!("a whole number of at least {min}"),
         Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
         Kind::Duration => "a duration such as 25s or 1m30s".to_owned(),

@@ -85,13 +85,7 @@ pub struct Section {
 
 impl PartialEq for Section {
     fn eq(&self, other: &Section) -> bool {
-        let values = |section: &Section| {
-            section
-                .entries
-                .iter()
-                .map(|entry| entry.value.clone())
-                .collect::<Vec<_>>()
-        };
+        let values = |section: &Section| section.entries.iter().map(|entry| entry.value.clone()).collect::<Vec<_>>();
         values(self) == values(other)
     }
 }
@@ -99,11 +93,7 @@ impl PartialEq for Section {
 /// Values may be secrets: only the names of what is set are printed.
 impl std::fmt::Debug for Section {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let set = self
-            .entries
-            .iter()
-            .filter(|entry| entry.origin != Origin::Unset)
-            .map(|entry| entry.option.name);
+        let set = self.entries.iter().filter(|entry| entry.origin != Origin::Unset).map(|entry| entry.option.name);
         f.debug_set().entries(set).finish()
     }
 }
@@ -111,14 +101,8 @@ impl std::fmt::Debug for Section {
 impl Section {
     /// A section in which nothing is set: all values are zero, not yet the defaults.
     pub fn new(options: &'static [Opt]) -> Section {
-        let entry = |option: &'static Opt| Entry {
-            option,
-            value: Value::zero(option.kind),
-            origin: Origin::Unset,
-        };
-        Section {
-            entries: rows(options).into_iter().map(entry).collect(),
-        }
+        let entry = |option: &'static Opt| Entry { option, value: Value::zero(option.kind), origin: Origin::Unset };
+        Section { entries: rows(options).into_iter().map(entry).collect() }
     }
 
     /// The entry of a name.
@@ -128,9 +112,7 @@ impl Section {
 
     /// The entry at a path such as `client.token.audience`; lists cannot be passed through.
     pub fn find(&self, path: &str) -> Option<&Entry> {
-        let (name, rest) = path
-            .split_once('.')
-            .map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
         let entry = self.entries.iter().find(|entry| entry.option.name == name)?;
         match (rest, &entry.value) {
             (None, _) => Some(entry),
@@ -141,9 +123,7 @@ impl Section {
 
     /// As [`Section::find`], to change the value.
     pub fn find_mut(&mut self, path: &str) -> Option<&mut Entry> {
-        let (name, rest) = path
-            .split_once('.')
-            .map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
         let entry = self.entry_mut(name)?;
         match rest {
             None => Some(entry),

@@ -23,9 +23,7 @@ fn object(section: &Section, format: Format) -> Json {
     // TOML takes what follows a table for a part of it: plain values have to come first.
     let (tables, mut plain): (Vec<_>, Vec<_>) = shown.partition(|entry| format == Format::Toml && is_table(entry));
     plain.extend(tables);
-    let pairs = plain
-        .into_iter()
-        .map(|entry| (entry.option.name.to_owned(), value(entry, format)));
+    let pairs = plain.into_iter().map(|entry| (entry.option.name.to_owned(), value(entry, format)));
     Json::Object(pairs.collect::<Map<_, _>>())
 }
 
@@ -54,10 +52,7 @@ fn value(entry: &Entry, format: Format) -> Json {
         // A list that was never set is null in JSON, as Go writes it.
         Value::Texts(None) if format == Format::Json => Json::Null,
         Value::Texts(texts) => Json::from(texts.clone().unwrap_or_default()),
-        Value::Map(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.clone(), Json::String(value.clone())))
-            .collect(),
+        Value::Map(pairs) => pairs.iter().map(|(key, value)| (key.clone(), Json::String(value.clone()))).collect(),
         Value::Section(section) => object(section, format),
         Value::List(items) => items.iter().map(|item| object(item, format)).collect(),
     }

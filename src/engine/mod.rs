@@ -17,6 +17,9 @@ mod requests;
 mod users;
 
 #[cfg(test)]
+mod timer_tests;
+
+#[cfg(test)]
 mod metrics_tests;
 
 use std::collections::VecDeque;

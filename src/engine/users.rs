@@ -38,7 +38,8 @@ impl Users {
     /// Removes a connection from its place. Returns the connection that moved there, if one did: its place changed.
     pub fn remove<'u>(&mut self, user: &str, place: u32, user_of: impl Fn(ConnId) -> &'u str) -> Option<ConnId> {
         let hash = hash_of(user);
-        let Ok(mut found) = self.entries.find_entry(hash, |entry| entry.hash == hash && user_of(entry.conns[0]) == user)
+        let Ok(mut found) =
+            self.entries.find_entry(hash, |entry| entry.hash == hash && user_of(entry.conns[0]) == user)
         else {
             debug_assert!(false, "a connection was indexed under another user");
             return None;
@@ -90,8 +91,7 @@ mod tests {
         let names = ["ann", "bob", "ann", "ann", ""];
         let user_of = |conn: ConnId| names[conn.slot as usize];
         let mut users = Users::default();
-        let mut places: Vec<u32> =
-            (0..5).map(|slot| users.add(names[slot as usize], conn(slot), user_of)).collect();
+        let mut places: Vec<u32> = (0..5).map(|slot| users.add(names[slot as usize], conn(slot), user_of)).collect();
         assert_eq!(users.len(), 3);
         assert_eq!(users.of("ann", user_of), [conn(0), conn(2), conn(3)]);
         assert_eq!(users.remove("ann", places[0], user_of), Some(conn(3)));

@@ -31,11 +31,7 @@ impl MemberFlags {
 
     /// What the client speaks.
     pub const fn protocol(self) -> Protocol {
-        if self.contains(Self::PROTOBUF) {
-            Protocol::Protobuf
-        } else {
-            Protocol::Json
-        }
+        if self.contains(Self::PROTOBUF) { Protocol::Protobuf } else { Protocol::Json }
     }
 
     /// Whether all of the other set is in this one.

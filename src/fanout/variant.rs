@@ -7,9 +7,9 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::frame::{Frame, FrameBuilder};
 use super::member::MemberFlags;
+use crate::channel::convert::IdText;
 use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Publication};
-use crate::channel::convert::IdText;
 use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
 
@@ -47,12 +47,7 @@ impl<'e> Variants<'e> {
     }
 
     fn new(channel: &'e ChannelName, event: Event<'e>) -> Self {
-        Self {
-            channel: channel.as_str(),
-            event,
-            json: None,
-            protobuf: None,
-        }
+        Self { channel: channel.as_str(), event, json: None, protobuf: None }
     }
 
     /// The event as a WebSocket frame in the protocol of a member with these flags. Fails for JSON clients when a
@@ -73,31 +68,17 @@ impl<'e> Variants<'e> {
 
 fn encode(protocol: Protocol, channel: &str, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
     let mut id: IdText = [0; 36];
-    let mut push = client::Push {
-        channel: channel.into(),
-        ..client::Push::default()
-    };
+    let mut push = client::Push { channel: channel.into(), ..client::Push::default() };
     match event {
         Event::Publication(publication) => push.r#pub = Some(client::Publication::with(publication, &mut id)),
         Event::Join(info) => {
-            push.join = Some(client::Join {
-                info: Some(client::ClientInfo::with(info, &mut id)),
-            });
+            push.join = Some(client::Join { info: Some(client::ClientInfo::with(info, &mut id)) });
         }
         Event::Leave(info) => {
-            push.leave = Some(client::Leave {
-                info: Some(client::ClientInfo::with(info, &mut id)),
-            });
+            push.leave = Some(client::Leave { info: Some(client::ClientInfo::with(info, &mut id)) });
         }
     }
-    encode_reply(
-        protocol,
-        &client::Reply {
-            push: Some(push),
-            ..client::Reply::default()
-        },
-        out,
-    )
+    encode_reply(protocol, &client::Reply { push: Some(push), ..client::Reply::default() }, out)
 }
 
 #[cfg(test)]
@@ -139,19 +120,10 @@ mod tests {
     #[test]
     fn events_read_as_pushes() {
         let (name, publication, info) = (ChannelName::new("a"), publication(b"{}"), info());
-        check(
-            Variants::publication(&name, &publication),
-            r#"{"push":{"channel":"a","pub":{"data":{},"offset":2}}}"#,
-        );
+        check(Variants::publication(&name, &publication), r#"{"push":{"channel":"a","pub":{"data":{},"offset":2}}}"#);
         let who = r#"{"info":{"user":"u","client":"00000000-0000-0000-0000-000000000000"}}"#;
-        check(
-            Variants::join(&name, &info),
-            &format!(r#"{{"push":{{"channel":"a","join":{who}}}}}"#),
-        );
-        check(
-            Variants::leave(&name, &info),
-            &format!(r#"{{"push":{{"channel":"a","leave":{who}}}}}"#),
-        );
+        check(Variants::join(&name, &info), &format!(r#"{{"push":{{"channel":"a","join":{who}}}}}"#));
+        check(Variants::leave(&name, &info), &format!(r#"{{"push":{{"channel":"a","leave":{who}}}}}"#));
     }
 
     #[test]
@@ -162,10 +134,7 @@ mod tests {
         assert!(variants.json.is_none());
         assert_eq!(first.as_bytes()[0], 0x82);
         // Length, push (4), channel (2), publication (4), data (4), offset (6).
-        assert_eq!(
-            first.as_bytes()[2..],
-            *b"\x0d\x22\x0b\x12\x01a\x22\x06\x22\x02{}\x30\x02"
-        );
+        assert_eq!(first.as_bytes()[2..], *b"\x0d\x22\x0b\x12\x01a\x22\x06\x22\x02{}\x30\x02");
         let second = variants.frame(MemberFlags::PROTOBUF, &mut builder).unwrap();
         assert!(std::ptr::eq(first.as_bytes(), second.as_bytes()));
     }

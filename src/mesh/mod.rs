@@ -46,11 +46,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            requests: 256,
-            deliveries: 256,
-            control: 64,
-            staged: 4096,
-        }
+        Self { requests: 256, deliveries: 256, control: 64, staged: 4096 }
     }
 }

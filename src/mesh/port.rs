@@ -31,14 +31,8 @@ pub struct Port<R, D, C> {
 
 /// The ports of all shards, in order. Panics unless there are between 1 and 65,535 shards and all limits are above 0.
 pub fn mesh<R: Send, D: Send, C: Send>(shards: usize, limits: Limits) -> Vec<Port<R, D, C>> {
-    assert!(
-        limits.staged > 0,
-        "a staging limit of 0 would never let anything through"
-    );
-    let count = u16::try_from(shards)
-        .ok()
-        .filter(|count| *count > 0)
-        .expect("between 1 and 65,535 shards");
+    assert!(limits.staged > 0, "a staging limit of 0 would never let anything through");
+    let count = u16::try_from(shards).ok().filter(|count| *count > 0).expect("between 1 and 65,535 shards");
     let inboxes: Inboxes<R, D, C> = (0..count).map(|_| CachePadded::new(Inbox::new(&limits))).collect();
     let port = |me| Port {
         me: ShardId(me),
@@ -94,12 +88,9 @@ impl<R, D, C> Port<R, D, C> {
     /// must not: once for each, however much it got. Called once per turn.
     pub fn flush(&mut self, mut ring: impl FnMut(ShardId)) {
         let (inboxes, reached) = (&self.inboxes, &mut self.reached);
-        self.deliveries
-            .flush(self.me, |to| &inboxes[to.index()].deliveries, |to| reached.push(to));
-        self.requests
-            .flush(self.me, |to| &inboxes[to.index()].requests, |to| reached.push(to));
-        self.control
-            .flush(self.me, |to| &inboxes[to.index()].control, |to| reached.push(to));
+        self.deliveries.flush(self.me, |to| &inboxes[to.index()].deliveries, |to| reached.push(to));
+        self.requests.flush(self.me, |to| &inboxes[to.index()].requests, |to| reached.push(to));
+        self.control.flush(self.me, |to| &inboxes[to.index()].control, |to| reached.push(to));
         if std::mem::take(&mut self.made_room) {
             reached.clear();
             reached.extend((0..inboxes.len() as u16).map(ShardId));
@@ -187,11 +178,7 @@ impl<R, D, C> Port<R, D, C> {
 
     /// Inboxes that something is staged for. After a flush these are the ones whose lane was full.
     fn blocked(&self) -> impl Iterator<Item = &Inbox<R, D, C>> {
-        let targets = [
-            self.deliveries.targets(),
-            self.requests.targets(),
-            self.control.targets(),
-        ];
+        let targets = [self.deliveries.targets(), self.requests.targets(), self.control.targets()];
         targets.into_iter().flatten().map(|to| &*self.inboxes[to.index()])
     }
 
@@ -203,11 +190,7 @@ impl<R, D, C> Port<R, D, C> {
             || !inbox.deliveries.is_empty()
             || !inbox.control.is_empty()
             || (!self.deliveries_congested() && !inbox.requests.is_empty())
-            || self
-                .deliveries
-                .targets()
-                .iter()
-                .any(|to| !full(to).deliveries.is_full())
+            || self.deliveries.targets().iter().any(|to| !full(to).deliveries.is_full())
             || self.requests.targets().iter().any(|to| !full(to).requests.is_full())
             || self.control.targets().iter().any(|to| !full(to).control.is_full())
     }

@@ -33,11 +33,7 @@ impl Sum for Ends {
 impl Interval {
     /// Starts with an interval from the process's start on; a length of 0 turns it off.
     pub fn new(length_ms: u64) -> Self {
-        Self {
-            length_ms,
-            next_ms: if length_ms == 0 { NEVER } else { length_ms },
-            ends: None,
-        }
+        Self { length_ms, next_ms: if length_ms == 0 { NEVER } else { length_ms }, ends: None }
     }
 
     /// When [`Interval::tick`] is due, on the clock of [`Now::mono_ms`].
@@ -54,10 +50,7 @@ impl Interval {
             Some(ends) => ends.after.without_windows(),
             None => Shard::new(shard.id()),
         };
-        self.ends = Some(Arc::new(Ends {
-            before,
-            after: shard.clone(),
-        }));
+        self.ends = Some(Arc::new(Ends { before, after: shard.clone() }));
         self.next_ms = (now.mono_ms / self.length_ms + 1) * self.length_ms;
     }
 
@@ -74,10 +67,7 @@ mod tests {
     use crate::metrics::labels::Command;
 
     fn at(mono_ms: u64) -> Now {
-        Now {
-            mono_ms,
-            ..Now::default()
-        }
+        Now { mono_ms, ..Now::default() }
     }
 
     #[test]

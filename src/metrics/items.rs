@@ -27,11 +27,7 @@ fn item(family: &Family, series: &Series, earlier: Option<&Value>, all: &mut Vec
             };
             all.push((name(family, "", series), grown));
         }
-        Value::Summary {
-            quantiles,
-            sum_s,
-            count,
-        } => {
+        Value::Summary { quantiles, sum_s, count } => {
             let (sum_before_s, count_before) = match earlier {
                 Some(Value::Summary { sum_s, count, .. }) => (*sum_s, *count),
                 _ => (0.0, 0),
@@ -49,12 +45,7 @@ fn item(family: &Family, series: &Series, earlier: Option<&Value>, all: &mut Vec
 fn name(family: &Family, part: &str, series: &Series) -> String {
     let mut name = family.name.replacen('_', ".", 2);
     name.push_str(part);
-    for (label, value) in family
-        .labels
-        .iter()
-        .zip(&series.labels)
-        .filter(|(_, value)| !value.is_empty())
-    {
+    for (label, value) in family.labels.iter().zip(&series.labels).filter(|(_, value)| !value.is_empty()) {
         name.extend([".", label, ".", value]);
     }
     name
@@ -80,47 +71,24 @@ mod tests {
         let mut shard = Shard::new(ShardId(0));
         shard.connected(Transport::WebSocket, ClientLabels::default());
         shard.command(Now::default(), Command::Connect, 1_000_000);
-        let node = Node {
-            version: "1.0 X",
-            clients: 4,
-            subscriptions: 3,
-            users: 3,
-            channels: 2,
-            nodes: 1,
-            mono_ms: 0,
-        };
+        let node = Node { version: "1.0 X", clients: 4, subscriptions: 3, users: 3, channels: 2, nodes: 1, mono_ms: 0 };
         let items = items(&[], &families(&shard, &node));
         let value = |name: &str| items.iter().find(|item| item.0 == name).map(|item| item.1);
-        assert_eq!(
-            value("centrifugo.client.command_duration_seconds.count.method.connect"),
-            Some(1.0)
-        );
-        assert_eq!(
-            value("centrifugo.client.command_duration_seconds.sum.method.connect"),
-            Some(0.001)
-        );
+        assert_eq!(value("centrifugo.client.command_duration_seconds.count.method.connect"), Some(1.0));
+        assert_eq!(value("centrifugo.client.command_duration_seconds.sum.method.connect"), Some(0.001));
         for quantile in ["50", "99", "999"] {
             let name = format!("centrifugo.client.command_duration_seconds.quantile.{quantile}.method.connect");
             assert!(value(&name).is_some_and(|s| (s - 0.001).abs() < 0.00001), "{name}");
         }
-        assert_eq!(
-            value("centrifugo.client.command_duration_seconds.count.method.send"),
-            Some(0.0)
-        );
-        assert_eq!(
-            value("centrifugo.client.command_duration_seconds.quantile.50.method.send"),
-            None
-        );
+        assert_eq!(value("centrifugo.client.command_duration_seconds.count.method.send"), Some(0.0));
+        assert_eq!(value("centrifugo.client.command_duration_seconds.quantile.50.method.send"), None);
         assert_eq!(
             value(
                 "centrifugo.client.connections_inflight.client_name.unnamed.client_version.unversioned.transport.websocket"
             ),
             Some(1.0)
         );
-        assert_eq!(
-            value("centrifugo.map.broker_redis_pub_sub_dropped_messages.channel_type.client"),
-            Some(0.0)
-        );
+        assert_eq!(value("centrifugo.map.broker_redis_pub_sub_dropped_messages.channel_type.client"), Some(0.0));
         assert_eq!(value("centrifugo.node.build.version.1.0 X"), Some(1.0));
         assert_eq!(value("centrifugo.node.num_users"), Some(3.0));
         assert!(items.iter().all(|item| !item.0.contains("histogram")));
@@ -129,15 +97,7 @@ mod tests {
     #[test]
     fn only_counters_and_summaries_show_growth() {
         let mut shard = Shard::new(ShardId(0));
-        let node = Node {
-            version: "1",
-            clients: 1,
-            subscriptions: 0,
-            users: 1,
-            channels: 0,
-            nodes: 1,
-            mono_ms: 0,
-        };
+        let node = Node { version: "1", clients: 1, subscriptions: 0, users: 1, channels: 0, nodes: 1, mono_ms: 0 };
         shard.connected(Transport::WebSocket, ClientLabels::default());
         shard.command(Now::default(), Command::Connect, 1_000_000);
         shard.server_disconnect(3000);
@@ -145,10 +105,7 @@ mod tests {
         shard.command(Now::default(), Command::Connect, 2_000_000);
         let items = items(&before, &families(&shard, &node));
         let value = |name: &str| items.iter().find(|item| item.0 == name).map(|item| item.1);
-        assert_eq!(
-            value("centrifugo.client.command_duration_seconds.count.method.connect"),
-            Some(1.0)
-        );
+        assert_eq!(value("centrifugo.client.command_duration_seconds.count.method.connect"), Some(1.0));
         assert_eq!(value("centrifugo.client.num_server_disconnects.code.3000"), Some(0.0));
         assert_eq!(value("centrifugo.node.num_clients"), Some(1.0));
     }

@@ -42,10 +42,7 @@ impl Window {
 
     /// [`QUANTILES`] in seconds; not a number when nothing was counted lately.
     pub fn quantiles(&self, mono_ms: u64) -> [f64; 3] {
-        let mut live = self
-            .slices
-            .iter()
-            .filter(|slice| is_live(slice.number, mono_ms / SLICE_MS));
+        let mut live = self.slices.iter().filter(|slice| is_live(slice.number, mono_ms / SLICE_MS));
         let Some(first) = live.next() else { return [f64::NAN; 3] };
         let mut all = first.durations.clone();
         live.for_each(|slice| all += &slice.durations);
@@ -98,10 +95,7 @@ mod tests {
             window.observe(n * 100, n * 10_000);
         }
         let [median, high, highest] = window.quantiles(100_000);
-        assert!(
-            near(median, 0.005) && near(high, 0.0099) && near(highest, 0.00999),
-            "{median} {high} {highest}"
-        );
+        assert!(near(median, 0.005) && near(high, 0.0099) && near(highest, 0.00999), "{median} {high} {highest}");
     }
 
     #[test]

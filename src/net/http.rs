@@ -102,7 +102,9 @@ pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> 
     // An error is the peer's doing: a broken request, or a reset.
     let result = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     match agreed.take() {
-        Some(upgrade) if result.is_ok() => Ended::Upgraded(Upgraded { upgrade, early: connection.into_parts().read_buf }),
+        Some(upgrade) if result.is_ok() => {
+            Ended::Upgraded(Upgraded { upgrade, early: connection.into_parts().read_buf })
+        }
         _ if socket.is_over() => Ended::ByPeer,
         _ => Ended::ByUs,
     }

@@ -209,3 +209,50 @@ impl Write for HttpStream {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket() -> (Rc<HttpSocket>, std::os::unix::net::UnixStream) {
+        let (ours, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        (HttpSocket::new(ours.into()), peer)
+    }
+
+    #[test]
+    fn heads_and_pauses_have_their_time_and_answers_take_theirs() {
+        let (socket, _peer) = socket();
+        let at = || socket.give_up_at(100, 10, 1000);
+        assert_eq!(at(), Some(110), "the first head");
+        socket.begin_request(false);
+        assert_eq!(at(), None);
+        socket.end_request(500);
+        assert_eq!(at(), Some(1500), "the next one");
+        socket.begin_request(true);
+        assert_eq!(at(), None, "bodies are looked at by progress");
+    }
+
+    #[test]
+    fn a_body_is_stuck_when_nothing_came_between_two_looks() {
+        use std::io::Write;
+        let (socket, mut peer) = socket();
+        let mut stream = HttpStream(socket.clone());
+        let mut read = || {
+            peer.write_all(b"x").unwrap();
+            let mut bytes = [0; 8];
+            let mut buffer = hyper::rt::ReadBuf::new(&mut bytes);
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut stream).poll_read(&mut cx, buffer.unfilled()).is_ready());
+        };
+        read();
+        socket.begin_request(true);
+        assert!(!socket.is_body_stuck(), "the head came");
+        read();
+        assert!(!socket.is_body_stuck());
+        assert!(socket.is_body_stuck());
+        read();
+        socket.end_body();
+        assert!(!socket.is_body_stuck());
+        assert!(!socket.is_body_stuck(), "it is our turn");
+    }
+}

@@ -187,17 +187,9 @@ prop_compose! {
 }
 
 fn filter() -> impl Strategy<Value = FilterNode> {
-    let leaf = (text(), vec(text(), 0..3)).prop_map(|(op, vals)| FilterNode {
-        op,
-        vals,
-        nodes: Vec::new(),
-    });
+    let leaf = (text(), vec(text(), 0..3)).prop_map(|(op, vals)| FilterNode { op, vals, nodes: Vec::new() });
     leaf.prop_recursive(6, 30, 4, |inner| {
-        (text(), vec(inner, 0..4)).prop_map(|(op, nodes)| FilterNode {
-            op,
-            vals: Vec::new(),
-            nodes,
-        })
+        (text(), vec(inner, 0..4)).prop_map(|(op, nodes)| FilterNode { op, vals: Vec::new(), nodes })
     })
 }
 

@@ -351,11 +351,7 @@ impl<'a, E: Element<'a>> Field<'a> for Plain<E> {
 
     #[inline]
     fn proto_len(number: u32, value: &Self::Value) -> usize {
-        if E::is_zero(value) {
-            0
-        } else {
-            proto::tag_len(number) + E::proto_len(value)
-        }
+        if E::is_zero(value) { 0 } else { proto::tag_len(number) + E::proto_len(value) }
     }
 
     #[inline]
@@ -471,10 +467,7 @@ impl<'a, E: Element<'a>> Field<'a> for Repeated<E> {
     }
 
     fn proto_len(number: u32, value: &Self::Value) -> usize {
-        value
-            .iter()
-            .map(|element| proto::tag_len(number) + E::proto_len(element))
-            .sum()
+        value.iter().map(|element| proto::tag_len(number) + E::proto_len(element)).sum()
     }
 
     fn proto_write(number: u32, value: &Self::Value, out: &mut Vec<u8>) {

@@ -25,11 +25,7 @@ impl Wire {
     /// Fails unless this is the wire type that the field is declared with.
     #[inline]
     pub fn expect(self, declared: Wire) -> Result<(), Malformed> {
-        if self == declared {
-            Ok(())
-        } else {
-            Err(Malformed("another wire type than declared"))
-        }
+        if self == declared { Ok(()) } else { Err(Malformed("another wire type than declared")) }
     }
 }
 
@@ -89,11 +85,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.input.len() < 10 {
-            CUT
-        } else {
-            Malformed("a number is longer than ten bytes")
-        })
+        Err(if self.input.len() < 10 { CUT } else { Malformed("a number is longer than ten bytes") })
     }
 
     /// A length and so many bytes.
@@ -119,10 +111,7 @@ impl<'a> Reader<'a> {
         if self.depth >= MAX_MESSAGE_DEPTH {
             return Err(Malformed("messages nest too deep"));
         }
-        Ok(Reader {
-            input: self.bytes()?,
-            depth: self.depth + 1,
-        })
+        Ok(Reader { input: self.bytes()?, depth: self.depth + 1 })
     }
 
     /// Passes over the value of an unknown field. Groups may nest; counting their depth needs no memory.
@@ -137,9 +126,7 @@ impl<'a> Reader<'a> {
                 Wire::Fixed32 => drop(self.fixed::<4>()?),
                 Wire::Group => groups += 1,
                 Wire::GroupEnd => {
-                    groups = groups
-                        .checked_sub(1)
-                        .ok_or(Malformed("a group ends that never began"))?;
+                    groups = groups.checked_sub(1).ok_or(Malformed("a group ends that never began"))?;
                 }
             }
             if groups == 0 {
@@ -231,10 +218,7 @@ mod tests {
     }
 
     fn with_id(id: u32) -> Option<Command<'static>> {
-        Some(Command {
-            id,
-            ..Default::default()
-        })
+        Some(Command { id, ..Default::default() })
     }
 
     #[test]
@@ -245,10 +229,7 @@ mod tests {
         check(&[8, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F], with_id(u32::MAX));
         // Beyond 32 bits is cut, as upstream does.
         check(&[8, 0x81, 0x80, 0x80, 0x80, 0x10], with_id(1));
-        check(
-            &[8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
-            None,
-        );
+        check(&[8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], None);
         check(&[8, 0x80], None);
         check(&[8], None);
     }
@@ -279,34 +260,16 @@ mod tests {
 
     #[test]
     fn messages_merge() {
-        let since = StreamPosition {
-            offset: 7,
-            epoch: "e".into(),
-        };
-        let history = HistoryRequest {
-            channel: "b".into(),
-            since: Some(since),
-            ..Default::default()
-        };
-        let bytes = [
-            0x52, 7, 10, 1, b'a', 0x42, 2, 8, 7, 0x52, 8, 10, 1, b'b', 0x42, 3, 18, 1, b'e',
-        ];
-        check(
-            &bytes,
-            Some(Command {
-                history: Some(Box::new(history)),
-                ..Default::default()
-            }),
-        );
+        let since = StreamPosition { offset: 7, epoch: "e".into() };
+        let history = HistoryRequest { channel: "b".into(), since: Some(since), ..Default::default() };
+        let bytes = [0x52, 7, 10, 1, b'a', 0x42, 2, 8, 7, 0x52, 8, 10, 1, b'b', 0x42, 3, 18, 1, b'e'];
+        check(&bytes, Some(Command { history: Some(Box::new(history)), ..Default::default() }));
     }
 
     #[test]
     fn text_that_is_not_utf8_is_repaired() {
         let bytes = [0x32, 4, 10, 2, b'a', 0xFF];
-        assert_eq!(
-            decode::<Command<'_>>(&bytes).unwrap().unsubscribe.unwrap().channel,
-            "a\u{FFFD}"
-        );
+        assert_eq!(decode::<Command<'_>>(&bytes).unwrap().unsubscribe.unwrap().channel, "a\u{FFFD}");
     }
 
     #[test]
@@ -314,10 +277,7 @@ mod tests {
         let nested = |depth: u32| {
             let mut node = FilterNode::default();
             for _ in 0..depth {
-                node = FilterNode {
-                    nodes: vec![node],
-                    ..Default::default()
-                };
+                node = FilterNode { nodes: vec![node], ..Default::default() };
             }
             let mut out = Vec::new();
             encode(&node, &mut out);

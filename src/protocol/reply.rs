@@ -54,64 +54,33 @@ mod tests {
         check(
             Reply {
                 id: 1,
-                error: Some(Error {
-                    code: 100,
-                    message: "internal server error".into(),
-                    temporary: true,
-                }),
+                error: Some(Error { code: 100, message: "internal server error".into(), temporary: true }),
                 ..Default::default()
             },
             r#"{"id":1,"error":{"code":100,"message":"internal server error","temporary":true}}"#,
         );
+        check(Reply { id: 2, publish: Some(PublishResult {}), ..Default::default() }, r#"{"id":2,"publish":{}}"#);
         check(
-            Reply {
-                id: 2,
-                publish: Some(PublishResult {}),
-                ..Default::default()
-            },
-            r#"{"id":2,"publish":{}}"#,
-        );
-        check(
-            Reply {
-                id: 3,
-                presence_stats: Some(PresenceStatsResult::default()),
-                ..Default::default()
-            },
+            Reply { id: 3, presence_stats: Some(PresenceStatsResult::default()), ..Default::default() },
             r#"{"id":3,"presence_stats":{"num_clients":0,"num_users":0}}"#,
         );
         check(
-            Reply {
-                id: 4,
-                history: Some(Box::default()),
-                ..Default::default()
-            },
+            Reply { id: 4, history: Some(Box::default()), ..Default::default() },
             r#"{"id":4,"history":{"publications":[],"epoch":"","offset":0}}"#,
         );
         check(
-            Reply {
-                id: 5,
-                presence: Some(Box::default()),
-                ..Default::default()
-            },
+            Reply { id: 5, presence: Some(Box::default()), ..Default::default() },
             r#"{"id":5,"presence":{"presence":{}}}"#,
         );
         let presence = vec![("c".into(), ClientInfo::default())];
         check(
-            Reply {
-                id: 5,
-                presence: Some(Box::new(PresenceResult { presence })),
-                ..Default::default()
-            },
+            Reply { id: 5, presence: Some(Box::new(PresenceResult { presence })), ..Default::default() },
             r#"{"id":5,"presence":{"presence":{"c":{"user":"","client":""}}}}"#,
         );
         let subscribe = SubscribeResult {
             recoverable: true,
             epoch: "aBcDeFgH".into(),
-            publications: vec![Publication {
-                data: r#"{"a":2}"#.into(),
-                offset: 9,
-                ..Default::default()
-            }],
+            publications: vec![Publication { data: r#"{"a":2}"#.into(), offset: 9, ..Default::default() }],
             recovered: true,
             offset: 8,
             positioned: true,
@@ -119,11 +88,7 @@ mod tests {
             ..Default::default()
         };
         check(
-            Reply {
-                id: 2,
-                subscribe: Some(Box::new(subscribe)),
-                ..Default::default()
-            },
+            Reply { id: 2, subscribe: Some(Box::new(subscribe)), ..Default::default() },
             r#"{"id":2,"subscribe":{"recoverable":true,"epoch":"aBcDeFgH","publications":[{"data":{"a":2},"offset":9}],"recovered":true,"offset":8,"positioned":true,"was_recovering":true}}"#,
         );
     }
@@ -131,25 +96,14 @@ mod tests {
     fn publication(data: &str) -> Reply<'_> {
         let publication = Publication {
             data: data.into(),
-            info: Some(ClientInfo {
-                user: "u".into(),
-                client: "c".into(),
-                ..Default::default()
-            }),
+            info: Some(ClientInfo { user: "u".into(), client: "c".into(), ..Default::default() }),
             offset: 1,
             tags: vec![("<k>".into(), "v".into())],
             epoch: "e".into(),
             ..Default::default()
         };
-        let push = Push {
-            channel: "a&b".into(),
-            r#pub: Some(publication),
-            ..Default::default()
-        };
-        Reply {
-            push: Some(push),
-            ..Default::default()
-        }
+        let push = Push { channel: "a&b".into(), r#pub: Some(publication), ..Default::default() };
+        Reply { push: Some(push), ..Default::default() }
     }
 
     #[test]
@@ -158,30 +112,17 @@ mod tests {
             publication(r#"{ "<":1}"#),
             r#"{"push":{"channel":"a\u0026b","pub":{"data":{ "<":1},"info":{"user":"u","client":"c"},"offset":1,"tags":{"\u003ck\u003e":"v"},"epoch":"e"}}}"#,
         );
-        let unsubscribe = Unsubscribe {
-            code: 2500,
-            reason: "insufficient state".into(),
-        };
-        let push = Push {
-            channel: "news".into(),
-            unsubscribe: Some(unsubscribe),
-            ..Default::default()
-        };
+        let unsubscribe = Unsubscribe { code: 2500, reason: "insufficient state".into() };
+        let push = Push { channel: "news".into(), unsubscribe: Some(unsubscribe), ..Default::default() };
         let mut out = Vec::new();
         encode_push(Protocol::Json, &push, &mut out).unwrap();
-        assert_eq!(
-            out,
-            br#"{"channel":"news","unsubscribe":{"code":2500,"reason":"insufficient state"}}"#
-        );
+        assert_eq!(out, br#"{"channel":"news","unsubscribe":{"code":2500,"reason":"insufficient state"}}"#);
     }
 
     #[test]
     fn a_payload_that_is_no_json_leaves_the_buffer_alone() {
         let mut out = b"before".to_vec();
-        assert_eq!(
-            encode_reply(Protocol::Json, &publication("\u{1}\u{2}"), &mut out),
-            Err(NotJson)
-        );
+        assert_eq!(encode_reply(Protocol::Json, &publication("\u{1}\u{2}"), &mut out), Err(NotJson));
         assert_eq!(out, b"before");
         encode_reply(Protocol::Protobuf, &publication("\u{1}\u{2}"), &mut out).unwrap();
         assert!(out.len() > 6);
@@ -198,14 +139,7 @@ mod tests {
 
     #[test]
     fn debug_hides_secrets() {
-        let connect = ConnectRequest {
-            token: "eyJ".into(),
-            name: "js".into(),
-            ..Default::default()
-        };
-        assert_eq!(
-            format!("{connect:?}"),
-            r#"ConnectRequest { token: <hidden>, name: "js" }"#
-        );
+        let connect = ConnectRequest { token: "eyJ".into(), name: "js".into(), ..Default::default() };
+        assert_eq!(format!("{connect:?}"), r#"ConnectRequest { token: <hidden>, name: "js" }"#);
     }
 }

@@ -35,8 +35,8 @@ use crate::fanout::hub::Hub;
 use crate::metrics::Shard as Metrics;
 use crate::protocol::Protocol;
 
-pub use departure::Departure;
 pub use control::{ServerSubscribe, SessionControl};
+pub use departure::Departure;
 pub use effect::Effect;
 pub use output::Output;
 pub use state::Session;

@@ -48,12 +48,16 @@ pub struct Pulse {
     pub connections: AtomicU64,
     /// The shard is to stop.
     pub stop: AtomicBool,
+    /// It stops, and has neither clients nor callers any more.
+    pub is_drained: AtomicBool,
 }
 
 /// What all shards of the process share.
 pub(super) struct Shared {
     pub(super) origins: Origins,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
+    /// All shards are drained: none answers another one any more.
+    is_over: AtomicBool,
     connection_limit: usize,
     rate: Option<Mutex<Bucket>>,
     clock: Clock,
@@ -68,6 +72,15 @@ struct Bucket {
 }
 
 impl Shared {
+    /// Whether all shards are drained, or were.
+    pub(super) fn may_end(&self) -> bool {
+        let all = || self.pulses.iter().all(|pulse| pulse.is_drained.load(Ordering::SeqCst));
+        if !self.is_over.load(Ordering::SeqCst) && all() {
+            self.is_over.store(true, Ordering::SeqCst);
+        }
+        self.is_over.load(Ordering::SeqCst)
+    }
+
     /// Takes a token for one more connection; false when connections come too fast.
     pub(super) fn take_token(&self) -> bool {
         let Some(rate) = &self.rate else { return true };
@@ -172,6 +185,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     let shared = Arc::new(Shared {
         origins: startup.origins,
         pulses: pulses.clone(),
+        is_over: AtomicBool::new(false),
         connection_limit: client.connection_limit,
         rate: (client.connection_rate_limit > 0).then(|| {
             let burst = client.connection_rate_limit as f64;
@@ -198,6 +212,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             seed: rand::random(),
             now: clock.now(),
         };
+        let ended = pulses[index].clone();
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
         let alive = Alive::new(&running.alive);
         let spin_us = startup.config.shards.spin_us;
@@ -212,7 +227,13 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
                 match assemble(parts, bells, pulse, shared, clock, listeners) {
                     Ok((host, sleeper)) => {
                         let _ = ready.send(Ok(()));
-                        host.run(sleeper, spin_us).await
+                        let result = host.run(sleeper, spin_us).await;
+                        if result.is_err() {
+                            // Nobody answers for its channels any more: the process cannot go on.
+                            ended.is_drained.store(true, Ordering::SeqCst);
+                            let _ = signal_hook::low_level::raise(libc::SIGTERM);
+                        }
+                        result
                     }
                     Err(error) => {
                         let _ = ready.send(Err(error.to_string()));

@@ -1,7 +1,7 @@
 //! One turn of the loop, and the loop.
 
-use std::io;
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,12 +82,27 @@ impl super::host::ShardHost {
         let mut idle_since: Option<Instant> = None;
         loop {
             let more = self.turn()?;
-            if self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)? {
+            if self.may_end() {
                 return Ok(());
             }
+            self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)?;
             sleeper.sleep().await?;
             self.inner.borrow_mut().wake_up();
         }
+    }
+
+    /// Whether the shard may end: not before all are drained, because until then it answers for its channels.
+    fn may_end(&self) -> bool {
+        let inner = self.inner.borrow();
+        if !inner.is_stopping {
+            return false;
+        }
+        inner.pulse.is_drained.store(inner.is_drained(), Ordering::SeqCst);
+        let may_end = self.shared.may_end();
+        if may_end {
+            inner.bells.iter().for_each(Bell::ring);
+        }
+        may_end
     }
 
     fn turn(self: &Rc<Self>) -> io::Result<bool> {
@@ -160,11 +175,7 @@ impl super::host::ShardHost {
 
 impl Inner {
     /// Decides how the coming sleep ends: at once, by the shard's own bell, when there is more to do; else by news.
-    /// True when the shard is to end instead.
-    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<bool> {
-        if self.is_stopping && self.is_drained() {
-            return Ok(true);
-        }
+    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<()> {
         if more {
             *idle_since = None;
         }
@@ -173,7 +184,7 @@ impl Inner {
         if more || polls || !self.prepare_to_sleep()? {
             self.bells[self.me].ring();
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Takes the ring's events.
@@ -296,13 +307,7 @@ impl Inner {
         });
         let Some(conn) = opened else { return self.sockets.close(key, &mut self.ring) };
         let Some(socket) = self.sockets.get_mut(key) else { return };
-        socket.role = Role::WebSocket(super::sockets::WebSocket {
-            fd,
-            conn,
-            is_readable,
-            is_queued: false,
-            is_ending,
-        });
+        socket.role = Role::WebSocket(super::sockets::WebSocket { fd, conn, is_readable, is_queued: false, is_ending });
         if !upgraded.early.is_empty() {
             self.engine.input(conn, &mut upgraded.early.to_vec());
         }
@@ -446,7 +451,8 @@ impl Inner {
     fn prepare_to_sleep(&mut self) -> io::Result<bool> {
         let now_ms = self.engine.now().mono_ms;
         let http = self.http_timers.next_expiry().map(|at| at.saturating_sub(now_ms));
-        let rest = self.listeners.iter().filter_map(|listener| listener.rests_until).map(|at| at.saturating_sub(now_ms));
+        let rest =
+            self.listeners.iter().filter_map(|listener| listener.rests_until).map(|at| at.saturating_sub(now_ms));
         let wait = self.engine.next_timer_ms().into_iter().chain(http).chain(rest).min();
         if let Some(ms) = wait {
             self.ring.wake_at(now_ms, now_ms + ms.max(1))?;

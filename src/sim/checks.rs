@@ -59,8 +59,12 @@ fn presence_is_right(world: &mut World) -> Result<(), String> {
             .keys()
             .map(String::as_str)
             .collect();
-        let subscribed: BTreeSet<&str> =
-            world.clients.iter().filter(|client| client.is_live(&channel)).filter_map(|client| client.id.as_deref()).collect();
+        let subscribed: BTreeSet<&str> = world
+            .clients
+            .iter()
+            .filter(|client| client.is_live(&channel))
+            .filter_map(|client| client.id.as_deref())
+            .collect();
         if present != subscribed {
             return Err(format!("{channel}: {} present, {} subscribed", present.len(), subscribed.len()));
         }

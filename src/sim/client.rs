@@ -7,7 +7,7 @@ use super::wire::{self, Received};
 use crate::base::ids::ConnId;
 use crate::protocol::Protocol;
 use crate::protocol::client::{
-    Command, ConnectRequest, PublishRequest, Publication, Push, Reply, SubscribeRequest, SubscribeResult,
+    Command, ConnectRequest, Publication, PublishRequest, Push, Reply, SubscribeRequest, SubscribeResult,
     UnsubscribeRequest,
 };
 use crate::protocol::disconnect::Disconnect;
@@ -45,10 +45,7 @@ pub struct Truth {
 
 impl Truth {
     fn agree(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> Result<(), String> {
-        let known = self
-            .streams
-            .entry((channel.to_owned(), epoch.to_owned(), offset))
-            .or_insert_with(|| data.to_vec());
+        let known = self.streams.entry((channel.to_owned(), epoch.to_owned(), offset)).or_insert_with(|| data.to_vec());
         if known != data {
             return Err(format!("{channel} at {offset}: two clients saw different publications"));
         }
@@ -331,7 +328,10 @@ impl Client {
                     offset = publication.offset;
                     truth.agree(channel, &epoch, offset, publication.data.as_bytes())?;
                 }
-            } else if since.epoch == epoch && offset.saturating_sub(since.offset) <= history_size && offset >= since.offset {
+            } else if since.epoch == epoch
+                && offset.saturating_sub(since.offset) <= history_size
+                && offset >= since.offset
+            {
                 return Err(format!(
                     "{channel}: {} to {offset} is within the history and was not recovered",
                     since.offset

@@ -37,7 +37,7 @@ impl Setup {
     }
 
     /// The configuration: everyone may do everything.
-    pub(super) fn config(&self) -> Snapshot {
+    pub(crate) fn config(&self) -> Snapshot {
         let open = serde_json::json!({
             "name": "live",
             "presence": true,

@@ -8,10 +8,8 @@ use tungstenite::handshake::derive_accept_key;
 use crate::protocol::Protocol;
 
 /// Subprotocols in the order the server names them.
-const SUBPROTOCOLS: [(&str, Protocol); 2] = [
-    ("centrifuge-json", Protocol::Json),
-    ("centrifuge-protobuf", Protocol::Protobuf),
-];
+const SUBPROTOCOLS: [(&str, Protocol); 2] =
+    [("centrifuge-json", Protocol::Json), ("centrifuge-protobuf", Protocol::Protobuf)];
 
 /// What the handshake needs to know of the request. Header values are as sent; several headers of one name are joined
 /// by commas.
@@ -90,17 +88,13 @@ fn has_token(list: &str, token: &str) -> bool {
 }
 
 fn is_valid_key(key: &str) -> bool {
-    base64::engine::general_purpose::STANDARD
-        .decode(key)
-        .is_ok_and(|bytes| bytes.len() == 16)
+    base64::engine::general_purpose::STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
 }
 
 /// Whether the first value of a query parameter is this one.
 fn query_is(query: &str, name: &str, value: &str) -> bool {
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs
-        .find(|(key, _)| *key == name)
-        .is_some_and(|(_, found)| found == value)
+    pairs.find(|(key, _)| *key == name).is_some_and(|(_, found)| found == value)
 }
 
 #[cfg(test)]
@@ -130,20 +124,10 @@ mod tests {
 
     #[test]
     fn protocols_are_negotiated() {
-        let with = |subprotocols, query| Handshake {
-            subprotocols,
-            query,
-            ..GOOD
-        };
+        let with = |subprotocols, query| Handshake { subprotocols, query, ..GOOD };
         check(GOOD, Ok((None, Protocol::Json, false)));
-        check(
-            with("centrifuge-protobuf", ""),
-            Ok((Some("centrifuge-protobuf"), Protocol::Protobuf, false)),
-        );
-        check(
-            with("x, centrifuge-json,centrifuge-protobuf", ""),
-            Ok((Some("centrifuge-json"), Protocol::Json, false)),
-        );
+        check(with("centrifuge-protobuf", ""), Ok((Some("centrifuge-protobuf"), Protocol::Protobuf, false)));
+        check(with("x, centrifuge-json,centrifuge-protobuf", ""), Ok((Some("centrifuge-json"), Protocol::Json, false)));
         check(with("chat", ""), Ok((None, Protocol::Json, false)));
         check(with("", "format=protobuf"), Ok((None, Protocol::Protobuf, false)));
         check(
@@ -151,53 +135,18 @@ mod tests {
             Ok((Some("centrifuge-json"), Protocol::Protobuf, false)),
         );
         check(with("", "cf_ws_frame_ping_pong=true"), Ok((None, Protocol::Json, true)));
-        check(
-            with("", "format=json&format=protobuf"),
-            Ok((None, Protocol::Json, false)),
-        );
+        check(with("", "format=json&format=protobuf"), Ok((None, Protocol::Json, false)));
     }
 
     #[test]
     fn bad_handshakes_are_refused_in_order() {
-        check(
-            Handshake {
-                is_get: false,
-                upgrade: "",
-                ..GOOD
-            },
-            Err(400),
-        );
+        check(Handshake { is_get: false, upgrade: "", ..GOOD }, Err(400));
         check(Handshake { is_get: false, ..GOOD }, Err(405));
-        check(
-            Handshake {
-                connection: "close",
-                ..GOOD
-            },
-            Err(400),
-        );
+        check(Handshake { connection: "close", ..GOOD }, Err(400));
         check(Handshake { version: "12", ..GOOD }, Err(400));
         check(Handshake { key: "dGhl", ..GOOD }, Err(400));
-        check(
-            Handshake {
-                key: "not base64",
-                ..GOOD
-            },
-            Err(400),
-        );
-        check(
-            Handshake {
-                origin_allowed: false,
-                ..GOOD
-            },
-            Err(403),
-        );
-        check(
-            Handshake {
-                origin_allowed: false,
-                version: "8",
-                ..GOOD
-            },
-            Err(400),
-        );
+        check(Handshake { key: "not base64", ..GOOD }, Err(400));
+        check(Handshake { origin_allowed: false, ..GOOD }, Err(403));
+        check(Handshake { origin_allowed: false, version: "8", ..GOOD }, Err(400));
     }
 }

@@ -109,7 +109,9 @@ fn nothing_that_was_acknowledged_is_lost() {
                     let data = "x".repeat(500);
                     let publish = |number| json!({"channel": "c", "data": [publisher, number, data]});
                     (0..EACH)
-                        .map(|number| call(&mut stream, "publish", &publish(number))["offset"].as_u64().expect("an offset"))
+                        .map(|number| {
+                            call(&mut stream, "publish", &publish(number))["offset"].as_u64().expect("an offset")
+                        })
                         .collect::<Vec<u64>>()
                 })
             })
@@ -126,8 +128,7 @@ fn nothing_that_was_acknowledged_is_lost() {
 #[test]
 fn a_client_that_never_reads_is_ended_and_others_get_everything() {
     const PUBLICATIONS: u64 = 1_500;
-    let server =
-        Server::start(json!({"client": {"queue_max_size": 262_144}, "websocket": {"write_timeout": "300ms"}}));
+    let server = Server::start(json!({"client": {"queue_max_size": 262_144}, "websocket": {"write_timeout": "300ms"}}));
     let mut deaf: Vec<Client> = (0..4).map(|_| Client::subscribe(&server, "c")).collect();
     let mut good: Vec<Client> = (0..4).map(|_| Client::subscribe(&server, "c")).collect();
     let data = "x".repeat(20_000);

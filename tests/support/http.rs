@@ -36,7 +36,10 @@ pub fn read_head(stream: &mut impl Read) -> Option<String> {
 
 /// The value of a header, its name in lower case.
 pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
-    head.lines().filter_map(|line| line.split_once(": ")).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, v)| v)
 }
 
 /// Writes a call of the server API.

@@ -1,63 +1,69 @@
-//! Idle subscribed connections: private memory of the server for each, and CPU while nothing but pings happens.
-
-use std::time::{Duration, Instant};
+//! Idle subscribed connections: private memory of the server for each, and CPU while nothing but pings happens. At the
+//! end each must hear one publication.
 
 use clap::Args;
 
+use super::Scenario;
 use crate::Failure;
-use crate::fleet::Fleet;
-use crate::report::Report;
-use crate::target::{Protocol, Target};
+use crate::bench::Bench;
+use crate::clock::seconds;
+use crate::figure::{Figure, Merge};
+use crate::report::Outcome;
+use crate::spread::{Drive, Spread};
 
-/// See the module.
+/// See the module. Pings come every 25 seconds by default: measure CPU for longer (--duration 60s).
 #[derive(Args)]
 pub struct Idle {
-    #[command(flatten)]
-    target: Target,
-    /// Encoding of the connections.
-    #[arg(long, default_value = "json")]
-    protocol: Protocol,
     /// Connections.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=25_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
     /// Channels that they are spread over; each connection subscribes to one.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=900_000))]
     channels: u32,
-    /// Seconds to stay, before memory is read the second time. CPU is told when there is time for it.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
-    hold: u32,
+    /// Namespace of the channels.
+    #[arg(long, default_value = "")]
+    namespace: String,
 }
 
-impl Idle {
-    /// Runs it.
-    pub fn run(&self) -> Result<Report, Failure> {
-        self.target.pin()?;
-        let process = self.target.process().ok_or("--pid is needed: memory is the server's")?;
-        let before = process.private_memory()?;
-        let opening = Instant::now();
-        let mut fleet = Fleet::open(&self.target, self.protocol, self.connections as usize, |i| {
-            vec![format!("idle{}", i as u32 % self.channels)]
-        })?;
-        let opened = opening.elapsed();
-        let cpu_before = process.cpu()?;
-        let held = Instant::now();
-        let hold = Duration::from_secs(u64::from(self.hold));
-        while held.elapsed() < hold {
-            fleet.turn(hold.saturating_sub(held.elapsed()), |_, _| {})?;
-        }
-        let cpu = process.cpu()? - cpu_before;
-        let after = process.private_memory()?;
+impl Scenario for Idle {
+    const NAME: &'static str = "idle";
 
-        let connections = u64::from(self.connections);
-        let mut report = Report::new("idle");
-        report.count("connections", connections, "");
-        report.count("channels", u64::from(self.channels), "");
-        report.measure("opened", connections as f64 / opened.as_secs_f64(), "per_s");
-        report.count("private_memory_before", before, "bytes");
-        report.count("private_memory_after", after, "bytes");
-        report.measure("private_memory_a_connection", (after as f64 - before as f64) / connections as f64, "bytes");
-        let connection_seconds = connections * u64::from(self.hold);
-        report.cpu_each("server_cpu_a_connection_second", cpu, connection_seconds);
-        Ok(report)
+    fn run(&self, bench: &Bench) -> Result<Outcome, Failure> {
+        bench.no_floor()?;
+        let process =
+            bench.process.ok_or("idle is about the server's process: give --pid, or --server to start one")?;
+        let before = process.private_memory()?;
+        let spread = Spread {
+            connections: self.connections as usize,
+            channels: self.channels as usize,
+            each: 1,
+            batch: 1,
+            namespace: self.namespace.clone(),
+            drive: Drive::AtEnd,
+            bad: None,
+        };
+        let (tally, server) = spread.run(bench)?;
+        let connections = f64::from(self.connections);
+        let after = server.as_ref().map_or(0, |server| server.memory.1);
+        let held = server.as_ref().map_or(0.0, |server| server.wall);
+        let cpu = server.as_ref().map_or(0.0, |server| server.cpu.as_secs_f64());
+        Ok(Outcome {
+            unit: "connection second",
+            units: (connections * seconds(bench.options.duration)) as u64,
+            settings: vec![
+                ("connections", self.connections.to_string()),
+                ("channels", self.channels.to_string()),
+                ("held", format!("{held:.0} s")),
+            ],
+            figures: vec![
+                Figure::less("Private memory a connection", (after as f64 - before as f64) / connections, "bytes"),
+                Figure::fact("Private memory before", before as f64 / 1024.0, "KiB", Merge::Mean),
+                Figure::less("CPU a connection and second", cpu * 1e6 / connections / held.max(1e-9), "us"),
+            ],
+            tally,
+            server,
+            saturating: false,
+            floor: None,
+        })
     }
 }

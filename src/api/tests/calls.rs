@@ -33,12 +33,7 @@ const ONE: &str = r#"{"publish":{"offset":7,"epoch":"aaaaaaaa"}}"#;
 #[test]
 fn commands_with_the_same_home_go_out_together() {
     let (a, b) = (at_home(1, 0), at_home(1, 1));
-    let commands = [
-        publish(&a),
-        publish(&a),
-        publish(&b),
-        format!(r#"{{"history":{{"channel":"{a}"}}}}"#),
-    ];
+    let commands = [publish(&a), publish(&a), publish(&b), format!(r#"{{"history":{{"channel":"{a}"}}}}"#)];
     check(
         &commands,
         false,
@@ -53,24 +48,10 @@ fn commands_with_the_same_home_go_out_together() {
 fn commands_with_other_homes_wait_for_those_ahead() {
     let (a, b) = (at_home(0, 0), at_home(1, 0));
     let commands = [publish(&a), publish(&a), publish(&b), publish(&a)];
-    let asked = [
-        format!("publish {a} publish {a}"),
-        format!("publish {b}"),
-        format!("publish {a}"),
-    ];
-    check(
-        &commands,
-        false,
-        &asked,
-        &format!(r#"{{"replies":[{ONE},{ONE},{ONE},{ONE}]}}"#),
-    );
+    let asked = [format!("publish {a} publish {a}"), format!("publish {b}"), format!("publish {a}")];
+    check(&commands, false, &asked, &format!(r#"{{"replies":[{ONE},{ONE},{ONE},{ONE}]}}"#));
     let together = [format!("publish {a} publish {a} publish {b} publish {a}")];
-    check(
-        &commands,
-        true,
-        &together,
-        &format!(r#"{{"replies":[{ONE},{ONE},{ONE},{ONE}]}}"#),
-    );
+    check(&commands, true, &together, &format!(r#"{{"replies":[{ONE},{ONE},{ONE},{ONE}]}}"#));
 }
 
 #[test]
@@ -78,14 +59,7 @@ fn broadcasts_and_surveys_stand_alone() {
     let (a, b) = (at_home(0, 0), at_home(1, 0));
     let broadcast = format!(r#"{{"broadcast":{{"channels":["{a}","{b}"],"data":1}}}}"#);
     let narrow = format!(r#"{{"broadcast":{{"channels":["{a}","{a}"],"data":1}}}}"#);
-    let commands = [
-        publish(&a),
-        broadcast,
-        narrow,
-        publish(&a),
-        r#"{"channels":{}}"#.into(),
-        publish(&a),
-    ];
+    let commands = [publish(&a), broadcast, narrow, publish(&a), r#"{"channels":{}}"#.into(), publish(&a)];
     let asked = [
         format!("publish {a}"),
         format!("publish {a} publish {b}"),
@@ -113,14 +87,7 @@ fn broadcasts_to_several_homes_wait_for_each_other() {
 #[test]
 fn commands_that_fail_at_once_hold_up_nothing() {
     let a = at_home(2, 0);
-    let commands = [
-        "{}".into(),
-        publish(&a),
-        publish("nowhere:a"),
-        "null".into(),
-        publish(&a),
-        publish(""),
-    ];
+    let commands = ["{}".into(), publish(&a), publish("nowhere:a"), "null".into(), publish(&a), publish("")];
     let text = format!(
         r#"{{"replies":[{},{ONE},{},{},{ONE},{}]}}"#,
         r#"{"error":{"code":104,"message":"not found"}}"#,
@@ -135,12 +102,7 @@ fn commands_that_fail_at_once_hold_up_nothing() {
 fn of_two_methods_in_a_command_the_first_counts() {
     let a = at_home(0, 0);
     let two = format!(r#"{{"presence_stats":{{"channel":"pres:a"}},"publish":{{"channel":"{a}","data":1}}}}"#);
-    check(
-        &[two],
-        false,
-        &[format!("publish {a}")],
-        &format!(r#"{{"replies":[{ONE}]}}"#),
-    );
+    check(&[two], false, &[format!("publish {a}")], &format!(r#"{{"replies":[{ONE}]}}"#));
     let two = r#"{"presence":{"channel":"pres:a"},"history":{"channel":"hist:a"}}"#;
     let text = r#"{"replies":[{"history":{"publications":[],"epoch":"aaaaaaaa","offset":7}}]}"#;
     check(&[two.into()], false, &["history hist:a".into()], text);
@@ -148,12 +110,7 @@ fn of_two_methods_in_a_command_the_first_counts() {
 
 #[test]
 fn a_batch_without_commands_is_empty() {
-    for body in [
-        "{}",
-        "null",
-        r#"{"commands":[]}"#,
-        r#"{"commands":null,"parallel":true}"#,
-    ] {
+    for body in ["{}", "null", r#"{"commands":[]}"#, r#"{"commands":null,"parallel":true}"#] {
         assert_eq!(World::new().call("batch", body).body, b"{}", "{body}");
     }
 }
@@ -191,10 +148,7 @@ fn a_parallel_batch_keeps_a_bounded_number_of_requests_open() {
     let mut world = World::new();
     let response = world.call("batch", &batch(&commands, true));
     assert_eq!(String::from_utf8_lossy(&response.body).matches("offset").count(), 3000);
-    assert_eq!(
-        world.asked.lines().next().map(|line| line.matches("publish").count()),
-        Some(1024)
-    );
+    assert_eq!(world.asked.lines().next().map(|line| line.matches("publish").count()), Some(1024));
 }
 
 /// The status and the text of the response to a body on the legacy route.
@@ -224,30 +178,12 @@ fn the_legacy_route_answers_line_by_line() {
             ),
             format!("{published}\n{{\"id\":2,\"result\":{{\"num_clients\":2,\"num_users\":1}}}}\n{published}"),
         ),
-        (
-            r#"{"method":"publish"}"#.into(),
-            r#"{"error":{"code":107,"message":"bad request"}}"#.into(),
-        ),
-        (
-            r#"{"method":"publish","params":[1]}"#.into(),
-            r#"{"error":{"code":107,"message":"bad request"}}"#.into(),
-        ),
-        (
-            r#"{"id":3,"method":"connections"}"#.into(),
-            r#"{"id":3,"error":{"code":104,"message":"not found"}}"#.into(),
-        ),
-        (
-            r#"{"method":13}"#.into(),
-            r#"{"error":{"code":104,"message":"not found"}}"#.into(),
-        ),
-        (
-            r#"{"method":8,"params":{}}"#.into(),
-            r#"{"result":{"channels":{}}}"#.into(),
-        ),
-        (
-            "null".into(),
-            r#"{"error":{"code":107,"message":"bad request"}}"#.into(),
-        ),
+        (r#"{"method":"publish"}"#.into(), r#"{"error":{"code":107,"message":"bad request"}}"#.into()),
+        (r#"{"method":"publish","params":[1]}"#.into(), r#"{"error":{"code":107,"message":"bad request"}}"#.into()),
+        (r#"{"id":3,"method":"connections"}"#.into(), r#"{"id":3,"error":{"code":104,"message":"not found"}}"#.into()),
+        (r#"{"method":13}"#.into(), r#"{"error":{"code":104,"message":"not found"}}"#.into()),
+        (r#"{"method":8,"params":{}}"#.into(), r#"{"result":{"channels":{}}}"#.into()),
+        ("null".into(), r#"{"error":{"code":107,"message":"bad request"}}"#.into()),
         (" \n ".into(), String::new()),
     ] {
         let (status, answer, _) = legacy(&body);
@@ -282,8 +218,5 @@ fn one_bad_command_on_the_legacy_route_fails_the_body() {
 #[test]
 fn the_legacy_route_does_not_look_at_the_parameters_of_info() {
     let (status, text, _) = legacy(r#"{"method":"info","params":[]}"#);
-    assert!(
-        status == 200 && text.starts_with(r#"{"result":{"nodes":[{"uid":"uid-1","name":"n1""#),
-        "{text}"
-    );
+    assert!(status == 200 && text.starts_with(r#"{"result":{"nodes":[{"uid":"uid-1","name":"n1""#), "{text}");
 }

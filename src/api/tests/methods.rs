@@ -24,11 +24,7 @@ fn check(method: &str, rows: &[(&str, &str, &str)]) {
         let mut world = World::new();
         let response = world.call(method, body);
         assert_eq!(String::from_utf8_lossy(&response.body), *text, "{method} {body}");
-        assert_eq!(
-            (response.status, response.content_type),
-            (200, "application/json"),
-            "{method} {body}"
-        );
+        assert_eq!((response.status, response.content_type), (200, "application/json"), "{method} {body}");
         assert_eq!(world.asked, *asked, "{method} {body}");
     }
 }
@@ -41,16 +37,8 @@ fn publish() {
             (r#"{"channel":"open:a","data":1}"#, "publish open:a", EMPTY),
             (r#"{"channel":"hist:a","data":null}"#, "publish hist:a", PUBLISHED),
             (r#"{"Channel":"hist:a","DATA":{}}"#, "publish hist:a", PUBLISHED),
-            (
-                r#"{"channel":"hist:a","data":1,"skip_history":true}"#,
-                "publish hist:a",
-                EMPTY,
-            ),
-            (
-                r#"{"channel":"open:é\u0000 long","data":1}"#,
-                "publish open:é\0 long",
-                EMPTY,
-            ),
+            (r#"{"channel":"hist:a","data":1,"skip_history":true}"#, "publish hist:a", EMPTY),
+            (r#"{"channel":"open:é\u0000 long","data":1}"#, "publish open:é\0 long", EMPTY),
             (r#"{"data":1}"#, "", E107),
             ("null", "", E107),
             (r#"{"channel":"nowhere:a","data":1}"#, "", E102),
@@ -60,11 +48,7 @@ fn publish() {
             (r#"{"channel":"open:a","b64data":""}"#, "", E107),
             (r#"{"channel":"open:a","b64data":"***"}"#, "", E107),
             (r#"{"channel":"open:a","b64data":"MQ"}"#, "", E107),
-            (
-                r#"{"channel":"open:a","b64data":"M\r\nQ=\n="}"#,
-                "publish open:a",
-                EMPTY,
-            ),
+            (r#"{"channel":"open:a","b64data":"M\r\nQ=\n="}"#, "publish open:a", EMPTY),
             // The payload is decoded before the channel is looked up.
             (r#"{"channel":"nowhere:a","b64data":"***"}"#, "", E107),
             (r#"{"channel":"fobj:a","data":[1]}"#, "", E107),
@@ -83,14 +67,7 @@ fn a_publication_carries_everything_it_was_given() {
         assert_eq!(&publish.publication.data[..], br#"{ "b" : 1 }"#);
         let tags = publish.publication.tags.as_ref().map(|tags| tags.len());
         assert_eq!((tags, publish.publication.info.is_none()), (Some(2), true));
-        assert_eq!(
-            publish.history,
-            HistoryOptions {
-                size: 10,
-                ttl_s: 300,
-                meta_ttl_s: 600
-            }
-        );
+        assert_eq!(publish.history, HistoryOptions { size: 10, ttl_s: 300, meta_ttl_s: 600 });
         assert_eq!((publish.idempotency_key.as_deref(), publish.version), (Some("k"), 3));
         assert_eq!(&*publish.version_epoch, "v");
         Answer::Published(top(7))
@@ -102,14 +79,7 @@ fn a_publication_carries_everything_it_was_given() {
 
     world.home = |_, op| {
         let Op::Publish(publish) = op else { panic!("{op:?}") };
-        assert_eq!(
-            publish.history,
-            HistoryOptions {
-                size: 0,
-                ttl_s: 0,
-                meta_ttl_s: 600
-            }
-        );
+        assert_eq!(publish.history, HistoryOptions { size: 0, ttl_s: 0, meta_ttl_s: 600 });
         assert_eq!((&publish.idempotency_key, &publish.publication.tags), (&None, &None));
         Answer::Failed(Error::NOT_AVAILABLE)
     };
@@ -153,14 +123,8 @@ fn a_wide_broadcast_is_sent_in_pieces() {
     let body = format!(r#"{{"channels":[{}],"data":1}}"#, channels.join(","));
     let mut world = World::new();
     let response = world.call("broadcast", &body);
-    assert_eq!(
-        String::from_utf8_lossy(&response.body).matches(r#""offset":7"#).count(),
-        2500
-    );
-    assert_eq!(
-        world.asked.lines().next().map(|line| line.matches("publish").count()),
-        Some(1024)
-    );
+    assert_eq!(String::from_utf8_lossy(&response.body).matches(r#""offset":7"#).count(), 2500);
+    assert_eq!(world.asked.lines().next().map(|line| line.matches("publish").count()), Some(1024));
 }
 
 #[test]
@@ -194,22 +158,8 @@ fn history() {
 fn a_history_request_reaches_the_home_whole() {
     let mut world = World::new();
     world.home = |_, op| {
-        let Op::History {
-            since,
-            limit,
-            reverse,
-            meta_ttl_s,
-        } = op
-        else {
-            panic!("{op:?}")
-        };
-        assert_eq!(
-            since,
-            &Some(Since {
-                offset: 3,
-                epoch: "zz".into()
-            })
-        );
+        let Op::History { since, limit, reverse, meta_ttl_s } = op else { panic!("{op:?}") };
+        assert_eq!(since, &Some(Since { offset: 3, epoch: "zz".into() }));
         assert_eq!((*limit, *reverse, *meta_ttl_s), (-1, true, 600));
         Answer::Failed(Error::UNRECOVERABLE_POSITION)
     };
@@ -260,20 +210,13 @@ fn payloads_come_back_compact_and_escaped() {
 fn a_payload_that_is_no_json_fails_the_response() {
     for (method, body) in [
         ("history", r#"{"channel":"hist:a","limit":1}"#),
-        (
-            "batch",
-            r#"{"commands":[{"publish":{}},{"history":{"channel":"hist:a","limit":1}}]}"#,
-        ),
+        ("batch", r#"{"commands":[{"publish":{}},{"history":{"channel":"hist:a","limit":1}}]}"#),
         ("", r#"{"method":"history","params":{"channel":"hist:a","limit":1}}"#),
     ] {
         let mut world = World::new();
         world.home = |_, _| published(b"hello");
         let response = world.call(method, body);
-        assert_eq!(
-            (response.status, &response.body[..]),
-            (500, &b"Internal Server Error\n"[..]),
-            "{method}"
-        );
+        assert_eq!((response.status, &response.body[..]), (500, &b"Internal Server Error\n"[..]), "{method}");
     }
 }
 
@@ -290,34 +233,18 @@ fn presence() {
     let response = world.call("presence", r#"{"channel":"pres:a"}"#);
     assert_eq!(String::from_utf8_lossy(&response.body), text);
 
-    let refusals = [
-        (r#"{}"#, "", E107),
-        (r#"{"channel":"nowhere:a"}"#, "", E102),
-        (r#"{"channel":"open:a"}"#, "", E108),
-    ];
+    let refusals =
+        [(r#"{}"#, "", E107), (r#"{"channel":"nowhere:a"}"#, "", E102), (r#"{"channel":"open:a"}"#, "", E108)];
     check("presence", &refusals);
     check("presence_stats", &refusals);
-    check(
-        "presence",
-        &[(
-            r#"{"channel":"pres:a"}"#,
-            "presence pres:a",
-            r#"{"result":{"presence":{}}}"#,
-        )],
-    );
+    check("presence", &[(r#"{"channel":"pres:a"}"#, "presence pres:a", r#"{"result":{"presence":{}}}"#)]);
     let counts = r#"{"result":{"num_clients":2,"num_users":1}}"#;
-    check(
-        "presence_stats",
-        &[(r#"{"channel":"pres:a"}"#, "presence_stats pres:a", counts)],
-    );
+    check("presence_stats", &[(r#"{"channel":"pres:a"}"#, "presence_stats pres:a", counts)]);
 }
 
 #[test]
 fn rpc_finds_no_extension() {
-    check(
-        "rpc",
-        &[(r#"{"method":"x","params":{}}"#, "", E104), (r#"{}"#, "", E107)],
-    );
+    check("rpc", &[(r#"{"method":"x","params":{}}"#, "", E104), (r#"{}"#, "", E107)]);
 }
 
 #[test]
@@ -379,11 +306,7 @@ fn bodies_that_cannot_be_decoded_are_refused() {
     ] {
         let mut world = World::new();
         let response = world.call(method, body);
-        assert_eq!(
-            (response.status, &response.body[..]),
-            (400, &b"Bad Request\n"[..]),
-            "{method} {body}"
-        );
+        assert_eq!((response.status, &response.body[..]), (400, &b"Bad Request\n"[..]), "{method} {body}");
         assert_eq!(response.content_type, "text/plain; charset=utf-8");
         assert_eq!(world.asked, "");
     }
@@ -391,29 +314,13 @@ fn bodies_that_cannot_be_decoded_are_refused() {
 
 #[test]
 fn paths_that_name_no_method_are_not_found() {
-    for path in [
-        "Publish",
-        "connections",
-        "block_user",
-        "device_register",
-        "publish/",
-        "nothing",
-        "unknown",
-    ] {
+    for path in ["Publish", "connections", "block_user", "device_register", "publish/", "nothing", "unknown"] {
         assert!(!super::super::is_method(path), "{path}");
         let response = World::new().call(path, "{}");
-        assert_eq!(
-            (response.status, &response.body[..]),
-            (404, &b"404 page not found\n"[..]),
-            "{path}"
-        );
+        assert_eq!((response.status, &response.body[..]), (404, &b"404 page not found\n"[..]), "{path}");
         assert_eq!(response.content_type, "text/plain; charset=utf-8");
     }
-    assert!(
-        ["", "publish", "batch", "shared_poll_publish", "rpc"]
-            .into_iter()
-            .all(super::super::is_method)
-    );
+    assert!(["", "publish", "batch", "shared_poll_publish", "rpc"].into_iter().all(super::super::is_method));
 }
 
 #[test]
@@ -422,67 +329,25 @@ fn errors_become_statuses_where_that_is_wanted() {
     let fail: fn(&str, &Op) -> Answer = |_, _| Answer::Failed(Error::UNRECOVERABLE_POSITION);
     let break_: fn(&str, &Op) -> Answer = |_, _| Answer::Failed(Error::INTERNAL);
     for (method, body, home, status, text) in [
-        (
-            "publish",
-            r#"{"channel":"nowhere:a"}"#,
-            fail,
-            404,
-            r#"{"code":102,"message":"unknown channel"}"#,
-        ),
-        (
-            "rpc",
-            r#"{"method":"x"}"#,
-            fail,
-            404,
-            r#"{"code":104,"message":"not found"}"#,
-        ),
-        (
-            "publish",
-            r#"{"channel":""}"#,
-            fail,
-            400,
-            r#"{"code":107,"message":"bad request"}"#,
-        ),
-        (
-            "presence",
-            r#"{"channel":"open:a"}"#,
-            fail,
-            400,
-            r#"{"code":108,"message":"not available"}"#,
-        ),
-        (
-            "history",
-            history,
-            fail,
-            416,
-            r#"{"code":112,"message":"unrecoverable position"}"#,
-        ),
-        (
-            "history",
-            history,
-            break_,
-            500,
-            r#"{"code":100,"message":"internal server error"}"#,
-        ),
+        ("publish", r#"{"channel":"nowhere:a"}"#, fail, 404, r#"{"code":102,"message":"unknown channel"}"#),
+        ("rpc", r#"{"method":"x"}"#, fail, 404, r#"{"code":104,"message":"not found"}"#),
+        ("publish", r#"{"channel":""}"#, fail, 400, r#"{"code":107,"message":"bad request"}"#),
+        ("presence", r#"{"channel":"open:a"}"#, fail, 400, r#"{"code":108,"message":"not available"}"#),
+        ("history", history, fail, 416, r#"{"code":112,"message":"unrecoverable position"}"#),
+        ("history", history, break_, 500, r#"{"code":100,"message":"internal server error"}"#),
     ] {
         for is_configured in [false, true] {
             let mut world = World::new();
             world.home = home;
             world.config.http_api.error_mode_transport = is_configured;
             let response = world.call_with(method, (!is_configured).then_some("transport"), body);
-            assert_eq!(
-                (response.status, &*String::from_utf8_lossy(&response.body)),
-                (status, text)
-            );
+            assert_eq!((response.status, &*String::from_utf8_lossy(&response.body)), (status, text));
             assert_eq!(response.content_type, "application/json");
         }
         let mut world = World::new();
         world.home = home;
         let response = world.call_with(method, Some("strange"), body);
-        assert_eq!(
-            (response.status, response.body),
-            (200, format!(r#"{{"error":{text}}}"#).into_bytes())
-        );
+        assert_eq!((response.status, response.body), (200, format!(r#"{{"error":{text}}}"#).into_bytes()));
     }
 }
 
@@ -502,9 +367,6 @@ fn errors_inside_lists_stay_in_the_body() {
         ("", r#"{"method":"publish","params":{}}"#, E107),
     ] {
         let response = World::new().call_with(method, Some("transport"), body);
-        assert_eq!(
-            (response.status, &*String::from_utf8_lossy(&response.body)),
-            (200, text)
-        );
+        assert_eq!((response.status, &*String::from_utf8_lossy(&response.body)), (200, text));
     }
 }

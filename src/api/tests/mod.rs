@@ -37,11 +37,7 @@ impl World {
         Self {
             config: config(r#"{"http_api": {"key": "k"}}"#),
             metrics: Shard::new(crate::base::ids::ShardId(0)),
-            now: Now {
-                mono_ms: 5_000,
-                mono_us: 5_000_000,
-                unix_ms: 1_700_000_000_000,
-            },
+            now: Now { mono_ms: 5_000, mono_us: 5_000_000, unix_ms: 1_700_000_000_000 },
             newest_first: false,
             home: |_, op| match op {
                 Op::Publish(publish) if publish.history.is_on() => Answer::Published(top(7)),
@@ -65,16 +61,7 @@ impl World {
     }
 
     pub fn call_with(&mut self, method: &str, error_mode: Option<&str>, body: &str) -> Response {
-        self.run(|cx| {
-            start(
-                cx,
-                Request {
-                    method,
-                    error_mode,
-                    body: body.as_bytes(),
-                },
-            )
-        })
+        self.run(|cx| start(cx, Request { method, error_mode, body: body.as_bytes() }))
     }
 
     /// Runs a call to its end.
@@ -91,17 +78,10 @@ impl World {
         loop {
             self.note(&effects);
             questions.extend(effects.drain(..).flat_map(Question::all));
-            let question = if self.newest_first {
-                questions.pop_back()
-            } else {
-                questions.pop_front()
-            };
+            let question = if self.newest_first { questions.pop_back() } else { questions.pop_front() };
             let question = question.expect("a pending call waits for something");
             if let Some(response) = self.answer(&mut call, question, &mut effects) {
-                assert!(
-                    effects.is_empty() && questions.is_empty(),
-                    "a finished call waits for nothing"
-                );
+                assert!(effects.is_empty() && questions.is_empty(), "a finished call waits for nothing");
                 return response;
             }
         }
@@ -109,33 +89,17 @@ impl World {
 
     /// This shard's metrics as text.
     pub fn metrics_text(&self) -> String {
-        let node = catalogue::Node {
-            version: "",
-            clients: 0,
-            subscriptions: 0,
-            users: 0,
-            channels: 0,
-            nodes: 1,
-            mono_ms: 0,
-        };
+        let node =
+            catalogue::Node { version: "", clients: 0, subscriptions: 0, users: 0, channels: 0, nodes: 1, mono_ms: 0 };
         let mut text = String::new();
         prometheus::write(&catalogue::families(&self.metrics, &node), &mut text);
         text
     }
 
     fn cx<'a>(&'a mut self, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
-        static NODE: std::sync::LazyLock<Node> = std::sync::LazyLock::new(|| Node {
-            uid: "uid-1".into(),
-            version: "1.2.3".into(),
-        });
-        ApiCx {
-            now: self.now,
-            config: &self.config,
-            node: &NODE,
-            shards: SHARDS,
-            effects,
-            metrics: &mut self.metrics,
-        }
+        static NODE: std::sync::LazyLock<Node> =
+            std::sync::LazyLock::new(|| Node { uid: "uid-1".into(), version: "1.2.3".into() });
+        ApiCx { now: self.now, config: &self.config, node: &NODE, shards: SHARDS, effects, metrics: &mut self.metrics }
     }
 
     fn answer(&mut self, call: &mut Call, question: Question, effects: &mut Vec<ApiEffect>) -> Option<Response> {
@@ -181,15 +145,7 @@ impl Question {
         match effect {
             ApiEffect::Op { .. } => vec![Question::Home(effect)],
             ApiEffect::Survey { control, tag } => (0..SHARDS)
-                .map(|shard| {
-                    Question::Shard(
-                        shard,
-                        ApiEffect::Survey {
-                            control: control.clone(),
-                            tag,
-                        },
-                    )
-                })
+                .map(|shard| Question::Shard(shard, ApiEffect::Survey { control: control.clone(), tag }))
                 .collect(),
         }
     }
@@ -207,10 +163,7 @@ fn name(op: &Op) -> &'static str {
 }
 
 pub(super) fn top(offset: u64) -> Position {
-    Position {
-        offset,
-        epoch: Epoch::from_random([0; 8]),
-    }
+    Position { offset, epoch: Epoch::from_random([0; 8]) }
 }
 
 /// The namespaces of the tests, with more options of the whole configuration.
@@ -228,27 +181,14 @@ pub(super) fn config(more: &str) -> Snapshot {
     let more: serde_json::Value = serde_json::from_str(more).unwrap();
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (text, env) = (all.to_string(), Env::default());
-    let sources = load::Sources {
-        file: Some(("config.json", &text)),
-        env: &env,
-        flags: &[],
-    };
+    let sources = load::Sources { file: Some(("config.json", &text)), env: &env, flags: &[] };
     let loaded = load::load(sources).unwrap();
-    let host = prepare::Host {
-        name: "host",
-        resolve: &|_| None,
-    };
+    let host = prepare::Host { name: "host", resolve: &|_| None };
     let mut config = prepare::prepare(&loaded.options, &host, false).unwrap();
     // The kinds that this server does not serve are not part of valid configurations.
     let kinds = &mut config.channel.namespaces;
     for (name, kind) in [("kv", SubscriptionType::Map), ("poll", SubscriptionType::SharedPoll)] {
-        kinds.insert(
-            name.into(),
-            ChannelOptions {
-                subscription_type: kind,
-                ..ChannelOptions::default()
-            },
-        );
+        kinds.insert(name.into(), ChannelOptions { subscription_type: kind, ..ChannelOptions::default() });
     }
     config
 }

@@ -28,10 +28,7 @@ fn check(method: &str, body: &str, target: Target, what: Option<SessionControl>)
 }
 
 fn user(user: &str) -> Target {
-    Target {
-        user: user.into(),
-        ..Target::default()
-    }
+    Target { user: user.into(), ..Target::default() }
 }
 
 #[test]
@@ -41,16 +38,8 @@ fn disconnect() {
     check("disconnect", r#"{"user":"u"}"#, user("u"), force());
     // Nobody in particular is the anonymous user.
     check("disconnect", "{}", user(""), force());
-    let custom = Some(SessionControl::Disconnect(Disconnect {
-        code: 4500,
-        reason: "bye".into(),
-    }));
-    check(
-        "disconnect",
-        r#"{"user":"u","disconnect":{"code":4500,"reason":"bye"}}"#,
-        user("u"),
-        custom,
-    );
+    let custom = Some(SessionControl::Disconnect(Disconnect { code: 4500, reason: "bye".into() }));
+    check("disconnect", r#"{"user":"u","disconnect":{"code":4500,"reason":"bye"}}"#, user("u"), custom);
     let narrow = Target {
         user: "u".into(),
         client: Some(ClientId([1; 16])),
@@ -65,18 +54,10 @@ fn disconnect() {
 
 #[test]
 fn a_client_that_is_none_is_told_nothing() {
-    for client in [
-        "x",
-        "01010101010101010101010101010101",
-        "AB010101-0101-0101-0101-010101010101",
-    ] {
+    for client in ["x", "01010101010101010101010101010101", "AB010101-0101-0101-0101-010101010101"] {
         for method in ["disconnect", "unsubscribe", "refresh", "subscribe"] {
             let body = format!(r#"{{"user":"u","client":"{client}","channel":"open:a"}}"#);
-            assert_eq!(
-                told(method, &body),
-                (EMPTY.to_owned(), String::new()),
-                "{method} {client}"
-            );
+            assert_eq!(told(method, &body), (EMPTY.to_owned(), String::new()), "{method} {client}");
         }
     }
 }
@@ -84,48 +65,23 @@ fn a_client_that_is_none_is_told_nothing() {
 #[test]
 fn unsubscribe() {
     use crate::protocol::disconnect::Unsubscribe;
-    let from = |channel: &str| {
-        Some(SessionControl::Unsubscribe {
-            channel: channel.into(),
-            unsubscribe: Unsubscribe::SERVER,
-        })
-    };
-    check(
-        "unsubscribe",
-        r#"{"user":"u","channel":"open:a"}"#,
-        user("u"),
-        from("open:a"),
-    );
+    let from =
+        |channel: &str| Some(SessionControl::Unsubscribe { channel: channel.into(), unsubscribe: Unsubscribe::SERVER });
+    check("unsubscribe", r#"{"user":"u","channel":"open:a"}"#, user("u"), from("open:a"));
     check("unsubscribe", r#"{"user":"u"}"#, user("u"), from(""));
     let (text, asked) = told("unsubscribe", r#"{"user":"u","channel":"nowhere:a"}"#);
-    assert_eq!(
-        (&*text, &*asked),
-        (r#"{"error":{"code":102,"message":"unknown channel"}}"#, "")
-    );
+    assert_eq!((&*text, &*asked), (r#"{"error":{"code":102,"message":"unknown channel"}}"#, ""));
 }
 
 #[test]
 fn refresh() {
-    let what = Some(SessionControl::Refresh {
-        expired: true,
-        expire_at: 5,
-        info: "{ }".into(),
-    });
-    check(
-        "refresh",
-        r#"{"user":"u","expired":true,"expire_at":5,"info":{ }}"#,
-        user("u"),
-        what,
-    );
+    let what = Some(SessionControl::Refresh { expired: true, expire_at: 5, info: "{ }".into() });
+    check("refresh", r#"{"user":"u","expired":true,"expire_at":5,"info":{ }}"#, user("u"), what);
     check(
         "refresh",
         r#"{"user":"u"}"#,
         user("u"),
-        Some(SessionControl::Refresh {
-            expired: false,
-            expire_at: 0,
-            info: "".into(),
-        }),
+        Some(SessionControl::Refresh { expired: false, expire_at: 0, info: "".into() }),
     );
 }
 
@@ -141,21 +97,13 @@ fn subscribe() {
         ..ServerSubscribe::default()
     };
     let subscribe = |session: ServerSubscribe| Some(SessionControl::Subscribe(Box::new(session)));
-    check(
-        "subscribe",
-        r#"{"user":"u","channel":"pres:a"}"#,
-        user("u"),
-        subscribe(plain.clone()),
-    );
+    check("subscribe", r#"{"user":"u","channel":"pres:a"}"#, user("u"), subscribe(plain.clone()));
     let given = ServerSubscribe {
         presence: false,
         push_join_leave: true,
         positioned: true,
         recoverable: false,
-        recover_since: Some(Since {
-            offset: 3,
-            epoch: "e".into(),
-        }),
+        recover_since: Some(Since { offset: 3, epoch: "e".into() }),
         expire_at: 1_700_000_001,
         info: r#"{"i":1}"#.into(),
         data: "2".into(),
@@ -173,10 +121,7 @@ fn subscribe() {
         (r#"{"channel":"open:a","b64info":"*"}"#, 107),
     ] {
         let (text, asked) = told("subscribe", body);
-        assert!(
-            text.starts_with(&format!(r#"{{"error":{{"code":{code},"#)) && asked.is_empty(),
-            "{body}: {text}"
-        );
+        assert!(text.starts_with(&format!(r#"{{"error":{{"code":{code},"#)) && asked.is_empty(), "{body}: {text}");
     }
 }
 
@@ -186,10 +131,7 @@ fn a_subscription_that_is_over_fails_where_a_session_is_meant() {
     check("subscribe", body, user("u"), None);
     let mut world = World::new();
     world.shard = |shard, _| ControlAnswer::Sessions(u32::from(shard == 2));
-    assert_eq!(
-        world.call("subscribe", body).body,
-        br#"{"error":{"code":100,"message":"internal server error"}}"#
-    );
+    assert_eq!(world.call("subscribe", body).body, br#"{"error":{"code":100,"message":"internal server error"}}"#);
 }
 
 #[test]
@@ -197,46 +139,11 @@ fn a_control_means_only_matching_sessions() {
     let (one, two) = (ClientId([1; 16]), ClientId([2; 16]));
     let matches = |target: Target, client, session| Control::Sessions(target, None).matches(client, session);
     assert!(matches(user("u"), one, "s"));
-    assert!(matches(
-        Target {
-            client: Some(one),
-            ..user("u")
-        },
-        one,
-        "s"
-    ));
-    assert!(!matches(
-        Target {
-            client: Some(one),
-            ..user("u")
-        },
-        two,
-        "s"
-    ));
-    assert!(matches(
-        Target {
-            session: "s".into(),
-            ..user("u")
-        },
-        one,
-        "s"
-    ));
-    assert!(!matches(
-        Target {
-            session: "s".into(),
-            ..user("u")
-        },
-        one,
-        ""
-    ));
-    assert!(!matches(
-        Target {
-            whitelist: Box::new([two, one]),
-            ..user("u")
-        },
-        one,
-        "s"
-    ));
+    assert!(matches(Target { client: Some(one), ..user("u") }, one, "s"));
+    assert!(!matches(Target { client: Some(one), ..user("u") }, two, "s"));
+    assert!(matches(Target { session: "s".into(), ..user("u") }, one, "s"));
+    assert!(!matches(Target { session: "s".into(), ..user("u") }, one, ""));
+    assert!(!matches(Target { whitelist: Box::new([two, one]), ..user("u") }, one, "s"));
     assert!(!Control::Info.matches(one, "s"));
     assert_eq!(Control::Info.user(), None);
     assert_eq!(Control::Sessions(user(""), None).user(), Some(""));
@@ -246,9 +153,7 @@ fn a_control_means_only_matching_sessions() {
 fn channels_are_added_up_over_shards() {
     let mut world = World::new();
     world.shard = |shard, control| {
-        let Control::Channels { pattern } = control else {
-            panic!("{control:?}")
-        };
+        let Control::Channels { pattern } = control else { panic!("{control:?}") };
         let all = [("open:b", 1), ("rec:y", u32::from(shard)), ("<", 1)];
         let fits = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
         let fitting = all.into_iter().filter(|(name, count)| fits(name) && *count > 0);
@@ -259,31 +164,18 @@ fn channels_are_added_up_over_shards() {
             "{}",
             r#"{"result":{"channels":{"\u003c":{"num_clients":3},"open:b":{"num_clients":3},"rec:y":{"num_clients":3}}}}"#,
         ),
-        (
-            r#"{"pattern":"open:*"}"#,
-            r#"{"result":{"channels":{"open:b":{"num_clients":3}}}}"#,
-        ),
+        (r#"{"pattern":"open:*"}"#, r#"{"result":{"channels":{"open:b":{"num_clients":3}}}}"#),
         (r#"{"pattern":"none"}"#, r#"{"result":{"channels":{}}}"#),
-        (
-            r#"{"pattern":"[ab"}"#,
-            r#"{"error":{"code":100,"message":"internal server error"}}"#,
-        ),
+        (r#"{"pattern":"[ab"}"#, r#"{"error":{"code":100,"message":"internal server error"}}"#),
     ] {
-        assert_eq!(
-            String::from_utf8_lossy(&world.call("channels", body).body),
-            text,
-            "{body}"
-        );
+        assert_eq!(String::from_utf8_lossy(&world.call("channels", body).body), text, "{body}");
     }
 }
 
 fn shard_info(shard: u16, control: &Control) -> ControlAnswer {
     let mut metrics = Shard::new(ShardId(shard));
     let mut interval = Interval::new(1000);
-    let now = |mono_ms| crate::base::time::Now {
-        mono_ms,
-        ..Default::default()
-    };
+    let now = |mono_ms| crate::base::time::Now { mono_ms, ..Default::default() };
     metrics.command(now(0), Command::Rpc, 1_000_000);
     interval.tick(now(1000), &metrics);
     metrics.command(now(1500), Command::Rpc, 1_000_000);
@@ -356,16 +248,10 @@ fn methods_and_their_failures_are_counted() {
     world.call("", r#"{"method":"presence","params":{"channel":"open:a"}}"#);
     let text = world.metrics_text();
     let count = |method: Api| {
-        format!(
-            r#"centrifugo_api_command_duration_seconds_count{{method="{}",protocol="http"}}"#,
-            method.name()
-        )
+        format!(r#"centrifugo_api_command_duration_seconds_count{{method="{}",protocol="http"}}"#, method.name())
     };
     let error = |error: &str, method: Api| {
-        format!(
-            r#"centrifugo_api_command_errors_total{{error="{error}",method="{}",protocol="http"}}"#,
-            method.name()
-        )
+        format!(r#"centrifugo_api_command_errors_total{{error="{error}",method="{}",protocol="http"}}"#, method.name())
     };
     for (series, value) in [
         (count(Api::Publish), Some("2")),
@@ -382,14 +268,9 @@ fn methods_and_their_failures_are_counted() {
         (error("107", Api::Unknown), None),
         (error("108", Api::History), Some("1")),
         (error("108", Api::Presence), None),
-        (
-            r#"centrifugo_node_survey_duration_seconds_count{op="channels"}"#.to_owned(),
-            Some("1"),
-        ),
+        (r#"centrifugo_node_survey_duration_seconds_count{op="channels"}"#.to_owned(), Some("1")),
     ] {
-        let found = text
-            .lines()
-            .find_map(|line| line.strip_prefix(&series)?.strip_prefix(' '));
+        let found = text.lines().find_map(|line| line.strip_prefix(&series)?.strip_prefix(' '));
         assert_eq!(found, value, "{series}");
     }
 }

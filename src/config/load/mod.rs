@@ -42,9 +42,7 @@ pub fn load(sources: Sources<'_>) -> Result<Loaded, Error> {
         unknown_keys = decoder.unknown;
     }
     for (path, value) in sources.flags {
-        let entry = options
-            .find_mut(path)
-            .unwrap_or_else(|| panic!("flags are made from options: {path}"));
+        let entry = options.find_mut(path).unwrap_or_else(|| panic!("flags are made from options: {path}"));
         let kind = entry.option.kind;
         entry.value = text::parse(kind, value).ok_or_else(|| Error::Value {
             option: format!("{path} (flag)"),
@@ -60,21 +58,12 @@ pub fn load(sources: Sources<'_>) -> Result<Loaded, Error> {
     unknown_env.append(&mut report.unknown_keys);
     let mut idle = Vec::new();
     find_idle(&options, "", true, &mut idle);
-    Ok(Loaded {
-        options,
-        unknown_keys,
-        unknown_env,
-        idle,
-    })
+    Ok(Loaded { options, unknown_keys, unknown_env, idle })
 }
 
 fn find_idle(section: &Section, path: &str, in_force: bool, idle: &mut Vec<String>) {
     for entry in &section.entries {
-        let here = if path.is_empty() {
-            entry.option.name.to_owned()
-        } else {
-            format!("{path}.{}", entry.option.name)
-        };
+        let here = if path.is_empty() { entry.option.name.to_owned() } else { format!("{path}.{}", entry.option.name) };
         let in_force = in_force && entry.option.in_force;
         match &entry.value {
             Value::Section(inner) => find_idle(inner, &here, in_force, idle),

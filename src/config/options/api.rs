@@ -8,12 +8,7 @@ pub const HTTP_API: &[Opt] = &[
     switch("disabled", "Do not serve the HTTP API.").live(),
     text("handler_prefix", "/api", "Path prefix of the HTTP API.").live(),
     text("key", "", "Key that callers must present.").live(),
-    text(
-        "error_mode",
-        "",
-        "How errors are reported: empty for the body alone, transport for the HTTP status.",
-    )
-    .live(),
+    text("error_mode", "", "How errors are reported: empty for the body alone, transport for the HTTP status.").live(),
     switch("external", "Serve the HTTP API on the external port as well.").live(),
     switch("insecure", "Do not ask for the key; for development only.").live(),
 ];
@@ -21,40 +16,24 @@ pub const HTTP_API: &[Opt] = &[
 /// `grpc_api.*`.
 pub const GRPC_API: &[Opt] = &[
     switch("enabled", "Serve the GRPC API."),
-    text(
-        "error_mode",
-        "",
-        "How errors are reported: empty for the reply alone, transport for the GRPC status.",
-    ),
+    text("error_mode", "", "How errors are reported: empty for the reply alone, transport for the GRPC status."),
     text("address", "", "Interface to listen on; empty means all interfaces."),
     int("port", "10000", "Port to listen on."),
     text("key", "", "Key that callers must present."),
     section("tls", TLS, "TLS of the listening socket."),
     switch("reflection", "Describe the service to tools that ask."),
-    int(
-        "max_receive_message_size",
-        "",
-        "Largest message accepted, in bytes; 0 means the library's limit.",
-    ),
+    int("max_receive_message_size", "", "Largest message accepted, in bytes; 0 means the library's limit."),
 ];
 
 /// `admin.*`.
 pub const ADMIN: &[Opt] = &[
     switch("enabled", "Serve the admin pages."),
-    text(
-        "handler_prefix",
-        "",
-        "Path prefix of the admin pages; empty means the root.",
-    ),
+    text("handler_prefix", "", "Path prefix of the admin pages; empty means the root."),
     text("password", "", "Password of the admin pages."),
     text("secret", "", "Secret that signs admin sessions."),
     switch("insecure", "Do not ask for the password; for development only."),
     text("web_path", "", "Folder of other admin pages to serve."),
-    text(
-        "web_proxy_address",
-        "",
-        "Address that serves other admin pages, for their development.",
-    ),
+    text("web_proxy_address", "", "Address that serves other admin pages, for their development."),
     switch("external", "Serve the admin pages on the external port as well."),
 ];
 
@@ -63,10 +42,7 @@ pub const PROMETHEUS: &[Opt] = &[
     switch("enabled", "Serve metrics for Prometheus.").live(),
     text("handler_prefix", "/metrics", "Path of the metrics.").live(),
     switch("instrument_http_handlers", "Measure HTTP handlers."),
-    switch(
-        "recovered_publications_histogram",
-        "Measure how many publications a recovery returns.",
-    ),
+    switch("recovered_publications_histogram", "Measure how many publications a recovery returns."),
     switch("native_histograms", "Offer native histograms beside the classic ones."),
 ];
 
@@ -93,10 +69,7 @@ pub const OPENTELEMETRY: &[Opt] = &[
     switch("enabled", "Export traces over OpenTelemetry."),
     switch("api", "Trace calls of the server API."),
     switch("consuming", "Trace consumers."),
-    switch(
-        "google_cloud_adc_auth",
-        "Authenticate exports with Google's default credentials.",
-    ),
+    switch("google_cloud_adc_auth", "Authenticate exports with Google's default credentials."),
 ];
 
 /// `graphite.*`.
@@ -110,8 +83,5 @@ pub const GRAPHITE: &[Opt] = &[
 ];
 
 /// `usage_stats.*`.
-pub const USAGE_STATS: &[Opt] = &[switch(
-    "disabled",
-    "Accepted for compatibility: nothing is ever reported to anyone, whatever it says.",
-)
-.live()];
+pub const USAGE_STATS: &[Opt] =
+    &[switch("disabled", "Accepted for compatibility: nothing is ever reported to anyone, whatever it says.").live()];

@@ -18,12 +18,7 @@ pub const BROKER: &[Opt] = &[
     section("redis", BROKER_REDIS, "Redis as broker.").idle(),
     section("nats", BROKER_NATS, "NATS as broker, which keeps no history.").idle(),
     section("postgres", BROKER_POSTGRES, "PostgreSQL as broker.").idle(),
-    section(
-        "redisnats",
-        REDISNATS,
-        "Redis for history and NATS for delivery; unreleased.",
-    )
-    .idle(),
+    section("redisnats", REDISNATS, "Redis for history and NATS for delivery; unreleased.").idle(),
 ];
 
 const BROKER_NATS: &[Opt] = &[
@@ -33,26 +28,17 @@ const BROKER_NATS: &[Opt] = &[
     duration("write_timeout", "1s", "Longest time of one write to NATS."),
     section("tls", TLS, "TLS towards NATS."),
     switch("allow_wildcards", "Let clients subscribe to subjects with wildcards."),
-    section(
-        "raw_mode",
-        RAW_MODE,
-        "Plain subjects, without the envelope around publications.",
-    ),
+    section("raw_mode", RAW_MODE, "Plain subjects, without the envelope around publications."),
 ];
 
 const RAW_MODE: &[Opt] = &[
     switch("enabled", "Consume and publish raw subjects."),
-    map(
-        "channel_replacements",
-        "Replacements made in channel names to get subjects.",
-    ),
+    map("channel_replacements", "Replacements made in channel names to get subjects."),
     text("prefix", "", "Prefix of raw subjects."),
 ];
 
-const REDISNATS: &[Opt] = &[
-    section("redis", BROKER_REDIS, "The part of Redis."),
-    section("nats", BROKER_NATS, "The part of NATS."),
-];
+const REDISNATS: &[Opt] =
+    &[section("redis", BROKER_REDIS, "The part of Redis."), section("nats", BROKER_NATS, "The part of NATS.")];
 
 /// `presence_manager.*`.
 pub const PRESENCE_MANAGER: &[Opt] = &[
@@ -63,23 +49,14 @@ pub const PRESENCE_MANAGER: &[Opt] = &[
 
 /// `map_broker.*`.
 pub const MAP_BROKER: &[Opt] = &[
-    text(
-        "type",
-        "memory",
-        "Where the state of map channels is kept: memory, redis or postgres.",
-    )
-    .live(),
+    text("type", "memory", "Where the state of map channels is kept: memory, redis or postgres.").live(),
     section("redis", MAP_REDIS, "Redis as map broker.").idle(),
     section("postgres", MAP_POSTGRES, "PostgreSQL as map broker.").idle(),
 ];
 
 /// `controller.*`.
 pub const CONTROLLER: &[Opt] = &[
-    switch(
-        "enabled",
-        "Exchange control messages between nodes over something else than the broker.",
-    )
-    .live(),
+    switch("enabled", "Exchange control messages between nodes over something else than the broker.").live(),
     text("type", "", "Kind of controller: postgres.").live(),
     section("postgres", CONTROLLER_POSTGRES, "PostgreSQL as controller.").idle(),
 ];
@@ -87,19 +64,11 @@ pub const CONTROLLER: &[Opt] = &[
 /// `shared_poll.*`.
 pub const SHARED_POLL: &[Opt] = &[
     text("hmac_secret_key", "", "Key that signs the lists of tracked keys."),
-    text(
-        "hmac_previous_secret_key",
-        "",
-        "Former signing key, still accepted while keys are rotated.",
-    ),
+    text("hmac_previous_secret_key", "", "Former signing key, still accepted while keys are rotated."),
     int(
         "hmac_previous_secret_key_valid_until",
         "",
         "Unix time until which the former key is accepted; 0 means always.",
     ),
-    int(
-        "concurrency_limit",
-        "",
-        "Most refresh requests to the backend at once; 0 means 64.",
-    ),
+    int("concurrency_limit", "", "Most refresh requests to the backend at once; 0 means 64."),
 ];

@@ -7,24 +7,13 @@ const U32: i64 = u32::MAX as i64;
 
 /// One proxy.
 pub const PROXY: &[Opt] = &[
-    text(
-        "endpoint",
-        "",
-        "Address of the backend; http:// and https:// mean HTTP, grpc:// means GRPC.",
-    ),
+    text("endpoint", "", "Address of the backend; http:// and https:// mean HTTP, grpc:// means GRPC."),
     duration("timeout", "1s", "Longest time to wait for the backend."),
     texts("http_headers", "", "Names of client headers that are passed on."),
     texts("grpc_metadata", "", "Names of GRPC metadata that are passed on."),
-    texts(
-        "emulated_headers",
-        "",
-        "Names of headers that clients may send inside the connect command.",
-    ),
+    texts("emulated_headers", "", "Names of headers that clients may send inside the connect command."),
     switch("binary_encoding", "Send payloads in base64, for data that is not JSON."),
-    switch(
-        "include_connection_meta",
-        "Send the meta object of the connection along.",
-    ),
+    switch("include_connection_meta", "Send the meta object of the connection along."),
     section("http", PROXY_HTTP, "Options of HTTP proxies."),
     section("grpc", PROXY_GRPC, "Options of GRPC proxies."),
 ];
@@ -38,11 +27,7 @@ pub const NAMED_PROXY: &[Opt] = &[text("name", "", "Unique name that namespaces 
 const PROXY_HTTP: &[Opt] = &[
     section("tls", TLS, "TLS towards the backend."),
     map("static_headers", "Headers added to each request."),
-    list(
-        "status_to_code_transforms",
-        STATUS_TRANSFORM,
-        "What a client is told for a given status of the backend.",
-    ),
+    list("status_to_code_transforms", STATUS_TRANSFORM, "What a client is told for a given status of the backend."),
 ];
 
 const STATUS_TRANSFORM: &[Opt] = &[
@@ -65,11 +50,7 @@ pub const TO_DISCONNECT: &[Opt] = &[
 
 const PROXY_GRPC: &[Opt] = &[
     section("tls", TLS, "TLS towards the backend."),
-    text(
-        "credentials_key",
-        "",
-        "Name of the metadata that carries the credentials of each call.",
-    ),
+    text("credentials_key", "", "Name of the metadata that carries the credentials of each call."),
     text("credentials_value", "", "Value of the credentials of each call."),
     switch("compression", "Compress requests with gzip."),
     map("static_metadata", "Metadata added to each request."),
@@ -78,42 +59,18 @@ const PROXY_GRPC: &[Opt] = &[
 /// `client.proxy.*`.
 pub const CLIENT_PROXIES: &[Opt] = &[
     section("connect", SWITCHED_PROXY, "Asks the backend when a client connects."),
-    section(
-        "refresh",
-        SWITCHED_PROXY,
-        "Asks the backend when a connection is about to expire.",
-    ),
+    section("refresh", SWITCHED_PROXY, "Asks the backend when a connection is about to expire."),
 ];
 
 /// `channel.proxy.*`.
 pub const CHANNEL_PROXIES: &[Opt] = &[
     section("subscribe", PROXY, "Asks the backend when a client subscribes."),
     section("publish", PROXY, "Asks the backend when a client publishes."),
-    section(
-        "sub_refresh",
-        PROXY,
-        "Asks the backend when a subscription is about to expire.",
-    ),
-    section(
-        "subscribe_stream",
-        PROXY,
-        "Lets the backend feed a subscription over a GRPC stream.",
-    ),
-    section(
-        "map_publish",
-        PROXY,
-        "Asks the backend when a client publishes into a map.",
-    ),
-    section(
-        "map_remove",
-        PROXY,
-        "Asks the backend when a client removes from a map.",
-    ),
-    section(
-        "shared_poll_refresh",
-        PROXY,
-        "Asks the backend for the state of shared-poll keys.",
-    ),
+    section("sub_refresh", PROXY, "Asks the backend when a subscription is about to expire."),
+    section("subscribe_stream", PROXY, "Lets the backend feed a subscription over a GRPC stream."),
+    section("map_publish", PROXY, "Asks the backend when a client publishes into a map."),
+    section("map_remove", PROXY, "Asks the backend when a client removes from a map."),
+    section("shared_poll_refresh", PROXY, "Asks the backend for the state of shared-poll keys."),
 ];
 
 /// Options of one RPC namespace.
@@ -122,32 +79,18 @@ pub const RPC_OPTIONS: &[Opt] = &[
     text("proxy_name", "default", "Proxy that RPC calls go to."),
 ];
 
-const RPC_NAMESPACE: &[Opt] = &[
-    text("name", "", "Unique name of the RPC namespace."),
-    inline(RPC_OPTIONS),
-];
+const RPC_NAMESPACE: &[Opt] = &[text("name", "", "Unique name of the RPC namespace."), inline(RPC_OPTIONS)];
 
 const RPC_PING: &[Opt] = &[
-    switch(
-        "enabled",
-        "Answer an RPC method with an empty result, for connection checks.",
-    ),
+    switch("enabled", "Answer an RPC method with an empty result, for connection checks."),
     text("method", "ping", "Name of that method."),
 ];
 
 /// `rpc.*`.
 pub const RPC: &[Opt] = &[
     section("proxy", PROXY, "The default proxy of RPC calls."),
-    section(
-        "without_namespace",
-        RPC_OPTIONS,
-        "Options of RPC methods without namespace.",
-    ),
+    section("without_namespace", RPC_OPTIONS, "Options of RPC methods without namespace."),
     named("namespaces", RPC_NAMESPACE, "Options of RPC methods by namespace."),
     section("ping", RPC_PING, "An RPC method that only answers."),
-    text(
-        "namespace_boundary",
-        ":",
-        "What separates the namespace from the rest of an RPC method.",
-    ),
+    text("namespace_boundary", ":", "What separates the namespace from the rest of an RPC method."),
 ];

@@ -5,11 +5,7 @@ use crate::config::option::{Opt, duration, inline, int, section, switch, text, t
 
 /// How to reach Redis.
 pub const REDIS: &[Opt] = &[
-    texts(
-        "address",
-        "redis://127.0.0.1:6379",
-        "Redis addresses; several mean that channels are spread over them.",
-    ),
+    texts("address", "redis://127.0.0.1:6379", "Redis addresses; several mean that channels are spread over them."),
     duration("connect_timeout", "1s", "Longest time to connect to Redis."),
     duration("io_timeout", "4s", "Longest time of one exchange with Redis."),
     int("db", "0", "Number of the Redis database."),
@@ -17,29 +13,13 @@ pub const REDIS: &[Opt] = &[
     text("password", "", "Redis password."),
     text("client_name", "", "Name under which the connection shows in Redis."),
     switch("force_resp2", "Speak the older RESP2 protocol."),
-    texts(
-        "cluster_address",
-        "",
-        "Seed addresses of Redis Clusters; several spread the channels over them.",
-    ),
+    texts("cluster_address", "", "Seed addresses of Redis Clusters; several spread the channels over them."),
     section("tls", TLS, "TLS towards Redis."),
-    texts(
-        "sentinel_address",
-        "",
-        "Addresses of Redis Sentinels that name the master to use.",
-    ),
+    texts("sentinel_address", "", "Addresses of Redis Sentinels that name the master to use."),
     text("sentinel_user", "", "User for the Sentinels."),
     text("sentinel_password", "", "Password for the Sentinels."),
-    text(
-        "sentinel_master_name",
-        "",
-        "Name of the master as the Sentinels know it.",
-    ),
-    text(
-        "sentinel_client_name",
-        "",
-        "Name under which the connection shows at the Sentinels.",
-    ),
+    text("sentinel_master_name", "", "Name of the master as the Sentinels know it."),
+    text("sentinel_client_name", "", "Name under which the connection shows at the Sentinels."),
     section("sentinel_tls", TLS, "TLS towards the Sentinels."),
     section("replica_client", REPLICA_CLIENT, "Reading from replicas."),
 ];
@@ -47,30 +27,16 @@ pub const REDIS: &[Opt] = &[
 const REPLICA_CLIENT: &[Opt] = &[switch("enabled", "Send reads that allow it to Redis replicas.")];
 
 /// Redis with a prefix for all keys and channels.
-pub const REDIS_PREFIXED: &[Opt] = &[
-    text("prefix", "centrifugo", "Prefix of all keys and channels in Redis."),
-    inline(REDIS),
-];
+pub const REDIS_PREFIXED: &[Opt] =
+    &[text("prefix", "centrifugo", "Prefix of all keys and channels in Redis."), inline(REDIS)];
 
-const HISTORY: &[Opt] = &[switch(
-    "history_use_lists",
-    "Keep history in Redis lists, which cannot be paged or reversed.",
-)];
+const HISTORY: &[Opt] =
+    &[switch("history_use_lists", "Keep history in Redis lists, which cannot be paged or reversed.")];
 
 const PRESENCE: &[Opt] = &[
-    duration(
-        "presence_ttl",
-        "60s",
-        "How long a presence entry lives without being refreshed.",
-    ),
-    switch(
-        "presence_hash_field_ttl",
-        "Let Redis expire single presence entries; needs Redis 7.4.",
-    ),
-    switch(
-        "presence_user_mapping",
-        "Keep a second hash of users so that presence statistics are cheap.",
-    ),
+    duration("presence_ttl", "60s", "How long a presence entry lives without being refreshed."),
+    switch("presence_hash_field_ttl", "Let Redis expire single presence entries; needs Redis 7.4."),
+    switch("presence_user_mapping", "Keep a second hash of users so that presence statistics are cheap."),
 ];
 
 /// `engine.redis.*`.
@@ -85,23 +51,8 @@ pub const PRESENCE_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(PRESENCE)];
 /// `map_broker.redis.*`.
 pub const MAP_REDIS: &[Opt] = &[
     inline(REDIS_PREFIXED),
-    duration(
-        "cleanup_interval",
-        "1s",
-        "Pause between two searches for expired keys; negative switches them off.",
-    ),
-    int(
-        "cleanup_batch_size",
-        "100",
-        "Most expired keys removed from one channel in one search.",
-    ),
-    duration(
-        "idempotent_result_ttl",
-        "5m",
-        "How long the result of an idempotent publication is remembered.",
-    ),
-    switch(
-        "skip_pub_sub",
-        "Only keep state and leave the delivery of changes to something else.",
-    ),
+    duration("cleanup_interval", "1s", "Pause between two searches for expired keys; negative switches them off."),
+    int("cleanup_batch_size", "100", "Most expired keys removed from one channel in one search."),
+    duration("idempotent_result_ttl", "5m", "How long the result of an idempotent publication is remembered."),
+    switch("skip_pub_sub", "Only keep state and leave the delivery of changes to something else."),
 ];

@@ -7,11 +7,7 @@ const U32: i64 = u32::MAX as i64;
 
 const WEBSOCKET_COMPRESSION: &[Opt] = &[
     switch("compression", "Compress messages when the client offers it."),
-    int(
-        "compression_min_size",
-        "",
-        "Smallest message that is compressed, in bytes.",
-    ),
+    int("compression_min_size", "", "Smallest message that is compressed, in bytes."),
     int("compression_level", "1", "Compression level."),
     int("read_buffer_size", "", "Bytes of the read buffer of a connection."),
     switch("use_write_buffer_pool", "Share write buffers between connections."),
@@ -23,18 +19,8 @@ pub const WEBSOCKET: &[Opt] = &[
     switch("disabled", "Do not serve WebSocket.").live(),
     text("handler_prefix", "/connection/websocket", "Path of the endpoint.").live(),
     inline(WEBSOCKET_COMPRESSION),
-    duration(
-        "write_timeout",
-        "1000ms",
-        "Longest time that one write to a client may block.",
-    )
-    .live(),
-    int(
-        "message_size_limit",
-        "65536",
-        "Largest message accepted from a client, in bytes.",
-    )
-    .live(),
+    duration("write_timeout", "1000ms", "Longest time that one write to a client may block.").live(),
+    int("message_size_limit", "65536", "Largest message accepted from a client, in bytes.").live(),
     int(
         "decompressed_message_size_limit",
         "",
@@ -58,16 +44,9 @@ pub const HTTP_STREAM: &[Opt] = &[
 
 /// `webtransport.*`.
 pub const WEBTRANSPORT: &[Opt] = &[
-    switch(
-        "enabled",
-        "Serve clients over WebTransport; experimental, needs HTTP/3.",
-    ),
+    switch("enabled", "Serve clients over WebTransport; experimental, needs HTTP/3."),
     text("handler_prefix", "/connection/webtransport", "Path of the endpoint."),
-    int(
-        "message_size_limit",
-        "65536",
-        "Largest message accepted from a client, in bytes.",
-    ),
+    int("message_size_limit", "65536", "Largest message accepted from a client, in bytes."),
 ];
 
 const HTTP_TRANSFORM: &[Opt] = &[
@@ -75,10 +54,8 @@ const HTTP_TRANSFORM: &[Opt] = &[
     section("to", HTTP_RESPONSE, "HTTP response sent in its place."),
 ];
 
-const HTTP_RESPONSE: &[Opt] = &[
-    int("status_code", "", "HTTP status."),
-    text("body", "", "Body; empty means the message of the error."),
-];
+const HTTP_RESPONSE: &[Opt] =
+    &[int("status_code", "", "HTTP status."), text("body", "", "Body; empty means the message of the error.")];
 
 const CONNECT_CODE: &[Opt] = &[
     switch("enabled", "Map error codes of connect to HTTP responses."),
@@ -90,11 +67,7 @@ pub const UNI_SSE: &[Opt] = &[
     switch("enabled", "Serve unidirectional clients over Server-Sent Events."),
     text("handler_prefix", "/connection/uni_sse", "Path of the endpoint."),
     int("max_request_body_size", "65536", "Largest request body, in bytes."),
-    section(
-        "connect_code_to_http_response",
-        CONNECT_CODE,
-        "HTTP responses for failed connects.",
-    ),
+    section("connect_code_to_http_response", CONNECT_CODE, "HTTP responses for failed connects."),
 ];
 
 /// `uni_http_stream.*`.
@@ -102,11 +75,7 @@ pub const UNI_HTTP_STREAM: &[Opt] = &[
     switch("enabled", "Serve unidirectional clients over HTTP streaming."),
     text("handler_prefix", "/connection/uni_http_stream", "Path of the endpoint."),
     int("max_request_body_size", "65536", "Largest request body, in bytes."),
-    section(
-        "connect_code_to_http_response",
-        CONNECT_CODE,
-        "HTTP responses for failed connects.",
-    ),
+    section("connect_code_to_http_response", CONNECT_CODE, "HTTP responses for failed connects."),
 ];
 
 /// `uni_websocket.*`.
@@ -114,29 +83,15 @@ pub const UNI_WEBSOCKET: &[Opt] = &[
     switch("enabled", "Serve unidirectional clients over WebSocket."),
     text("handler_prefix", "/connection/uni_websocket", "Path of the endpoint."),
     inline(WEBSOCKET_COMPRESSION),
-    duration(
-        "write_timeout",
-        "1000ms",
-        "Longest time that one write to a client may block.",
-    ),
-    int(
-        "message_size_limit",
-        "65536",
-        "Largest message accepted from a client, in bytes.",
-    ),
+    duration("write_timeout", "1000ms", "Longest time that one write to a client may block."),
+    int("message_size_limit", "65536", "Largest message accepted from a client, in bytes."),
     int(
         "decompressed_message_size_limit",
         "",
         "Largest message after decompression; 0 means ten times the limit above.",
     ),
-    switch(
-        "disable_closing_handshake",
-        "End connections without a closing handshake.",
-    ),
-    switch(
-        "disable_disconnect_push",
-        "Do not send a disconnect push before closing.",
-    ),
+    switch("disable_closing_handshake", "End connections without a closing handshake."),
+    switch("disable_disconnect_push", "Do not send a disconnect push before closing."),
     switch("join_push_messages", "Put several pushes into one WebSocket message."),
 ];
 
@@ -145,21 +100,13 @@ pub const UNI_GRPC: &[Opt] = &[
     switch("enabled", "Serve unidirectional clients over GRPC."),
     text("address", "", "Interface to listen on; empty means all interfaces."),
     int("port", "11000", "Port to listen on."),
-    int(
-        "max_receive_message_size",
-        "",
-        "Largest message accepted, in bytes; 0 means the library's limit.",
-    ),
+    int("max_receive_message_size", "", "Largest message accepted, in bytes; 0 means the library's limit."),
     section("tls", TLS, "TLS of the listening socket."),
 ];
 
 /// `emulation.*`.
 pub const EMULATION: &[Opt] = &[
-    text(
-        "handler_prefix",
-        "/emulation",
-        "Path of the endpoint that takes commands of emulated connections.",
-    ),
+    text("handler_prefix", "/emulation", "Path of the endpoint that takes commands of emulated connections."),
     int("max_request_body_size", "65536", "Largest request body, in bytes."),
 ];
 

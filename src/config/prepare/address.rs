@@ -30,10 +30,7 @@ pub fn listen(options: &Section, host: &Host<'_>) -> Result<Addresses, Error> {
         })?,
     };
     let internal = SocketAddr::new(internal_ip, internal_port);
-    Ok(Addresses {
-        external,
-        internal: (internal != external).then_some(internal),
-    })
+    Ok(Addresses { external, internal: (internal != external).then_some(internal) })
 }
 
 /// An empty address means all interfaces, IPv4 and IPv6 alike: `[::]`, which on a host without IPv6 must be taken as
@@ -42,10 +39,7 @@ fn ip(address: &str, option: &str, host: &Host<'_>) -> Result<IpAddr, Error> {
     if address.is_empty() {
         return Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     }
-    let bare = address
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(address);
+    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
     bare.parse()
         .ok()
         .or_else(|| (host.resolve)(address))

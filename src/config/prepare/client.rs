@@ -12,22 +12,13 @@ use jsonwebtoken::DecodingKey;
 pub fn client(root: &Section) -> Result<Client, Error> {
     let options = root.section("client");
     if options.duration_ns("ping_interval") <= options.duration_ns("pong_timeout") {
-        return Err(Error::invalid(
-            "client.ping_interval",
-            "must be longer than client.pong_timeout",
-        ));
+        return Err(Error::invalid("client.ping_interval", "must be longer than client.pong_timeout"));
     }
-    let allowed_origins: Vec<Box<str>> = options
-        .texts("allowed_origins")
-        .iter()
-        .map(|text| text.as_str().into())
-        .collect();
+    let allowed_origins: Vec<Box<str>> =
+        options.texts("allowed_origins").iter().map(|text| text.as_str().into()).collect();
     Origins::new(&allowed_origins).map_err(|problem| Error::invalid("client.allowed_origins", problem))?;
     let subscription_token = match options.bool("subscription_token.enabled") {
-        true => Some(token(
-            options.section("subscription_token"),
-            "client.subscription_token",
-        )?),
+        true => Some(token(options.section("subscription_token"), "client.subscription_token")?),
         false => None,
     };
     Ok(Client {
@@ -62,19 +53,12 @@ pub fn client(root: &Section) -> Result<Client, Error> {
 
 /// Milliseconds where 0 means a default and negative means none.
 fn forced_default(options: &Section, path: &str, default: u64) -> u64 {
-    if options.duration_ns(path) == 0 {
-        default
-    } else {
-        ms(options, path)
-    }
+    if options.duration_ns(path) == 0 { default } else { ms(options, path) }
 }
 
 /// A count with a replacement for what is not positive.
 fn count_or(options: &Section, path: &str, default: usize) -> usize {
-    usize::try_from(options.int(path))
-        .ok()
-        .filter(|&count| count > 0)
-        .unwrap_or(default)
+    usize::try_from(options.int(path)).ok().filter(|&count| count > 0).unwrap_or(default)
 }
 
 fn publications(options: &Section, path: &str) -> u32 {
@@ -102,23 +86,14 @@ fn token(options: &Section, path: &str) -> Result<Token, Error> {
     }
     let (rsa, ecdsa) = (options.text("rsa_public_key"), options.text("ecdsa_public_key"));
     if !rsa.is_empty() && DecodingKey::from_rsa_pem(rsa.as_bytes()).is_err() {
-        return Err(Error::invalid(
-            format!("{path}.rsa_public_key"),
-            "is not the PEM text of an RSA public key",
-        ));
+        return Err(Error::invalid(format!("{path}.rsa_public_key"), "is not the PEM text of an RSA public key"));
     }
     if !ecdsa.is_empty() && DecodingKey::from_ec_pem(ecdsa.as_bytes()).is_err() {
-        return Err(Error::invalid(
-            format!("{path}.ecdsa_public_key"),
-            "is not the PEM text of an ECDSA public key",
-        ));
+        return Err(Error::invalid(format!("{path}.ecdsa_public_key"), "is not the PEM text of an ECDSA public key"));
     }
     if !options.text("jwks_public_endpoint").is_empty() {
         let value = "verifying tokens with a key set".to_owned();
-        return Err(Error::Unavailable {
-            option: format!("{path}.jwks_public_endpoint"),
-            value,
-        });
+        return Err(Error::Unavailable { option: format!("{path}.jwks_public_endpoint"), value });
     }
     Ok(Token {
         hmac_secret_key: options.text("hmac_secret_key").into(),

@@ -20,23 +20,13 @@ pub fn check(options: &Section) -> Result<(), Error> {
     if options.bool("controller.enabled") {
         memory_only(options, "controller.type", &["postgres"])?;
     }
-    for tls in [
-        "http_server.tls",
-        "http_server.tls_autocert",
-        "http_server.internal_tls",
-    ] {
+    for tls in ["http_server.tls", "http_server.tls_autocert", "http_server.internal_tls"] {
         if options.bool(&format!("{tls}.enabled")) {
-            return Err(Error::Unavailable {
-                option: format!("{tls}.enabled"),
-                value: "TLS".to_owned(),
-            });
+            return Err(Error::Unavailable { option: format!("{tls}.enabled"), value: "TLS".to_owned() });
         }
     }
     if options.bool("webtransport.enabled") && !options.bool("http_server.http3.enabled") {
-        return Err(Error::invalid(
-            "webtransport.enabled",
-            "needs http_server.http3.enabled",
-        ));
+        return Err(Error::invalid("webtransport.enabled", "needs http_server.http3.enabled"));
     }
     Ok(())
 }
@@ -44,10 +34,9 @@ pub fn check(options: &Section) -> Result<(), Error> {
 fn memory_only(options: &Section, path: &str, elsewhere: &[&str]) -> Result<(), Error> {
     match options.text(path) {
         "memory" if path != "controller.type" => Ok(()),
-        kind if elsewhere.contains(&kind) => Err(Error::Unavailable {
-            option: path.to_owned(),
-            value: kind.to_owned(),
-        }),
+        kind if elsewhere.contains(&kind) => {
+            Err(Error::Unavailable { option: path.to_owned(), value: kind.to_owned() })
+        }
         kind => Err(Error::invalid(path, format!("unknown value {kind:?}"))),
     }
 }

@@ -8,26 +8,11 @@ use crate::config::snapshot::{DataFormat, HistoryOptions, SubscriptionType};
 use crate::config::validate::validate;
 
 fn make(json: &str, env: &[(&str, &str)]) -> Result<Snapshot, Error> {
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    let loaded = load(Sources {
-        file: Some(("a.json", json)),
-        env: &env,
-        flags: &[],
-    })
-    .unwrap();
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let loaded = load(Sources { file: Some(("a.json", json)), env: &env, flags: &[] }).unwrap();
     validate(&loaded.options).unwrap();
     let resolve = |host: &str| (host == "localhost").then_some(IpAddr::from([127, 0, 0, 1]));
-    prepare(
-        &loaded.options,
-        &Host {
-            name: "box",
-            resolve: &resolve,
-        },
-        false,
-    )
+    prepare(&loaded.options, &Host { name: "box", resolve: &resolve }, false)
 }
 
 fn snapshot(json: &str) -> Snapshot {
@@ -48,86 +33,42 @@ fn the_defaults() {
     assert_eq!(found.server.internal_address, None);
     assert_eq!(found.server.shutdown_timeout, Duration::from_secs(30));
     assert_eq!((found.server.pid_file, &*found.node_name), (None, "box_8000"));
-    let shards = Shards {
-        count: 0,
-        cores: vec![],
-        pin: true,
-        control_cores: vec![],
-        spin_us: 0,
-    };
+    let shards = Shards { count: 0, cores: vec![], pin: true, control_cores: vec![], spin_us: 0 };
     assert_eq!(found.shards, shards);
     let client = &found.client;
     assert_eq!((client.ping_interval_ms, client.pong_timeout_ms), (25_000, 8_000));
-    assert_eq!(
-        (client.stale_close_delay_ms, client.presence_update_interval_ms),
-        (10_000, 27_000)
-    );
-    assert_eq!(
-        (
-            client.channel_limit,
-            client.queue_max_size,
-            client.user_connection_limit
-        ),
-        (128, 1_048_576, 0)
-    );
+    assert_eq!((client.stale_close_delay_ms, client.presence_update_interval_ms), (10_000, 27_000));
+    assert_eq!((client.channel_limit, client.queue_max_size, client.user_connection_limit), (128, 1_048_576, 0));
     assert!(
         client.subscription_token.is_none() && client.personal_channel.is_none() && client.allowed_origins.is_empty()
     );
     assert_eq!(found.websocket.handler_prefix.as_deref(), Some("/connection/websocket"));
-    assert_eq!(
-        (found.websocket.message_size_limit, found.websocket.write_timeout_ms),
-        (65_536, 1_000)
-    );
+    assert_eq!((found.websocket.message_size_limit, found.websocket.write_timeout_ms), (65_536, 1_000));
     assert_eq!(found.http_api.handler_prefix.as_deref(), Some("/api"));
     assert_eq!((found.health, found.prometheus), (None, None));
     let channel = &found.channel;
     assert_eq!((channel.max_length, channel.history_meta_ttl_s), (255, 2_592_000));
     assert_eq!((&*channel.private_prefix, &*channel.namespace_boundary), ("$", ":"));
-    assert_eq!(
-        channel.without_namespace.history,
-        HistoryOptions {
-            size: 0,
-            ttl_s: 0,
-            meta_ttl_s: 2_592_000
-        }
-    );
+    assert_eq!(channel.without_namespace.history, HistoryOptions { size: 0, ttl_s: 0, meta_ttl_s: 2_592_000 });
 }
 
 #[test]
 fn addresses() {
     let listen = |json: &str| {
         let server = snapshot(&format!(r#"{{"http_server":{{{json}}}}}"#)).server;
-        (
-            server.address.to_string(),
-            server.internal_address.map(|address| address.to_string()),
-        )
+        (server.address.to_string(), server.internal_address.map(|address| address.to_string()))
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(
-        listen(r#""address":"127.0.0.1","port":9"#),
-        ("127.0.0.1:9".to_owned(), None)
-    );
+    assert_eq!(listen(r#""address":"127.0.0.1","port":9"#), ("127.0.0.1:9".to_owned(), None));
     assert_eq!(listen(r#""address":"localhost""#).0, "127.0.0.1:8000");
     assert_eq!(listen(r#""address":"::1""#).0, "[::1]:8000");
     assert_eq!(listen(r#""address":"[::1]""#).0, "[::1]:8000");
-    assert_eq!(
-        listen(r#""address":"127.0.0.1","internal_port":9000"#).1,
-        some("127.0.0.1:9000")
-    );
+    assert_eq!(listen(r#""address":"127.0.0.1","internal_port":9000"#).1, some("127.0.0.1:9000"));
     assert_eq!(listen(r#""internal_address":"127.0.0.1""#).1, some("127.0.0.1:8000"));
     assert_eq!(listen(r#""internal_port":"8000""#).1, None);
-    refused(
-        r#"{"http_server":{"address":"nohost"}}"#,
-        "http_server.address: no address found for the host \"nohost\"",
-    );
-    refused(
-        r#"{"http_server":{"internal_port":"abc"}}"#,
-        "http_server.internal_port: expected a whole number",
-    );
-    refused(
-        r#"{"http_server":{"internal_port":"70000"}}"#,
-        "http_server.internal_port: expected a whole number",
-    );
+    refused(r#"{"http_server":{"address":"nohost"}}"#, "http_server.address: no address found for the host \"nohost\"");
+    refused(r#"{"http_server":{"internal_port":"abc"}}"#, "http_server.internal_port: expected a whole number");
+    refused(r#"{"http_server":{"internal_port":"70000"}}"#, "http_server.internal_port: expected a whole number");
 }
 
 #[test]
@@ -145,68 +86,24 @@ fn cores() {
         refused(&format!(r#"{{"shards":{{"cores":"{text}"}}}}"#), words);
     }
     refused(r#"{"shards":{"control_cores":"x"}}"#, "shards.control_cores");
-    refused(
-        r#"{"shards":{"cores":"0-1","count":3}}"#,
-        "shards.count: 3 shards cannot each have one of 2 cores",
-    );
-    assert_eq!(
-        snapshot(r#"{"shards":{"cores":"0-1","count":3,"pin":false}}"#)
-            .shards
-            .count,
-        3
-    );
+    refused(r#"{"shards":{"cores":"0-1","count":3}}"#, "shards.count: 3 shards cannot each have one of 2 cores");
+    assert_eq!(snapshot(r#"{"shards":{"cores":"0-1","count":3,"pin":false}}"#).shards.count, 3);
 }
 
 #[test]
 fn what_is_not_available_is_refused() {
-    refused(
-        r#"{"engine":{"type":"redis"}}"#,
-        "engine.type: redis is not available in this version",
-    );
-    refused(
-        r#"{"engine":{"type":"strange"}}"#,
-        "engine.type: unknown value \"strange\"",
-    );
-    refused(
-        r#"{"broker":{"enabled":true,"type":"nats"}}"#,
-        "broker.type: nats is not available",
-    );
-    refused(
-        r#"{"presence_manager":{"enabled":true,"type":"redis"}}"#,
-        "presence_manager.type: redis is not available",
-    );
-    refused(
-        r#"{"map_broker":{"type":"redis"}}"#,
-        "map_broker.type: redis is not available",
-    );
-    refused(
-        r#"{"controller":{"enabled":true,"type":"postgres"}}"#,
-        "controller.type: postgres is not available",
-    );
-    refused(
-        r#"{"controller":{"enabled":true}}"#,
-        "controller.type: unknown value \"\"",
-    );
-    refused(
-        r#"{"http_server":{"tls":{"enabled":true}}}"#,
-        "http_server.tls.enabled: TLS is not available",
-    );
-    refused(
-        r#"{"http_server":{"tls_autocert":{"enabled":true}}}"#,
-        "http_server.tls_autocert.enabled: TLS",
-    );
-    refused(
-        r#"{"http_server":{"internal_tls":{"enabled":true}}}"#,
-        "http_server.internal_tls.enabled: TLS",
-    );
-    refused(
-        r#"{"client":{"token":{"jwks_public_endpoint":"http://x"}}}"#,
-        "client.token.jwks_public_endpoint",
-    );
-    refused(
-        r#"{"webtransport":{"enabled":true}}"#,
-        "webtransport.enabled: needs http_server.http3.enabled",
-    );
+    refused(r#"{"engine":{"type":"redis"}}"#, "engine.type: redis is not available in this version");
+    refused(r#"{"engine":{"type":"strange"}}"#, "engine.type: unknown value \"strange\"");
+    refused(r#"{"broker":{"enabled":true,"type":"nats"}}"#, "broker.type: nats is not available");
+    refused(r#"{"presence_manager":{"enabled":true,"type":"redis"}}"#, "presence_manager.type: redis is not available");
+    refused(r#"{"map_broker":{"type":"redis"}}"#, "map_broker.type: redis is not available");
+    refused(r#"{"controller":{"enabled":true,"type":"postgres"}}"#, "controller.type: postgres is not available");
+    refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\"");
+    refused(r#"{"http_server":{"tls":{"enabled":true}}}"#, "http_server.tls.enabled: TLS is not available");
+    refused(r#"{"http_server":{"tls_autocert":{"enabled":true}}}"#, "http_server.tls_autocert.enabled: TLS");
+    refused(r#"{"http_server":{"internal_tls":{"enabled":true}}}"#, "http_server.internal_tls.enabled: TLS");
+    refused(r#"{"client":{"token":{"jwks_public_endpoint":"http://x"}}}"#, "client.token.jwks_public_endpoint");
+    refused(r#"{"webtransport":{"enabled":true}}"#, "webtransport.enabled: needs http_server.http3.enabled");
     // Types that nothing uses do not matter.
     snapshot(r#"{"broker":{"type":"nats"},"presence_manager":{"type":"redis"},"controller":{"type":"x"}}"#);
     snapshot(r#"{"engine":{"type":"x"},"broker":{"enabled":true},"presence_manager":{"enabled":true}}"#);
@@ -214,10 +111,7 @@ fn what_is_not_available_is_refused() {
 
 #[test]
 fn clients() {
-    refused(
-        r#"{"client":{"ping_interval":"5s","pong_timeout":"5s"}}"#,
-        "client.ping_interval: must be longer than",
-    );
+    refused(r#"{"client":{"ping_interval":"5s","pong_timeout":"5s"}}"#, "client.ping_interval: must be longer than");
     refused(
         r#"{"client":{"allowed_origins":["http://a","[a"]}}"#,
         "client.allowed_origins: malformed origin pattern \"[a\"",
@@ -229,30 +123,16 @@ fn clients() {
     )
     .client;
     assert_eq!((client.ping_interval_ms, client.pong_timeout_ms), (0, 0));
-    assert_eq!(
-        (client.user_id_http_header.as_deref(), client.channel_limit),
-        (Some("x-user"), 128)
-    );
-    assert_eq!(
-        (
-            client.user_connection_limit,
-            &*client.personal_channel.unwrap().namespace
-        ),
-        (3, "aa")
-    );
+    assert_eq!((client.user_id_http_header.as_deref(), client.channel_limit), (Some("x-user"), 128));
+    assert_eq!((client.user_connection_limit, &*client.personal_channel.unwrap().namespace), (3, "aa"));
 }
 
 #[test]
 fn a_zero_that_the_environment_forces_takes_the_inner_default() {
     let env = ["CHANNEL_LIMIT", "QUEUE_MAX_SIZE"].map(|name| format!("CENTRIFUGO_CLIENT_{name}"));
     let stale = "CENTRIFUGO_CLIENT_STALE_CLOSE_DELAY";
-    let found = make("{}", &[(&env[0], "0"), (&env[1], "0"), (stale, "0s")])
-        .unwrap()
-        .client;
-    assert_eq!(
-        (found.channel_limit, found.queue_max_size, found.stale_close_delay_ms),
-        (128, 1_048_576, 15_000)
-    );
+    let found = make("{}", &[(&env[0], "0"), (&env[1], "0"), (stale, "0s")]).unwrap().client;
+    assert_eq!((found.channel_limit, found.queue_max_size, found.stale_close_delay_ms), (128, 1_048_576, 15_000));
 }
 
 #[test]
@@ -260,36 +140,15 @@ fn tokens() {
     let key = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9\n\
                q9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==\n-----END PUBLIC KEY-----\n";
     let with = |name: &str, value: &str| serde_json::json!({ "client": { "token": { name: value } } }).to_string();
-    assert_eq!(
-        &*snapshot(&with("ecdsa_public_key", key)).client.token.ecdsa_public_key,
-        key
-    );
-    refused(
-        &with("ecdsa_public_key", "nope"),
-        "client.token.ecdsa_public_key: is not the PEM text",
-    );
-    refused(
-        &with("rsa_public_key", "nope"),
-        "client.token.rsa_public_key: is not the PEM text",
-    );
-    refused(
-        &with("rsa_public_key", key),
-        "client.token.rsa_public_key: is not the PEM text",
-    );
-    refused(
-        &with("issuer_regex", "["),
-        "client.token.issuer_regex: is not a valid pattern",
-    );
-    refused(
-        &with("audience_regex", "("),
-        "client.token.audience_regex: is not a valid pattern",
-    );
+    assert_eq!(&*snapshot(&with("ecdsa_public_key", key)).client.token.ecdsa_public_key, key);
+    refused(&with("ecdsa_public_key", "nope"), "client.token.ecdsa_public_key: is not the PEM text");
+    refused(&with("rsa_public_key", "nope"), "client.token.rsa_public_key: is not the PEM text");
+    refused(&with("rsa_public_key", key), "client.token.rsa_public_key: is not the PEM text");
+    refused(&with("issuer_regex", "["), "client.token.issuer_regex: is not a valid pattern");
+    refused(&with("audience_regex", "("), "client.token.audience_regex: is not a valid pattern");
     for name in ["audience", "issuer"] {
         let both = format!(r#"{{"client":{{"token":{{"{name}":"a","{name}_regex":"a"}}}}}}"#);
-        refused(
-            &both,
-            &format!("client.token.{name}: cannot be used together with client.token.{name}_regex"),
-        );
+        refused(&both, &format!("client.token.{name}: cannot be used together with client.token.{name}_regex"));
     }
     // Keys of subscription tokens matter once they are switched on.
     let own = |enabled: bool| {
@@ -307,22 +166,12 @@ fn the_key_of_a_token_command() {
         let json = format!(
             r#"{{"client":{{"token":{{"hmac_secret_key":"one"}},"subscription_token":{{"enabled":{enabled},"hmac_secret_key":"two"}}}}}}"#
         );
-        let loaded = load(Sources {
-            file: Some(("a.json", &json)),
-            env: &Default::default(),
-            flags: &[],
-        })
-        .unwrap();
+        let loaded = load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] }).unwrap();
         client::token_of(&loaded.options, subscription).unwrap().hmac_secret_key
     };
     assert_eq!(
         ["one", "one", "one", "two"],
-        [
-            &*secret(false, false),
-            &*secret(false, true),
-            &*secret(true, false),
-            &*secret(true, true)
-        ]
+        [&*secret(false, false), &*secret(false, true), &*secret(true, false), &*secret(true, true)]
     );
 }
 
@@ -336,29 +185,12 @@ fn namespaces() {
     )
     .channel;
     let (aa, bb) = (&found.namespaces["aa"], &found.namespaces["bb"]);
-    assert_eq!(
-        aa.history,
-        HistoryOptions {
-            size: 5,
-            ttl_s: 10,
-            meta_ttl_s: 100
-        }
-    );
+    assert_eq!(aa.history, HistoryOptions { size: 5, ttl_s: 10, meta_ttl_s: 100 });
     assert!(aa.recovery_mode_cache && aa.delta_fossil && aa.force_recovery && !aa.presence);
-    assert!(
-        aa.channel_regex
-            .as_ref()
-            .is_some_and(|regex| regex.is_match("12") && !regex.is_match("\u{663}"))
-    );
-    assert_eq!(
-        (aa.publication_data_format, aa.subscription_type),
-        (DataFormat::Binary, SubscriptionType::Stream)
-    );
+    assert!(aa.channel_regex.as_ref().is_some_and(|regex| regex.is_match("12") && !regex.is_match("\u{663}")));
+    assert_eq!((aa.publication_data_format, aa.subscription_type), (DataFormat::Binary, SubscriptionType::Stream));
     assert_eq!((bb.history.meta_ttl_s, bb.channel_regex.is_some()), (50, false));
-    assert_eq!(
-        (bb.publication_data_format, bb.subscription_type),
-        (DataFormat::Json, SubscriptionType::MapUsers)
-    );
+    assert_eq!((bb.publication_data_format, bb.subscription_type), (DataFormat::Json, SubscriptionType::MapUsers));
     assert_eq!(found.without_namespace.publication_data_format, DataFormat::Json);
 }
 
@@ -368,55 +200,23 @@ fn endpoints() {
         r#"{"health":{"enabled":true,"handler_prefix":"/h/"},"prometheus":{"enabled":true,"handler_prefix":"/"},
             "websocket":{"disabled":true},"http_api":{"handler_prefix":"/v1//","error_mode":"transport","key":"k"}}"#,
     );
-    assert_eq!(
-        (found.health.as_deref(), found.prometheus.as_deref()),
-        (Some("/h"), Some("/"))
-    );
-    assert_eq!(
-        (found.websocket.handler_prefix, found.http_api.handler_prefix.as_deref()),
-        (None, Some("/v1"))
-    );
+    assert_eq!((found.health.as_deref(), found.prometheus.as_deref()), (Some("/h"), Some("/")));
+    assert_eq!((found.websocket.handler_prefix, found.http_api.handler_prefix.as_deref()), (None, Some("/v1")));
     assert!(found.http_api.error_mode_transport);
-    refused(
-        r#"{"http_api":{"error_mode":"strange"}}"#,
-        "http_api.error_mode: unknown value \"strange\"",
-    );
-    assert!(
-        snapshot(r#"{"http_api":{"error_mode":"strange","disabled":true}}"#)
-            .http_api
-            .handler_prefix
-            .is_none()
-    );
+    refused(r#"{"http_api":{"error_mode":"strange"}}"#, "http_api.error_mode: unknown value \"strange\"");
+    assert!(snapshot(r#"{"http_api":{"error_mode":"strange","disabled":true}}"#).http_api.handler_prefix.is_none());
 }
 
 #[test]
 fn dev_is_for_this_machine_alone() {
     let json = r#"{"http_server":{"address":"0.0.0.0","port":9000,"internal_port":9001},"engine":{"type":"redis"},
         "client":{"allowed_origins":["*"]},"http_api":{"key":"k"}}"#;
-    let mut loaded = load(Sources {
-        file: Some(("a.json", json)),
-        env: &Default::default(),
-        flags: &[],
-    })
-    .unwrap();
+    let mut loaded = load(Sources { file: Some(("a.json", json)), env: &Default::default(), flags: &[] }).unwrap();
     dev::apply(&mut loaded.options);
-    let host = Host {
-        name: "box",
-        resolve: &|_| None,
-    };
+    let host = Host { name: "box", resolve: &|_| None };
     let found = prepare(&loaded.options, &host, true).unwrap();
     assert!(found.dev && found.client.insecure && found.http_api.insecure);
     assert_eq!(found.server.address.to_string(), "127.0.0.1:9000");
-    assert_eq!(
-        found
-            .server
-            .internal_address
-            .map(|address| address.to_string())
-            .as_deref(),
-        Some("127.0.0.1:9001")
-    );
-    assert_eq!(
-        *found.client.allowed_origins,
-        [Box::from("http://localhost:9000"), Box::from("http://127.0.0.1:9000")]
-    );
+    assert_eq!(found.server.internal_address.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:9001"));
+    assert_eq!(*found.client.allowed_origins, [Box::from("http://localhost:9000"), Box::from("http://127.0.0.1:9000")]);
 }

@@ -47,18 +47,9 @@ impl Checked<'_> {
 /// Checks channel options with and without namespace.
 pub fn all(root: &Section, proxies: &[&str]) -> Result<(), Error> {
     whole_seconds(root.section("channel"), "history_meta_ttl", "channel.history_meta_ttl")?;
-    known_choice(
-        root.text("channel.publication_data_format"),
-        "channel.publication_data_format",
-        &DATA_FORMATS,
-    )?;
+    known_choice(root.text("channel.publication_data_format"), "channel.publication_data_format", &DATA_FORMATS)?;
     let path = "channel.without_namespace";
-    check(&Checked {
-        root,
-        options: root.section(path),
-        path: path.to_owned(),
-        proxies,
-    })?;
+    check(&Checked { root, options: root.section(path), path: path.to_owned(), proxies })?;
     let mut seen = Vec::new();
     for (index, options) in root.list("channel.namespaces").iter().enumerate() {
         let (name, at) = (options.text("name"), format!("channel.namespaces.[{index}].name"));
@@ -68,12 +59,7 @@ pub fn all(root: &Section, proxies: &[&str]) -> Result<(), Error> {
         if !good_name(name) {
             return Err(Error::invalid(at, format!("the namespace name {name:?} {NAME_RULE}")));
         }
-        check(&Checked {
-            root,
-            options,
-            path: format!("channel.namespaces.{name}"),
-            proxies,
-        })?;
+        check(&Checked { root, options, path: format!("channel.namespaces.{name}"), proxies })?;
         seen.push(name);
     }
     personal_channel(root)
@@ -133,10 +119,7 @@ fn recovery(checked: &Checked<'_>) -> Result<(), Error> {
         return checked.refuse("force_recovery", "recovery needs history_size and history_ttl");
     }
     if options.bool("auto_cache_recover") && (!forced || options.text("force_recovery_mode") != "cache") {
-        return checked.refuse(
-            "auto_cache_recover",
-            "needs force_recovery, and force_recovery_mode set to cache",
-        );
+        return checked.refuse("auto_cache_recover", "needs force_recovery, and force_recovery_mode set to cache");
     }
     checked.choice("force_recovery_mode", &RECOVERY_MODES)
 }
@@ -167,21 +150,12 @@ fn presence_prefix(checked: &Checked<'_>, kind: &str) -> Result<(), Error> {
     }
     let target = match namespace {
         "" => Some(checked.root.section("channel.without_namespace")),
-        name => checked
-            .root
-            .list("channel.namespaces")
-            .iter()
-            .find(|options| options.text("name") == name),
+        name => checked.root.list("channel.namespaces").iter().find(|options| options.text("name") == name),
     };
     match target {
-        None => checked.refuse(
-            &name,
-            format!("leads to the namespace {namespace:?}, which does not exist"),
-        ),
-        Some(target) if target.text("subscription_type") != kind => checked.refuse(
-            &name,
-            format!("leads to the namespace {namespace:?}, whose subscription_type is not {kind}"),
-        ),
+        None => checked.refuse(&name, format!("leads to the namespace {namespace:?}, which does not exist")),
+        Some(target) if target.text("subscription_type") != kind => checked
+            .refuse(&name, format!("leads to the namespace {namespace:?}, whose subscription_type is not {kind}")),
         Some(_) => Ok(()),
     }
 }
@@ -197,19 +171,16 @@ fn personal_channel(root: &Section) -> Result<(), Error> {
     };
     // The reference looks at a named namespace even while the feature is off, and at the options without namespace
     // whenever none is named or the feature is off.
-    let namespace = root
-        .list("channel.namespaces")
-        .iter()
-        .find(|options| !name.is_empty() && options.text("name") == name);
+    let namespace =
+        root.list("channel.namespaces").iter().find(|options| !name.is_empty() && options.text("name") == name);
     if (!personal.bool("enabled") || name.is_empty()) && single && !root.bool("channel.without_namespace.presence") {
         return without_presence("channel.without_namespace");
     }
     match namespace {
         Some(options) if single && !options.bool("presence") => without_presence(&format!("the namespace {name:?}")),
-        None if personal.bool("enabled") && !name.is_empty() => Err(Error::invalid(
-            format!("{path}.personal_channel_namespace"),
-            format!("there is no namespace {name:?}"),
-        )),
+        None if personal.bool("enabled") && !name.is_empty() => {
+            Err(Error::invalid(format!("{path}.personal_channel_namespace"), format!("there is no namespace {name:?}")))
+        }
         _ => Ok(()),
     }
 }

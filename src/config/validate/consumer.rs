@@ -28,10 +28,7 @@ pub fn all(options: &Section) -> Result<(), Error> {
             return Err(Error::invalid(format!("{at}.name"), problem));
         }
         if seen.contains(&name) {
-            return Err(Error::invalid(
-                format!("{at}.name"),
-                format!("the consumer name {name:?} is used twice"),
-            ));
+            return Err(Error::invalid(format!("{at}.name"), format!("the consumer name {name:?} is used twice")));
         }
         seen.push(name);
         let kind = consumer.text("type");
@@ -41,12 +38,7 @@ pub fn all(options: &Section) -> Result<(), Error> {
             return Err(Error::invalid(format!("{at}.type"), problem));
         };
         if consumer.bool("enabled") {
-            enabled(
-                consumer.section(kind),
-                kind,
-                needed,
-                &format!("consumers.{name}.{kind}"),
-            )?;
+            enabled(consumer.section(kind), kind, needed, &format!("consumers.{name}.{kind}"))?;
         }
     }
     Ok(())
@@ -79,10 +71,7 @@ fn azure(consumer: &Section, path: &str) -> Result<(), Error> {
         false => &["connection_string"],
     };
     match needed.iter().find(|name| is_empty(consumer, name)) {
-        Some(name) => Err(Error::invalid(
-            format!("{path}.{name}"),
-            "must be set for this way of authentication",
-        )),
+        Some(name) => Err(Error::invalid(format!("{path}.{name}"), "must be set for this way of authentication")),
         None => Ok(()),
     }
 }

@@ -15,18 +15,10 @@ const STREAM_TTL_NS: i64 = 60_000_000_000;
 /// Checks the `map` options of a namespace.
 pub fn check(checked: &Checked<'_>) -> Result<(), Error> {
     let map = checked.options.section("map");
-    let inner = Checked {
-        options: map,
-        path: format!("{}.map", checked.path),
-        ..*checked
-    };
+    let inner = Checked { options: map, path: format!("{}.map", checked.path), ..*checked };
     inner.proxy("publish", "channel.proxy.map_publish")?;
     inner.proxy("remove", "channel.proxy.map_remove")?;
-    known_choice(
-        map.text("client_key"),
-        &format!("{}.client_key", inner.path),
-        &CLIENT_KEYS,
-    )?;
+    known_choice(map.text("client_key"), &format!("{}.client_key", inner.path), &CLIENT_KEYS)?;
     for kind in ["publish", "remove"] {
         if !map.text("client_key").is_empty() && map.bool(&format!("{kind}_proxy_enabled")) {
             let problem = format!("cannot be used together with {kind}_proxy_enabled, which decides about keys");
@@ -36,10 +28,7 @@ pub fn check(checked: &Checked<'_>) -> Result<(), Error> {
     known_choice(map.text("mode"), &format!("{}.mode", inner.path), &MODES)?;
     let kind = checked.options.text("subscription_type");
     if map.bool("remove_client_on_unsubscribe") && !MAP_TYPES.contains(&kind) {
-        return inner.refuse(
-            "remove_client_on_unsubscribe",
-            "needs a subscription_type of the map kind",
-        );
+        return inner.refuse("remove_client_on_unsubscribe", "needs a subscription_type of the map kind");
     }
     mode(&inner, kind)?;
     pages(&inner)
@@ -60,20 +49,13 @@ fn mode(inner: &Checked<'_>, kind: &str) -> Result<(), Error> {
             return inner.refuse("key_ttl", "must not be set when mode is persistent: keys do not expire");
         }
         "persistent" if matches!(kind, "map_clients" | "map_users") => {
-            return inner.refuse(
-                "mode",
-                format!("must be ephemeral or recoverable when subscription_type is {kind}"),
-            );
+            return inner.refuse("mode", format!("must be ephemeral or recoverable when subscription_type is {kind}"));
         }
         _ => {}
     }
     match mode {
         "ephemeral" => {
-            let stream = [
-                map.int("stream_size").max(0),
-                map.duration_ns("stream_ttl"),
-                map.duration_ns("meta_ttl"),
-            ];
+            let stream = [map.int("stream_size").max(0), map.duration_ns("stream_ttl"), map.duration_ns("meta_ttl")];
             for (name, value) in ["stream_size", "stream_ttl", "meta_ttl"].into_iter().zip(stream) {
                 if value != 0 {
                     return inner.refuse(name, "must not be set when mode is ephemeral: nothing can be recovered");
@@ -97,10 +79,8 @@ fn stream(inner: &Checked<'_>) -> Result<(), Error> {
     }
     let stream_ttl = if stream_ttl == 0 { STREAM_TTL_NS } else { stream_ttl };
     if meta_ttl != 0 && meta_ttl < stream_ttl {
-        return inner.refuse(
-            "meta_ttl",
-            format!("must not be shorter than stream_ttl ({})", duration::format(stream_ttl)),
-        );
+        return inner
+            .refuse("meta_ttl", format!("must not be shorter than stream_ttl ({})", duration::format(stream_ttl)));
     }
     Ok(())
 }
@@ -109,11 +89,7 @@ fn stream(inner: &Checked<'_>) -> Result<(), Error> {
 fn pages(inner: &Checked<'_>) -> Result<(), Error> {
     let map = inner.options;
     let [min, default, max] = ["min_page_size", "default_page_size", "max_page_size"].map(|name| map.int(name));
-    for (name, value) in [
-        ("min_page_size", min),
-        ("max_page_size", max),
-        ("default_page_size", default),
-    ] {
+    for (name, value) in [("min_page_size", min), ("max_page_size", max), ("default_page_size", default)] {
         if value < 0 {
             return inner.refuse(name, "must not be negative");
         }

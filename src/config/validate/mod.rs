@@ -41,10 +41,7 @@ fn http_server(options: &Section) -> Result<(), Error> {
         return Err(Error::invalid("http_server.h2c_external", problem));
     }
     if options.bool("http_server.tls.enabled") {
-        return Err(Error::invalid(
-            "http_server.h2c_external",
-            "cannot be used together with http_server.tls.enabled",
-        ));
+        return Err(Error::invalid("http_server.h2c_external", "cannot be used together with http_server.tls.enabled"));
     }
     Ok(())
 }
@@ -53,10 +50,7 @@ fn user_id_claim(claim: &str, path: &str) -> Result<(), Error> {
     if claim.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
         return Ok(());
     }
-    Err(Error::invalid(
-        path,
-        format!("the claim {claim:?} may only hold letters and underscores"),
-    ))
+    Err(Error::invalid(path, format!("the claim {claim:?} may only hold letters and underscores")))
 }
 
 /// The mappings of error codes of connect, for unidirectional clients.
@@ -82,11 +76,7 @@ fn transforms(options: &Section) -> Result<(), Error> {
 
 /// A number that must not be zero.
 fn set(section: &Section, name: &str, path: &str) -> Result<(), Error> {
-    if section.int(name) == 0 {
-        Err(Error::invalid(path, "must be set"))
-    } else {
-        Ok(())
-    }
+    if section.int(name) == 0 { Err(Error::invalid(path, "must be set")) } else { Ok(()) }
 }
 
 /// A text that must be one of a few.
@@ -95,18 +85,12 @@ fn known_choice(value: &str, path: &str, known: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let known: Vec<_> = known.iter().filter(|choice| !choice.is_empty()).copied().collect();
-    Err(Error::invalid(
-        path,
-        format!("unknown value {value:?}, expected one of: {}", known.join(", ")),
-    ))
+    Err(Error::invalid(path, format!("unknown value {value:?}, expected one of: {}", known.join(", "))))
 }
 
 /// Names of namespaces and proxies: at least two of letters, digits, `-`, `_` and `.`.
 fn good_name(name: &str) -> bool {
-    name.len() >= 2
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    name.len() >= 2 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 const NAME_RULE: &str = "must be at least two characters of a-z, A-Z, 0-9, -, _ and .";

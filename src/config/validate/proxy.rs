@@ -67,10 +67,7 @@ fn status_transform(transform: &Section, path: &str) -> Result<(), Error> {
             return Err(Error::invalid(format!("{path}.{name}"), "must be ASCII"));
         }
         if text.len() > MESSAGE_MAX {
-            return Err(Error::invalid(
-                format!("{path}.{name}"),
-                format!("is longer than {MESSAGE_MAX} bytes"),
-            ));
+            return Err(Error::invalid(format!("{path}.{name}"), format!("is longer than {MESSAGE_MAX} bytes")));
         }
     }
     Ok(())
@@ -86,10 +83,7 @@ pub fn reference(
     default: &str,
 ) -> Result<(), Error> {
     if !name.is_empty() && !names.contains(&name) {
-        return Err(Error::invalid(
-            option,
-            format!("there is no proxy with the name {name:?}"),
-        ));
+        return Err(Error::invalid(option, format!("there is no proxy with the name {name:?}")));
     }
     if enabled && name == DEFAULT {
         check(options.section(default), default)?;

@@ -16,16 +16,10 @@ pub fn all(options: &Section, proxies: &[&str]) -> Result<(), Error> {
     for (index, namespace) in options.list("rpc.namespaces").iter().enumerate() {
         let (name, path) = (namespace.text("name"), format!("rpc.namespaces.[{index}]"));
         if seen.contains(&name) {
-            return Err(Error::invalid(
-                format!("{path}.name"),
-                format!("the rpc namespace {name:?} stands twice"),
-            ));
+            return Err(Error::invalid(format!("{path}.name"), format!("the rpc namespace {name:?} stands twice")));
         }
         if !good_name(name) {
-            return Err(Error::invalid(
-                format!("{path}.name"),
-                format!("the rpc namespace name {name:?} {NAME_RULE}"),
-            ));
+            return Err(Error::invalid(format!("{path}.name"), format!("the rpc namespace name {name:?} {NAME_RULE}")));
         }
         check(namespace, &path)?;
         seen.push(name);

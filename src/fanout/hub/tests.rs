@@ -12,10 +12,7 @@ fn conn(slot: u32) -> ConnId {
 }
 
 fn at(offset: u64, epoch: u8) -> Position {
-    Position {
-        offset,
-        epoch: Epoch::from_random([epoch; 8]),
-    }
+    Position { offset, epoch: Epoch::from_random([epoch; 8]) }
 }
 
 #[test]
@@ -34,19 +31,14 @@ fn a_channel_with_one_member_is_cheap() {
 fn members_give_memory_back_as_they_leave() {
     let mut hub = Hub::new();
     let channel = hub.retain(&ChannelName::new("a"));
-    let ids: Vec<_> = (0..1000)
-        .map(|n| hub.join(channel, conn(n), MemberFlags::NONE))
-        .collect();
+    let ids: Vec<_> = (0..1000).map(|n| hub.join(channel, conn(n), MemberFlags::NONE)).collect();
     for id in &ids[1..] {
         hub.leave(channel, *id);
         let members = &hub.entry(channel).members;
         assert!(members.capacity() <= (members.len() * 4).max(1024 / 4 * 4));
     }
     assert!(!hub.entry(channel).members.spilled());
-    assert_eq!(
-        hub.members(channel),
-        [Member::new(conn(0), MemberFlags::NONE, ids[0])]
-    );
+    assert_eq!(hub.members(channel), [Member::new(conn(0), MemberFlags::NONE, ids[0])]);
 }
 
 #[test]
@@ -55,10 +47,7 @@ fn a_waiting_subscription_is_interest_without_a_member() {
     let name = ChannelName::new("a");
     let channel = hub.retain(&name);
     assert_eq!(hub.retain(&name), channel);
-    assert_eq!(
-        (hub.members(channel).len(), hub.channel_count(), hub.member_count()),
-        (0, 1, 0)
-    );
+    assert_eq!((hub.members(channel).len(), hub.channel_count(), hub.member_count()), (0, 1, 0));
     assert!(!hub.release(channel));
     assert!(hub.release(channel));
     assert_eq!(hub.find("a"), None);

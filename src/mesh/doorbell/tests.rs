@@ -43,10 +43,7 @@ fn delivery(without: Without) {
         if !asleep {
             sleeping.lower();
         }
-        let rings = senders
-            .map(|sender| usize::from(sender.join().unwrap()))
-            .iter()
-            .sum::<usize>();
+        let rings = senders.map(|sender| usize::from(sender.join().unwrap())).iter().sum::<usize>();
         assert!(!asleep || rings > 0, "slept through a delivery");
         assert!(rings <= 1, "rung twice");
     });
@@ -73,10 +70,7 @@ fn congestion(without: Without) {
         };
         let (sleeping, starved, lane) = &*state;
         let mut asleep = false;
-        if lane
-            .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
+        if lane.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             if without != Without::Mark {
                 starved.mark();
             }

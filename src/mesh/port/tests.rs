@@ -6,12 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TINY: Limits = Limits {
-    requests: 2,
-    deliveries: 2,
-    control: 1,
-    staged: 3,
-};
+const TINY: Limits = Limits { requests: 2, deliveries: 2, control: 1, staged: 3 };
 
 fn no_ring(to: ShardId) {
     panic!("{to:?} is awake");
@@ -151,11 +146,7 @@ impl Shard {
         self.port.awake();
         while let Some((from, batch)) = self.port.take_deliveries() {
             for (stamp, n) in &batch {
-                assert_eq!(
-                    (*stamp, *n),
-                    (from, self.next_delivery[from.index()]),
-                    "deliveries keep their order"
-                );
+                assert_eq!((*stamp, *n), (from, self.next_delivery[from.index()]), "deliveries keep their order");
                 self.next_delivery[from.index()] += 1;
                 self.received += 1;
             }
@@ -169,11 +160,7 @@ impl Shard {
                 break;
             };
             for (stamp, n) in batch {
-                assert_eq!(
-                    (stamp, n),
-                    (from, self.next_request[from.index()]),
-                    "requests keep their order"
-                );
+                assert_eq!((stamp, n), (from, self.next_request[from.index()]), "requests keep their order");
                 self.next_request[from.index()] += 1;
                 for to in 0..self.port.shards() {
                     self.port.stage_delivery(ShardId(to), (self.port.me(), self.deliveries));

@@ -17,11 +17,7 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Starts at the front.
     pub fn new(input: &'a [u8]) -> Self {
-        Self {
-            input,
-            pos: 0,
-            messages: 0,
-        }
+        Self { input, pos: 0, messages: 0 }
     }
 
     #[inline]
@@ -40,11 +36,7 @@ impl<'a> Scanner<'a> {
     /// Fails unless only blanks are left.
     pub fn end(&mut self) -> Result<(), Malformed> {
         self.blanks();
-        if self.pos == self.input.len() {
-            Ok(())
-        } else {
-            Err(Malformed("something follows the JSON value"))
-        }
+        if self.pos == self.input.len() { Ok(()) } else { Err(Malformed("something follows the JSON value")) }
     }
 
     #[inline]
@@ -61,11 +53,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn enter(&mut self) -> Result<(), Malformed> {
         self.messages += 1;
-        if self.messages > MAX_MESSAGE_DEPTH {
-            Err(Malformed("messages nest too deep"))
-        } else {
-            Ok(())
-        }
+        if self.messages > MAX_MESSAGE_DEPTH { Err(Malformed("messages nest too deep")) } else { Ok(()) }
     }
 
     /// The message ends.
@@ -149,11 +137,7 @@ impl<'a> Scanner<'a> {
         let start = self.pos + 1;
         let has_escapes = self.skip_string()?;
         let body = &self.input[start..self.pos - 1];
-        Ok(if has_escapes {
-            Cow::Owned(unescape(body))
-        } else {
-            text(body)
-        })
+        Ok(if has_escapes { Cow::Owned(unescape(body)) } else { text(body) })
     }
 
     /// Passes over a string; tells whether it holds escapes.
@@ -198,11 +182,7 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.input.get(self.pos) {
             self.pos += 1;
         }
-        if self.pos == start {
-            Err(Malformed("a number without digits"))
-        } else {
-            Ok(())
-        }
+        if self.pos == start { Err(Malformed("a number without digits")) } else { Ok(()) }
     }
 
     /// A number as it is written.
@@ -233,17 +213,13 @@ impl<'a> Scanner<'a> {
     /// A number without sign, fraction and exponent.
     #[inline]
     pub fn unsigned(&mut self) -> Result<u64, Malformed> {
-        self.number()?
-            .parse()
-            .map_err(|_| Malformed("no whole number, or out of range"))
+        self.number()?.parse().map_err(|_| Malformed("no whole number, or out of range"))
     }
 
     /// A number without fraction and exponent.
     #[inline]
     pub fn signed(&mut self) -> Result<i64, Malformed> {
-        self.number()?
-            .parse()
-            .map_err(|_| Malformed("no whole number, or out of range"))
+        self.number()?.parse().map_err(|_| Malformed("no whole number, or out of range"))
     }
 
     /// Any number that a double can hold.
@@ -330,11 +306,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn check_depth(&self, open: &Open, max_depth: usize) -> Result<(), Malformed> {
-        if open.depth + self.messages as usize >= max_depth {
-            Err(Malformed("JSON nests too deep"))
-        } else {
-            Ok(())
-        }
+        if open.depth + self.messages as usize >= max_depth { Err(Malformed("JSON nests too deep")) } else { Ok(()) }
     }
 
     #[inline]
@@ -400,29 +372,15 @@ mod tests {
     }
 
     fn with_id(id: u32) -> Command<'static> {
-        Command {
-            id,
-            ..Default::default()
-        }
+        Command { id, ..Default::default() }
     }
 
     #[test]
     fn ids() {
         check_command(r#"{"id":4294967295}"#, with_id(u32::MAX));
         check_command(r#"{"id":0}"#, with_id(0));
-        for bad in [
-            "4294967296",
-            "-1",
-            "-0",
-            "1.0",
-            "1e2",
-            "01",
-            r#""1""#,
-            "true",
-            "[]",
-            "{}",
-            "18446744073709551617",
-        ] {
+        for bad in ["4294967296", "-1", "-0", "1.0", "1e2", "01", r#""1""#, "true", "[]", "{}", "18446744073709551617"]
+        {
             check_malformed(&format!(r#"{{"id":{bad}}}"#));
         }
     }
@@ -440,28 +398,14 @@ mod tests {
         check_command(r#"{"subscribe":null}"#, Command::default());
         check_command(r#"{"subscribe":{},"subscribe":null}"#, Command::default());
         check_command(r#"{"id":2}trailing"#, with_id(2));
-        let both = SubscribeRequest {
-            channel: "a".into(),
-            recover: true,
-            ..Default::default()
-        };
+        let both = SubscribeRequest { channel: "a".into(), recover: true, ..Default::default() };
         check_command(
             r#"{"subscribe":{"channel":"a"},"subscribe":{"recover":true}}"#,
-            Command {
-                subscribe: Some(Box::new(both)),
-                ..Default::default()
-            },
+            Command { subscribe: Some(Box::new(both)), ..Default::default() },
         );
         // KELVIN SIGN and LONG S fold to k and s.
         let json = "{\"refre\u{17F}h\":{\"to\u{212A}en\":\"t\"}}";
-        assert_eq!(
-            decode_first::<Command<'_>>(json.as_bytes())
-                .unwrap()
-                .refresh
-                .unwrap()
-                .token,
-            "t"
-        );
+        assert_eq!(decode_first::<Command<'_>>(json.as_bytes()).unwrap().refresh.unwrap().token, "t");
     }
 
     #[test]
@@ -476,12 +420,7 @@ mod tests {
             {"connect":{"headers":{"a":1}}} ¦ {"connect":{"data":}} ¦ {"sub_refresh":{"untrack":[1]}}
             {"sub_refresh":{"untrack":{}}}
         "#;
-        for json in CASES
-            .lines()
-            .flat_map(|line| line.split('¦'))
-            .map(str::trim)
-            .filter(|json| !json.is_empty())
-        {
+        for json in CASES.lines().flat_map(|line| line.split('¦')).map(str::trim).filter(|json| !json.is_empty()) {
             check_malformed(json);
         }
         for json in ["", " ", "{\"x\":\"a\nb\"}", "{\"x\":\"\u{1}\"}", "\u{FEFF}{}"] {
@@ -493,15 +432,10 @@ mod tests {
     fn payloads_are_slices_of_the_input() {
         let json = br#"{"publish":{"data": {"b" : [1, 2.50e+01],"a":"\u0041"} ,"channel":"c"}}"#;
         let publish = decode_first::<Command<'_>>(json).unwrap().publish.unwrap();
-        let Cow::Borrowed(data) = publish.data.0 else {
-            panic!("a copy")
-        };
+        let Cow::Borrowed(data) = publish.data.0 else { panic!("a copy") };
         assert_eq!(data, br#"{"b" : [1, 2.50e+01],"a":"\u0041"}"#);
         assert!(json.as_ptr_range().contains(&data.as_ptr()));
-        let publish = decode_first::<Command<'_>>(br#"{"publish":{"data":null}}"#)
-            .unwrap()
-            .publish
-            .unwrap();
+        let publish = decode_first::<Command<'_>>(br#"{"publish":{"data":null}}"#).unwrap().publish.unwrap();
         assert_eq!(publish.data, "null".into());
     }
 
@@ -509,14 +443,7 @@ mod tests {
     fn maps_keep_the_last_of_equal_keys() {
         let json = br#"{"connect":{"headers":{"b":"1","a":"2","b":"3"},"headers":{"c":null}}}"#;
         let headers = decode_first::<Command<'_>>(json).unwrap().connect.unwrap().headers;
-        assert_eq!(
-            headers,
-            [
-                ("a".into(), "2".into()),
-                ("b".into(), "3".into()),
-                ("c".into(), "".into())
-            ]
-        );
+        assert_eq!(headers, [("a".into(), "2".into()), ("b".into(), "3".into()), ("c".into(), "".into())]);
     }
 
     #[test]
@@ -525,11 +452,7 @@ mod tests {
         assert!(decode_first::<Command<'_>>(nested(MAX_JSON_DEPTH - 1).as_bytes()).is_ok());
         assert!(decode_first::<Command<'_>>(nested(MAX_JSON_DEPTH).as_bytes()).is_err());
         let filter = |depth: usize| {
-            format!(
-                r#"{{"subscribe":{{"tf":{}{{}}{}}}}}"#,
-                r#"{"nodes":["#.repeat(depth),
-                "]}".repeat(depth)
-            )
+            format!(r#"{{"subscribe":{{"tf":{}{{}}{}}}}}"#, r#"{"nodes":["#.repeat(depth), "]}".repeat(depth))
         };
         // The command, the request and the innermost node are messages too.
         assert!(decode_first::<Command<'_>>(filter(MAX_MESSAGE_DEPTH as usize - 3).as_bytes()).is_ok());

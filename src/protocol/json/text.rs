@@ -19,9 +19,7 @@ pub(crate) fn plain_prefix(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    let tail = bytes[at..]
-        .iter()
-        .position(|byte| matches!(byte, ..0x20 | b'"' | b'\\'));
+    let tail = bytes[at..].iter().position(|byte| matches!(byte, ..0x20 | b'"' | b'\\'));
     tail.map_or(bytes.len(), |index| at + index)
 }
 
@@ -41,10 +39,7 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
 fn push_text(bytes: &[u8], out: &mut String) {
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());
-        chunk
-            .invalid()
-            .iter()
-            .for_each(|_| out.push(char::REPLACEMENT_CHARACTER));
+        chunk.invalid().iter().for_each(|_| out.push(char::REPLACEMENT_CHARACTER));
     }
 }
 
@@ -87,9 +82,7 @@ pub(crate) fn unescape(body: &[u8]) -> String {
 }
 
 fn hex(digits: &[u8]) -> u32 {
-    digits.iter().take(4).fold(0, |value, digit| {
-        value << 4 | char::from(*digit).to_digit(16).unwrap_or(0)
-    })
+    digits.iter().take(4).fold(0, |value, digit| value << 4 | char::from(*digit).to_digit(16).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -133,18 +133,14 @@ mod tests {
                 (proptest::collection::vec(inner.clone(), 0..6), blank.clone())
                     .prop_map(|(values, blank)| format!("[{blank}{}{blank}]", values.join(&format!("{blank},")))),
                 (proptest::collection::vec((any::<String>(), inner), 0..6), blank).prop_map(|(members, blank)| {
-                    let members = members
-                        .iter()
-                        .map(|(key, value)| format!("{}{blank}:{value}", serde_json::json!(key)));
+                    let members =
+                        members.iter().map(|(key, value)| format!("{}{blank}:{value}", serde_json::json!(key)));
                     format!("{{{}{blank}}}", members.collect::<Vec<_>>().join(","))
                 }),
             ]
         });
-        let damage = (
-            any::<prop::sample::Index>(),
-            0..4u8,
-            prop::sample::select(b"{}[]\",:\\ 0-.eE+tn\n\x01u".to_vec()),
-        );
+        let damage =
+            (any::<prop::sample::Index>(), 0..4u8, prop::sample::select(b"{}[]\",:\\ 0-.eE+tn\n\x01u".to_vec()));
         (value, proptest::collection::vec(damage, 0..3)).prop_map(|(json, damages)| {
             let mut json = json.into_bytes();
             for (place, kind, byte) in damages {

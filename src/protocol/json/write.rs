@@ -21,11 +21,7 @@ pub struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// Appends to the buffer.
     pub fn new(out: &'b mut Vec<u8>, style: Style) -> Self {
-        Self {
-            out,
-            style,
-            valid: true,
-        }
+        Self { out, style, valid: true }
     }
 
     /// Whether all payloads so far were JSON.
@@ -104,14 +100,7 @@ impl<'b> Writer<'b> {
                     }
                 },
                 _ => {
-                    unicode = [
-                        b'\\',
-                        b'u',
-                        b'0',
-                        b'0',
-                        HEX[usize::from(byte >> 4)],
-                        HEX[usize::from(byte & 15)],
-                    ];
+                    unicode = [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
                     &unicode
                 }
             };
@@ -215,10 +204,7 @@ mod tests {
     #[test]
     fn payloads() {
         let check = |style, payload: &str, expect: &str| {
-            assert_eq!(
-                written(style, |writer| writer.raw(payload.as_bytes())),
-                (expect.to_owned(), true)
-            );
+            assert_eq!(written(style, |writer| writer.raw(payload.as_bytes())), (expect.to_owned(), true));
         };
         check(Style::Client, "{ \"a\":\r\n\t\"<\" }\n", "{ \"a\":\r\t\"<\" }");
         check(Style::Api, "{ \"a\":\r\n\t\"<\" }\n", "{\"a\":\"\\u003c\"}");
@@ -235,10 +221,7 @@ mod tests {
     #[test]
     fn doubles_look_like_those_of_go() {
         let check = |number: f64, expect: &str| {
-            assert_eq!(
-                written(Style::Api, |writer| writer.double(number)),
-                (expect.to_owned(), true)
-            );
+            assert_eq!(written(Style::Api, |writer| writer.double(number)), (expect.to_owned(), true));
         };
         check(0.0, "0");
         check(60.0, "60");

@@ -49,9 +49,7 @@ pub fn write_close(out: &mut Vec<u8>, close: Option<(u16, &str)>) {
     let Some((code, reason)) = close else {
         return write_control(out, Control::Close, &[]);
     };
-    let cut = (0..=reason.len().min(MAX_CONTROL - 2))
-        .rev()
-        .find(|at| reason.is_char_boundary(*at));
+    let cut = (0..=reason.len().min(MAX_CONTROL - 2)).rev().find(|at| reason.is_char_boundary(*at));
     let reason = &reason[..cut.unwrap_or(0)];
     write_header(out, OpCode::Control(Control::Close), 2 + reason.len());
     out.extend_from_slice(&code.to_be_bytes());
@@ -80,10 +78,7 @@ mod tests {
                 write_header(&mut out, OpCode::Data(opcode), len);
                 let mut cursor = Cursor::new(&out);
                 let (parsed, parsed_len) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
-                let expected = FrameHeader {
-                    opcode: OpCode::Data(opcode),
-                    ..FrameHeader::default()
-                };
+                let expected = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
                 assert_eq!((parsed, parsed_len), (expected, len as u64));
                 assert_eq!(cursor.position(), out.len() as u64);
             }

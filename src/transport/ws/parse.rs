@@ -50,13 +50,7 @@ pub fn parse(bytes: &[u8], open: bool) -> Result<Option<Header>, Violation> {
     let Some((key, rest)) = rest.split_first_chunk() else {
         return Ok(None);
     };
-    Ok(Some(Header {
-        opcode,
-        fin,
-        len,
-        key: *key,
-        size: bytes.len() - rest.len(),
-    }))
+    Ok(Some(Header { opcode, fin, len, key: *key, size: bytes.len() - rest.len() }))
 }
 
 fn check(first: u8, second: u8, opcode: OpCode, open: bool) -> Result<(), Violation> {
@@ -74,9 +68,5 @@ fn check(first: u8, second: u8, opcode: OpCode, open: bool) -> Result<(), Violat
         OpCode::Data(Data::Continue) => faults.continuation_after_fin = !open,
         OpCode::Data(_) => faults.data_before_fin = open,
     }
-    if faults.any() {
-        Err(Violation::Header(faults))
-    } else {
-        Ok(())
-    }
+    if faults.any() { Err(Violation::Header(faults)) } else { Ok(()) }
 }

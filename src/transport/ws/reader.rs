@@ -71,9 +71,7 @@ impl Reader {
             let flow = match self.0.as_deref_mut() {
                 Some(carry) => {
                     let flow;
-                    (used, flow) = carry
-                        .read(rest, limit, &mut on)
-                        .map(|(took, flow)| (used + took, flow))?;
+                    (used, flow) = carry.read(rest, limit, &mut on).map(|(took, flow)| (used + took, flow))?;
                     if carry.is_done() {
                         self.0 = None;
                     }
@@ -122,9 +120,7 @@ impl Carry {
         on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         if let Some((header, arrived)) = self.frame {
-            let took = usize::try_from(header.len - arrived)
-                .unwrap_or(usize::MAX)
-                .min(input.len());
+            let took = usize::try_from(header.len - arrived).unwrap_or(usize::MAX).min(input.len());
             self.append(&header, arrived, &mut input[..took]);
             self.frame = Some((header, arrived + took as u64));
             let flow = self.end_frame(on)?;
@@ -192,9 +188,7 @@ fn check_len(header: &Header, message_len: usize, limit: usize) -> Result<(), Vi
     if header.is_control() {
         return Ok(());
     }
-    let total = (message_len as u64)
-        .checked_add(header.len)
-        .filter(|total| i64::try_from(*total).is_ok());
+    let total = (message_len as u64).checked_add(header.len).filter(|total| i64::try_from(*total).is_ok());
     match total {
         None => Err(Violation::Length),
         Some(total) if total > limit as u64 => Err(Violation::TooLong),

@@ -58,11 +58,7 @@ impl Violation {
     /// Appends the close frame that answers the breach, if there is one to send.
     pub fn write_close(&self, out: &mut Vec<u8>) {
         if let Some(code) = self.code() {
-            let reason = if *self == Violation::TooLong {
-                String::new()
-            } else {
-                self.to_string()
-            };
+            let reason = if *self == Violation::TooLong { String::new() } else { self.to_string() };
             write_close(out, Some((code, &reason)));
         }
     }

@@ -5,10 +5,7 @@ use super::{bad, check, good};
 /// Validates options of channels, both without namespace and in one, and names the option at fault.
 #[track_caller]
 fn channel(options: &str, problem: Option<&str>) {
-    check(
-        &format!(r#"{{"channel":{{"without_namespace":{{{options}}}}}}}"#),
-        problem,
-    );
+    check(&format!(r#"{{"channel":{{"without_namespace":{{{options}}}}}}}"#), problem);
     let named = format!(r#"{{"channel":{{"namespaces":[{{"name":"aa",{options}}}]}}}}"#);
     check(&named, problem);
     if let Some(problem) = problem {
@@ -20,10 +17,7 @@ fn channel(options: &str, problem: Option<&str>) {
 fn names_of_namespaces() {
     let namespaces = |list: &str, problem| check(&format!(r#"{{"channel":{{"namespaces":[{list}]}}}}"#), problem);
     namespaces(r#"{"name":"a-1_.b"},{"name":"bb"}"#, None);
-    namespaces(
-        r#"{"name":"a b"}"#,
-        Some("channel.namespaces.[0].name: the namespace name \"a b\""),
-    );
+    namespaces(r#"{"name":"a b"}"#, Some("channel.namespaces.[0].name: the namespace name \"a b\""));
     namespaces(r#"{"name":"a"}"#, Some("the namespace name \"a\" must be at least two"));
     namespaces("{}", Some("the namespace name \"\""));
     namespaces(
@@ -37,30 +31,12 @@ fn history() {
     channel(r#""history_size":5,"history_ttl":"10s""#, None);
     channel(r#""history_size":5"#, Some("history_size: history needs both"));
     channel(r#""history_ttl":"5s""#, Some("history_size: history needs both"));
-    channel(
-        r#""history_size":5,"history_ttl":"1500ms""#,
-        Some("history_ttl: must be whole seconds"),
-    );
-    channel(
-        r#""history_meta_ttl":"1500ms""#,
-        Some("history_meta_ttl: must be whole seconds"),
-    );
-    channel(
-        r#""history_size":5,"history_ttl":"10s","history_meta_ttl":"5s""#,
-        Some("history_ttl: must not be longer"),
-    );
-    channel(
-        r#""history_size":5,"history_ttl":"721h""#,
-        Some("history_ttl: must not be longer"),
-    );
-    channel(
-        r#""history_size":5,"history_ttl":"721h","history_meta_ttl":"800h""#,
-        None,
-    );
-    bad(
-        r#"{"channel":{"history_meta_ttl":"1.5s"}}"#,
-        "channel.history_meta_ttl: must be whole seconds",
-    );
+    channel(r#""history_size":5,"history_ttl":"1500ms""#, Some("history_ttl: must be whole seconds"));
+    channel(r#""history_meta_ttl":"1500ms""#, Some("history_meta_ttl: must be whole seconds"));
+    channel(r#""history_size":5,"history_ttl":"10s","history_meta_ttl":"5s""#, Some("history_ttl: must not be longer"));
+    channel(r#""history_size":5,"history_ttl":"721h""#, Some("history_ttl: must not be longer"));
+    channel(r#""history_size":5,"history_ttl":"721h","history_meta_ttl":"800h""#, None);
+    bad(r#"{"channel":{"history_meta_ttl":"1.5s"}}"#, "channel.history_meta_ttl: must be whole seconds");
     bad(
         r#"{"channel":{"history_meta_ttl":"5s","without_namespace":{"history_size":1,"history_ttl":"6s"}}}"#,
         "channel.without_namespace.history_ttl: must not be longer",
@@ -72,19 +48,13 @@ fn recovery() {
     let history = r#""history_size":5,"history_ttl":"10s","force_recovery":true"#;
     channel(history, None);
     channel(r#""force_recovery":true"#, Some("force_recovery: recovery needs"));
-    channel(
-        &format!(r#"{history},"force_recovery_mode":"cache","auto_cache_recover":true"#),
-        None,
-    );
+    channel(&format!(r#"{history},"force_recovery_mode":"cache","auto_cache_recover":true"#), None);
     channel(&format!(r#"{history},"force_recovery_mode":"stream""#), None);
     channel(
         &format!(r#"{history},"force_recovery_mode":"strange""#),
         Some("force_recovery_mode: unknown value \"strange\""),
     );
-    channel(
-        &format!(r#"{history},"auto_cache_recover":true"#),
-        Some("auto_cache_recover: needs force_recovery"),
-    );
+    channel(&format!(r#"{history},"auto_cache_recover":true"#), Some("auto_cache_recover: needs force_recovery"));
     channel(
         r#""force_recovery_mode":"cache","auto_cache_recover":true"#,
         Some("auto_cache_recover: needs force_recovery"),
@@ -98,24 +68,12 @@ fn choices_of_channels() {
         None,
     );
     channel(r#""channel_regex":"[""#, Some("channel_regex: is not a valid pattern"));
-    channel(
-        r#""allowed_delta_types":["fossil","vcdiff"]"#,
-        Some("allowed_delta_types: unknown value \"vcdiff\""),
-    );
-    channel(
-        r#""publication_data_format":"xml""#,
-        Some("publication_data_format: unknown value \"xml\""),
-    );
+    channel(r#""allowed_delta_types":["fossil","vcdiff"]"#, Some("allowed_delta_types: unknown value \"vcdiff\""));
+    channel(r#""publication_data_format":"xml""#, Some("publication_data_format: unknown value \"xml\""));
     channel(r#""subscription_type":"stream""#, None);
-    channel(
-        r#""subscription_type":"strange""#,
-        Some("subscription_type: unknown value \"strange\""),
-    );
+    channel(r#""subscription_type":"strange""#, Some("subscription_type: unknown value \"strange\""));
     good(r#"{"channel":{"publication_data_format":"binary"}}"#);
-    bad(
-        r#"{"channel":{"publication_data_format":"xml"}}"#,
-        "channel.publication_data_format: unknown value \"xml\"",
-    );
+    bad(r#"{"channel":{"publication_data_format":"xml"}}"#, "channel.publication_data_format: unknown value \"xml\"");
 }
 
 #[test]
@@ -126,10 +84,7 @@ fn proxies_of_channels() {
         ("sub_refresh", "channel.proxy.sub_refresh"),
         ("subscribe_stream", "channel.proxy.subscribe_stream"),
     ] {
-        channel(
-            &format!(r#""{kind}_proxy_name":"nope""#),
-            Some(&format!("{kind}_proxy_name: there is no proxy")),
-        );
+        channel(&format!(r#""{kind}_proxy_name":"nope""#), Some(&format!("{kind}_proxy_name: there is no proxy")));
         let used = format!(r#"{{"channel":{{"without_namespace":{{"{kind}_proxy_enabled":true}}}}}}"#);
         bad(&used, &format!("{place}.endpoint: must be set"));
         let named = format!(
@@ -141,31 +96,19 @@ fn proxies_of_channels() {
     let map = r#""subscription_type":"map","map":{"mode":"persistent",KIND}"#;
     for kind in ["publish", "remove"] {
         let with = |text: &str| map.replace("KIND", &text.replace("KIND", kind));
-        channel(
-            &with(r#""KIND_proxy_name":"nope""#),
-            Some(&format!("map.{kind}_proxy_name: there is no proxy")),
-        );
-        let used = format!(
-            r#"{{"channel":{{"without_namespace":{{{}}}}}}}"#,
-            with(r#""KIND_proxy_enabled":true"#)
-        );
+        channel(&with(r#""KIND_proxy_name":"nope""#), Some(&format!("map.{kind}_proxy_name: there is no proxy")));
+        let used = format!(r#"{{"channel":{{"without_namespace":{{{}}}}}}}"#, with(r#""KIND_proxy_enabled":true"#));
         bad(&used, &format!("channel.proxy.map_{kind}.endpoint: must be set"));
     }
     let streams = r#""subscribe_stream_proxy_enabled":true,"publish_proxy_enabled":true"#;
-    channel(
-        streams,
-        Some("subscribe_stream_proxy_enabled: cannot be used together with publish_proxy_enabled"),
-    );
+    channel(streams, Some("subscribe_stream_proxy_enabled: cannot be used together with publish_proxy_enabled"));
 }
 
 #[test]
 fn maps() {
     let map = |kind: &str, map: &str, problem: Option<&str>| {
         let problem = problem.map(|words| format!("map.{words}"));
-        channel(
-            &format!(r#""subscription_type":"{kind}","map":{{{map}}}"#),
-            problem.as_deref(),
-        );
+        channel(&format!(r#""subscription_type":"{kind}","map":{{{map}}}"#), problem.as_deref());
     };
     let recoverable = r#""mode":"recoverable","key_ttl":"60s""#;
     let more = |text: &str| format!("{recoverable},{text}");
@@ -174,83 +117,31 @@ fn maps() {
     map("map", r#""mode":"persistent""#, None);
     map("stream", "", None);
     map("map", "", Some("mode: must be set when subscription_type is map"));
-    map(
-        "map_users",
-        "",
-        Some("mode: must be set when subscription_type is map_users"),
-    );
+    map("map_users", "", Some("mode: must be set when subscription_type is map_users"));
     map("map", r#""mode":"strange""#, Some("mode: unknown value \"strange\""));
-    map(
-        "map",
-        r#""mode":"ephemeral""#,
-        Some("key_ttl: must be set and positive when mode is ephemeral"),
-    );
-    map(
-        "map",
-        r#""mode":"recoverable","key_ttl":"-1s""#,
-        Some("key_ttl: must be set and positive"),
-    );
-    map(
-        "map",
-        r#""mode":"persistent","key_ttl":"1s""#,
-        Some("key_ttl: must not be set when mode is persistent"),
-    );
-    map(
-        "map_clients",
-        r#""mode":"persistent""#,
-        Some("mode: must be ephemeral or recoverable"),
-    );
+    map("map", r#""mode":"ephemeral""#, Some("key_ttl: must be set and positive when mode is ephemeral"));
+    map("map", r#""mode":"recoverable","key_ttl":"-1s""#, Some("key_ttl: must be set and positive"));
+    map("map", r#""mode":"persistent","key_ttl":"1s""#, Some("key_ttl: must not be set when mode is persistent"));
+    map("map_clients", r#""mode":"persistent""#, Some("mode: must be ephemeral or recoverable"));
     for name in ["stream_size\":5", "stream_ttl\":\"5s\"", "meta_ttl\":\"5s\""] {
         let option = name.split('"').next().unwrap();
         let words = format!("{option}: must not be set when mode is ephemeral");
-        map(
-            "map",
-            &format!(r#""mode":"ephemeral","key_ttl":"60s","{name}"#),
-            Some(&words),
-        );
+        map("map", &format!(r#""mode":"ephemeral","key_ttl":"60s","{name}"#), Some(&words));
     }
-    map(
-        "map",
-        &more(r#""stream_size":5,"stream_ttl":"30s","meta_ttl":"30s""#),
-        None,
-    );
-    map(
-        "map",
-        &more(r#""stream_size":-1"#),
-        Some("stream_size: must not be negative"),
-    );
-    map(
-        "map",
-        &more(r#""stream_ttl":"-1s""#),
-        Some("stream_ttl: must not be negative"),
-    );
-    map(
-        "map",
-        &more(r#""meta_ttl":"-1s""#),
-        Some("meta_ttl: must not be negative"),
-    );
+    map("map", &more(r#""stream_size":5,"stream_ttl":"30s","meta_ttl":"30s""#), None);
+    map("map", &more(r#""stream_size":-1"#), Some("stream_size: must not be negative"));
+    map("map", &more(r#""stream_ttl":"-1s""#), Some("stream_ttl: must not be negative"));
+    map("map", &more(r#""meta_ttl":"-1s""#), Some("meta_ttl: must not be negative"));
     map(
         "map",
         &more(r#""stream_ttl":"30s","meta_ttl":"29s""#),
         Some("meta_ttl: must not be shorter than stream_ttl (30s)"),
     );
-    map(
-        "map",
-        &more(r#""meta_ttl":"59s""#),
-        Some("meta_ttl: must not be shorter than stream_ttl (1m0s)"),
-    );
+    map("map", &more(r#""meta_ttl":"59s""#), Some("meta_ttl: must not be shorter than stream_ttl (1m0s)"));
     map("map", &more(r#""remove_client_on_unsubscribe":true"#), None);
-    map(
-        "stream",
-        r#""remove_client_on_unsubscribe":true"#,
-        Some("remove_client_on_unsubscribe: needs"),
-    );
+    map("stream", r#""remove_client_on_unsubscribe":true"#, Some("remove_client_on_unsubscribe: needs"));
     map("map", &more(r#""client_key":"user_id""#), None);
-    map(
-        "map",
-        &more(r#""client_key":"strange""#),
-        Some("client_key: unknown value \"strange\""),
-    );
+    map("map", &more(r#""client_key":"strange""#), Some("client_key: unknown value \"strange\""));
 }
 
 #[test]
@@ -260,10 +151,7 @@ fn forced_keys_exclude_proxies() {
             r#"{{"proxies":[{{"name":"pp","endpoint":"x"}}],"channel":{{"without_namespace":{{"subscription_type":"map",
                 "map":{{"mode":"persistent","client_key":"user_id","{kind}_proxy_enabled":true,"{kind}_proxy_name":"pp"}}}}}}}}"#
         );
-        bad(
-            &json,
-            &format!("map.client_key: cannot be used together with {kind}_proxy_enabled"),
-        );
+        bad(&json, &format!("map.client_key: cannot be used together with {kind}_proxy_enabled"));
         good(&json.replace("\"client_key\":\"user_id\",", ""));
     }
 }
@@ -271,31 +159,16 @@ fn forced_keys_exclude_proxies() {
 #[test]
 fn pages_of_maps() {
     let pages = |pages: &str, problem: Option<&str>| {
-        channel(
-            &format!(r#""map":{{{pages}}}"#),
-            problem.map(|words| format!("map.{words}")).as_deref(),
-        );
+        channel(&format!(r#""map":{{{pages}}}"#), problem.map(|words| format!("map.{words}")).as_deref());
     };
     pages(r#""min_page_size":10,"default_page_size":20,"max_page_size":30"#, None);
     pages(r#""min_page_size":10,"max_page_size":10"#, None);
     pages(r#""min_page_size":-1"#, Some("min_page_size: must not be negative"));
     pages(r#""max_page_size":-1"#, Some("max_page_size: must not be negative"));
-    pages(
-        r#""default_page_size":-1"#,
-        Some("default_page_size: must not be negative"),
-    );
-    pages(
-        r#""min_page_size":11,"max_page_size":10"#,
-        Some("min_page_size: must not be above max_page_size"),
-    );
-    pages(
-        r#""default_page_size":11,"max_page_size":10"#,
-        Some("default_page_size: must not be above max_page_size"),
-    );
-    pages(
-        r#""min_page_size":11,"default_page_size":10"#,
-        Some("min_page_size: must not be above default_page_size"),
-    );
+    pages(r#""default_page_size":-1"#, Some("default_page_size: must not be negative"));
+    pages(r#""min_page_size":11,"max_page_size":10"#, Some("min_page_size: must not be above max_page_size"));
+    pages(r#""default_page_size":11,"max_page_size":10"#, Some("default_page_size: must not be above max_page_size"));
+    pages(r#""min_page_size":11,"default_page_size":10"#, Some("min_page_size: must not be above default_page_size"));
 }
 
 #[test]
@@ -309,32 +182,12 @@ fn shared_polls() {
             problem,
         );
     };
-    poll(
-        "k",
-        r#""proxy_name":"pp","mode":"versioned","publish_enabled":true"#,
-        None,
-    );
-    poll(
-        "",
-        r#""proxy_name":"pp""#,
-        Some("shared_poll needs the option shared_poll.hmac_secret_key"),
-    );
+    poll("k", r#""proxy_name":"pp","mode":"versioned","publish_enabled":true"#, None);
+    poll("", r#""proxy_name":"pp""#, Some("shared_poll needs the option shared_poll.hmac_secret_key"));
     poll("k", "", Some("channel.proxy.shared_poll_refresh.endpoint: must be set"));
-    poll(
-        "k",
-        r#""proxy_name":"nope""#,
-        Some("aa.shared_poll.proxy_name: there is no proxy"),
-    );
-    poll(
-        "k",
-        r#""proxy_name":"pp","mode":"strange""#,
-        Some("aa.shared_poll.mode: unknown value \"strange\""),
-    );
-    poll(
-        "k",
-        r#""proxy_name":"pp","publish_enabled":true"#,
-        Some("aa.shared_poll.publish_enabled: needs mode"),
-    );
+    poll("k", r#""proxy_name":"nope""#, Some("aa.shared_poll.proxy_name: there is no proxy"));
+    poll("k", r#""proxy_name":"pp","mode":"strange""#, Some("aa.shared_poll.mode: unknown value \"strange\""));
+    poll("k", r#""proxy_name":"pp","publish_enabled":true"#, Some("aa.shared_poll.publish_enabled: needs mode"));
 }
 
 #[test]
@@ -352,23 +205,11 @@ fn prefixes_of_mirrored_presence() {
         };
         for place in ["named", "unnamed"] {
             with(place, "mm:", None);
-            with(
-                place,
-                "nn:",
-                Some("leads to the namespace \"nn\", which does not exist"),
-            );
+            with(place, "nn:", Some("leads to the namespace \"nn\", which does not exist"));
         }
-        with(
-            "named",
-            "aa:",
-            Some("leads to the namespace \"aa\", whose subscription_type is not"),
-        );
+        with("named", "aa:", Some("leads to the namespace \"aa\", whose subscription_type is not"));
         with("named", "mm", Some("must begin with the name of a namespace"));
-        with(
-            "unnamed",
-            "mm",
-            Some("leads to the namespace \"\", whose subscription_type is not"),
-        );
+        with("unnamed", "mm", Some("leads to the namespace \"\", whose subscription_type is not"));
     }
 }
 
@@ -381,11 +222,7 @@ fn personal_channels() {
     };
     let single = r#""enabled":true,"single_connection":true"#;
     personal(single, r#""without_namespace":{"presence":true}"#, None);
-    personal(
-        single,
-        "",
-        Some("single_connection: needs presence in channel.without_namespace"),
-    );
+    personal(single, "", Some("single_connection: needs presence in channel.without_namespace"));
     let named = format!(r#"{single},"personal_channel_namespace":"aa""#);
     personal(&named, r#""namespaces":[{"name":"aa","presence":true}]"#, None);
     personal(
@@ -393,10 +230,6 @@ fn personal_channels() {
         r#""namespaces":[{"name":"aa"}]"#,
         Some("single_connection: needs presence in the namespace \"aa\""),
     );
-    personal(
-        &named,
-        "",
-        Some("personal_channel_namespace: there is no namespace \"aa\""),
-    );
+    personal(&named, "", Some("personal_channel_namespace: there is no namespace \"aa\""));
     personal(r#""personal_channel_namespace":"aa""#, "", None);
 }

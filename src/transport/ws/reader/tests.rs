@@ -53,16 +53,9 @@ fn read(pieces: &[&[u8]]) -> (Vec<Seen>, Result<(), Violation>, Reader) {
 /// A masked frame as tungstenite encodes it.
 fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
     let key = [0x11, 0xa2, 0x33, payload.len() as u8];
-    let header = FrameHeader {
-        is_final: fin,
-        opcode: OpCode::from(opcode),
-        mask: Some(key),
-        ..FrameHeader::default()
-    };
+    let header = FrameHeader { is_final: fin, opcode: OpCode::from(opcode), mask: Some(key), ..FrameHeader::default() };
     let mut out = Vec::new();
-    Frame::from_payload(header, payload.to_vec().into())
-        .format(&mut out)
-        .unwrap();
+    Frame::from_payload(header, payload.to_vec().into()).format(&mut out).unwrap();
     out
 }
 
@@ -122,14 +115,8 @@ fn breaches_of_the_header_are_named_as_the_reference_names_them() {
         (masked_header(0xcf, 0x00), "RSV1 set, bad opcode 15, bad MASK"),
         (masked_header(0x81, 0x00), "bad MASK"),
         (masked_header(0x80, 0x80), "continuation after FIN"),
-        (
-            masked_header(0x09, 0xfe),
-            "len > 125 for control, FIN not set on control",
-        ),
-        (
-            [frame(1, false, b"a"), frame(2, true, b"b")].concat(),
-            "data before FIN",
-        ),
+        (masked_header(0x09, 0xfe), "len > 125 for control, FIN not set on control"),
+        ([frame(1, false, b"a"), frame(2, true, b"b")].concat(), "data before FIN"),
     ] {
         let (_, result, _) = read(&[&bytes]);
         let violation = result.unwrap_err();
@@ -144,13 +131,7 @@ fn breaches_of_the_header_are_named_as_the_reference_names_them() {
 #[test]
 fn breaches_are_found_with_the_second_byte() {
     let (_, result, _) = read(&[&[0x81], &[0x05]]);
-    assert_eq!(
-        result,
-        Err(Violation::Header(HeaderFaults {
-            unmasked: true,
-            ..HeaderFaults::default()
-        }))
-    );
+    assert_eq!(result, Err(Violation::Header(HeaderFaults { unmasked: true, ..HeaderFaults::default() })));
 }
 
 #[test]
@@ -162,11 +143,7 @@ fn the_limit_holds_for_whole_messages() {
     // By the header alone, and by the sum of fragments.
     let (_, result, _) = read(&[&frame(1, true, &[b'x'; LIMIT + 1])[..8]]);
     assert_eq!(result, Err(Violation::TooLong));
-    let fragments = [
-        frame(1, false, &[b'x'; LIMIT]),
-        frame(0, false, b""),
-        frame(0, true, b"y"),
-    ];
+    let fragments = [frame(1, false, &[b'x'; LIMIT]), frame(0, false, b""), frame(0, true, b"y")];
     let (_, result, _) = read(&[&fragments.concat()]);
     assert_eq!(result, Err(Violation::TooLong));
     let mut close = Vec::new();
@@ -177,11 +154,7 @@ fn the_limit_holds_for_whole_messages() {
 #[test]
 fn impossible_lengths_end_it_without_a_close_frame() {
     for start in [vec![], frame(1, false, b"a")] {
-        let huge = if start.is_empty() {
-            [0x81, 0xff, 0x80]
-        } else {
-            [0x80, 0xff, 0x7f]
-        };
+        let huge = if start.is_empty() { [0x81, 0xff, 0x80] } else { [0x80, 0xff, 0x7f] };
         let (_, result, _) = read(&[&[&start[..], &huge, &[0xff; 7], &[0; 4]].concat()]);
         assert_eq!(result, Err(Violation::Length));
         let mut close = Vec::new();
@@ -198,19 +171,12 @@ fn close_frames_are_checked() {
     };
     assert_eq!(close(b""), Ok(vec![Seen::Close(None)]));
     assert_eq!(close(b"\x03"), Ok(vec![Seen::Close(None)]));
-    assert_eq!(
-        close(b"\x03\xe8bye"),
-        Ok(vec![Seen::Close(Some((1000, "bye".to_owned())))])
-    );
+    assert_eq!(close(b"\x03\xe8bye"), Ok(vec![Seen::Close(Some((1000, "bye".to_owned())))]));
     assert_eq!(close(b"\x03\xe8\xff"), Err(Violation::CloseReason));
     assert_eq!(Violation::CloseCode(1005).to_string(), "bad close code 1005");
     for code in 0..=u16::MAX {
         let allowed = matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999);
-        let expected = if allowed {
-            Ok(Some((code, "")))
-        } else {
-            Err(Violation::CloseCode(code))
-        };
+        let expected = if allowed { Ok(Some((code, ""))) } else { Err(Violation::CloseCode(code)) };
         assert_eq!(super::close(&code.to_be_bytes()), expected);
     }
 }
@@ -223,11 +189,7 @@ fn a_message_of_text_need_not_be_utf8() {
 
 #[derive(Debug, Clone)]
 enum Sent {
-    Message {
-        text: bool,
-        fragments: Vec<Vec<u8>>,
-        control_between: bool,
-    },
+    Message { text: bool, fragments: Vec<Vec<u8>>, control_between: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
@@ -248,11 +210,7 @@ fn encode(sent: &[Sent]) -> (Vec<u8>, Vec<Seen>) {
     let (mut bytes, mut seen) = (Vec::new(), Vec::new());
     for item in sent {
         match item {
-            Sent::Message {
-                text,
-                fragments,
-                control_between,
-            } => {
+            Sent::Message { text, fragments, control_between } => {
                 for (at, fragment) in fragments.iter().enumerate() {
                     let opcode = if at > 0 { 0 } else { 2 - u8::from(*text) };
                     let last = at + 1 == fragments.len();
@@ -273,9 +231,7 @@ fn encode(sent: &[Sent]) -> (Vec<u8>, Vec<Seen>) {
                 seen.push(Seen::Pong);
             }
             Sent::Close(close) => {
-                let payload = close
-                    .as_ref()
-                    .map(|(code, reason)| [&code.to_be_bytes(), reason.as_bytes()].concat());
+                let payload = close.as_ref().map(|(code, reason)| [&code.to_be_bytes(), reason.as_bytes()].concat());
                 bytes.extend(frame(8, true, &payload.unwrap_or_default()));
                 seen.push(Seen::Close(close.clone()));
             }

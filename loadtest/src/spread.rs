@@ -1,0 +1,362 @@
+//! Publications over the server API to channels whose subscribers are spread over connections: the load that fanout,
+//! many, slow and idle share.
+
+use std::sync::OnceLock;
+
+use clap::Args;
+
+use crate::Failure;
+use crate::api::{ApiConnection, Request};
+use crate::bad::{BadClients, How};
+use crate::bench::Bench;
+use crate::clock::{self, SECOND};
+use crate::commands::Subscribe;
+use crate::fleet::{Deaf, Hear};
+use crate::order::Order;
+use crate::pace::Pace;
+use crate::payload::{STREAMS, Stamp};
+use crate::tally::{Tally, Window};
+use crate::workers::{self, ServerUse, Worker};
+
+/// Connections that may be on their way at once: more would only queue up at the server's listener.
+pub const OPENING_AT_ONCE: usize = 64;
+/// What has not come this long after the last arrival is lost.
+const PATIENCE: u64 = 5 * SECOND;
+/// How long to listen for what should not come once all has come.
+const LINGER: u64 = SECOND / 20;
+const TURN: u64 = SECOND / 50;
+
+/// How publications come.
+#[derive(Args, Clone, Debug)]
+pub struct Load {
+    /// Publish as fast as the server accepts, instead of at a rate.
+    #[arg(long)]
+    pub saturate: bool,
+    /// When saturating: requests under way.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub in_flight: u32,
+    /// When saturating: publications accepted but not delivered to everyone yet, beyond which publishing waits.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub ahead: u32,
+    /// Namespace of the channels.
+    #[arg(long, default_value = "")]
+    pub namespace: String,
+}
+
+impl Load {
+    /// What drives the publisher, at this rate unless it saturates.
+    pub fn drive(&self, rate: f64) -> Drive {
+        if self.saturate {
+            Drive::Saturate { in_flight: u64::from(self.in_flight), ahead: u64::from(self.ahead) }
+        } else {
+            Drive::Rate(rate)
+        }
+    }
+}
+
+/// What drives the publisher.
+#[derive(Clone, Copy, Debug)]
+pub enum Drive {
+    /// So many publications a second.
+    Rate(f64),
+    /// See [`Load`].
+    Saturate {
+        /// Requests under way.
+        in_flight: u64,
+        /// Publications ahead of their deliveries.
+        ahead: u64,
+    },
+    /// None while measuring; one to each channel at the end, to see that all connections hear.
+    AtEnd,
+}
+
+/// Who hears what.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// Connections.
+    pub connections: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Channels that each connection subscribes to: as many in a row, each connection one further.
+    pub each: usize,
+    /// Publications in one request, to channels in a row.
+    pub batch: usize,
+    /// Namespace of the channels.
+    pub namespace: String,
+    /// How publications come.
+    pub drive: Drive,
+    /// Clients that behave badly beside the others.
+    pub bad: Option<(usize, How)>,
+}
+
+impl Spread {
+    /// Runs it on all workers.
+    pub fn run(&self, bench: &Bench) -> Result<(Tally, Option<ServerUse>), Failure> {
+        if self.each > self.channels {
+            return Err(format!("{} channels each, but there are only {}", self.each, self.channels).into());
+        }
+        if self.channels > STREAMS as usize {
+            return Err(format!("at most {STREAMS} channels can be told apart").into());
+        }
+        if !self.channels.is_multiple_of(self.batch) {
+            let words = "must be a multiple of --batch, so that every batch finds its channels in a row";
+            return Err(format!("--channels {words}").into());
+        }
+        let published = OnceLock::new();
+        workers::run(bench, |worker| self.work(bench, worker, &published))
+    }
+
+    fn streams(&self, connection: usize) -> Vec<u32> {
+        (0..self.each).map(|i| ((connection + i) % self.channels) as u32).collect()
+    }
+
+    fn work(&self, bench: &Bench, worker: &Worker<'_>, published: &OnceLock<Vec<u64>>) -> Result<Tally, Failure> {
+        let range = worker.share(self.connections);
+        let bad_count = if worker.index == 0 { self.bad.map_or(0, |bad| bad.0) } else { 0 };
+        let mut fleet = bench.fleet(worker, range.len() + bad_count, self.connections + bad_count)?;
+        fleet.open(
+            0..range.len(),
+            OPENING_AT_ONCE,
+            &mut Deaf,
+            |_| 0,
+            |i| {
+                let wishes: Vec<Subscribe> = self
+                    .streams(range.start + i)
+                    .into_iter()
+                    .map(|stream| Subscribe { channel: bench.channel(&self.namespace, stream as usize), from: None })
+                    .collect();
+                worker.tell_connections(1);
+                bench.hello(range.start + i, &wishes)
+            },
+        )?;
+        let mut bad = None;
+        if let (Some((count, how)), 0) = (self.bad, worker.index) {
+            let channel = bench.channel(&self.namespace, 0);
+            bad = Some(BadClients::open(bench, &mut fleet, range.len()..range.len() + count, how, &channel)?);
+        }
+        let mut publisher = (worker.index == 0).then(|| Publisher::new(self, bench, range.len())).transpose()?;
+        if let Some(publisher) = &publisher {
+            fleet.watch(publisher.api.socket(), 0)?;
+        }
+        let window = worker.ready()?;
+        let order = Order::new(range.clone().map(|connection| self.streams(connection)));
+        let mut hearing = Hearing { now: clock::now(), good: range.len(), order, tally: Tally::new(window) };
+        let mut told = 0;
+        let mut ending = Ending { heard: 0, since: window.end };
+        loop {
+            let now = clock::now();
+            let mut until = now + TURN;
+            if let Some(publisher) = &mut publisher {
+                until = until.min(publisher.pump(now, window, &mut hearing)?);
+                if publisher.is_done(now, window)? {
+                    published.get_or_init(|| publisher.published.clone());
+                }
+            }
+            if let Some(bad) = &mut bad {
+                until = until.min(bad.act(now, &mut fleet)?);
+            }
+            fleet.turn(until, &mut hearing)?;
+            if let (Some(publisher), [_, ..]) = (&mut publisher, fleet.news()) {
+                publisher.api.receive()?;
+            }
+            let now = clock::now();
+            hearing.tally.turn(now, fleet.traffic(), fleet.waited());
+            worker.tell(hearing.order.heard() - told);
+            told = hearing.order.heard();
+            if now >= window.end {
+                if worker.is_over() {
+                    return Err("another worker failed".into());
+                }
+                if let Some(published) = published.get() {
+                    let owed = hearing.order.owed(published);
+                    if ending.has_come(now, told, owed) {
+                        break;
+                    }
+                }
+            }
+        }
+        let mut tally = hearing.tally;
+        tally.faults = hearing.order.finish(published.get().map_or(&[], Vec::as_slice));
+        Ok(tally)
+    }
+}
+
+/// When to stop listening.
+pub struct Ending {
+    /// Arrivals at the last look.
+    pub heard: u64,
+    /// When there was one last.
+    pub since: u64,
+}
+
+impl Ending {
+    /// Whether all has come and nothing else came after it, or what is missing will not come any more.
+    pub fn has_come(&mut self, now: u64, heard: u64, owed: u64) -> bool {
+        if heard != self.heard {
+            (self.heard, self.since) = (heard, now);
+        }
+        now.saturating_sub(self.since) > if heard >= owed { LINGER } else { PATIENCE }
+    }
+}
+
+/// What subscribers hear.
+struct Hearing {
+    now: u64,
+    /// Connections from here on behave badly: what they hear does not count.
+    good: usize,
+    order: Order,
+    tally: Tally,
+}
+
+impl Hear for Hearing {
+    fn at(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    fn push(&mut self, connection: usize, push: &[u8]) {
+        if connection >= self.good {
+            return;
+        }
+        if let Some((stamp, _)) = Stamp::find(push) {
+            self.order.take(connection, stamp.stream, stamp.number);
+            self.tally.arrive(self.now, stamp.due);
+        }
+    }
+
+    fn ended(&mut self, connection: usize, why: Failure) -> Result<(), Failure> {
+        // A server may send the bad ones away.
+        if connection >= self.good { Ok(()) } else { Err(format!("connection {connection}: {why}").into()) }
+    }
+}
+
+/// Who publishes.
+struct Publisher {
+    api: ApiConnection,
+    requests: Vec<Request>,
+    batch: usize,
+    drive: Drive,
+    pace: Option<Pace>,
+    ramp: u64,
+    asked: u64,
+    published: Vec<u64>,
+    /// Subscribers of each channel among this worker's connections, and what they are owed.
+    subscribers: Vec<u64>,
+    owed: u64,
+    average: u64,
+}
+
+impl Publisher {
+    fn new(spread: &Spread, bench: &Bench, own_connections: usize) -> Result<Publisher, Failure> {
+        let size = bench.options.size as usize;
+        let requests = (0..spread.channels / spread.batch)
+            .map(|group| {
+                let numbers = group * spread.batch..(group + 1) * spread.batch;
+                let names = bench.channels(&spread.namespace, numbers.clone());
+                if spread.batch == 1 {
+                    Request::publish(&bench.target, &names[0], group as u32, size)
+                } else {
+                    let pairs: Vec<(String, u32)> =
+                        names.into_iter().zip(numbers).map(|(name, number)| (name, number as u32)).collect();
+                    Request::batch(&bench.target, &pairs, size)
+                }
+            })
+            .collect();
+        let mut subscribers = vec![0; spread.channels];
+        for connection in 0..own_connections {
+            spread.streams(connection).into_iter().for_each(|stream| subscribers[stream as usize] += 1);
+        }
+        let average = (subscribers.iter().sum::<u64>() / spread.channels as u64).max(1);
+        Ok(Publisher {
+            api: ApiConnection::open(&bench.target)?,
+            requests,
+            batch: spread.batch,
+            drive: spread.drive,
+            pace: None,
+            ramp: bench.options.ramp,
+            asked: 0,
+            published: vec![0; spread.channels],
+            subscribers,
+            owed: 0,
+            average,
+        })
+    }
+
+    /// Publishes what is due; the moment when something is due next.
+    fn pump(&mut self, now: u64, window: Window, hearing: &mut Hearing) -> Result<u64, Failure> {
+        let mut next_due = u64::MAX;
+        match self.drive {
+            Drive::Rate(rate) => {
+                let ramp = self.ramp;
+                let requests_a_second = rate / self.batch as f64;
+                let pace = *self.pace.get_or_insert_with(|| Pace::new(window.origin, requests_a_second, ramp));
+                loop {
+                    let due = pace.due(self.asked);
+                    if due >= window.end {
+                        break;
+                    }
+                    if due > now {
+                        next_due = due;
+                        break;
+                    }
+                    self.publish(now, due, hearing);
+                }
+            }
+            Drive::Saturate { in_flight, ahead } => {
+                while now < window.end
+                    && now >= window.origin
+                    && self.api.open_requests() < in_flight
+                    && self.owed.saturating_sub(hearing.order.heard()) < ahead * self.average
+                {
+                    self.publish(now, now, hearing);
+                }
+            }
+            Drive::AtEnd => {
+                while now >= window.end && self.asked < self.requests.len() as u64 && self.api.open_requests() < 4 {
+                    self.publish(now, now, hearing);
+                }
+            }
+        }
+        self.api.flush()?;
+        Ok(next_due)
+    }
+
+    fn publish(&mut self, now: u64, due: u64, hearing: &mut Hearing) {
+        let group = (self.asked % self.requests.len() as u64) as usize;
+        let first = group * self.batch;
+        let published = &mut self.published;
+        self.api.ask(&self.requests[group], due, |i| {
+            published[first + i] += 1;
+            published[first + i] - 1
+        });
+        self.owed += self.subscribers[first..first + self.batch].iter().sum::<u64>();
+        self.asked += 1;
+        hearing.tally.send(now, due, self.batch as u64);
+    }
+
+    /// Whether all is published and answered.
+    fn is_done(&self, now: u64, window: Window) -> Result<bool, Failure> {
+        let all_asked = match self.drive {
+            Drive::AtEnd => self.asked == self.requests.len() as u64,
+            _ => true,
+        };
+        if now > window.end + 2 * PATIENCE && self.api.open_requests() > 0 {
+            return Err(format!("{} requests to the server API stay unanswered", self.api.open_requests()).into());
+        }
+        Ok(now >= window.end && all_asked && self.api.open_requests() == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_when_all_has_come_or_nothing_comes() {
+        let mut ending = Ending { heard: 0, since: 0 };
+        assert!(!ending.has_come(SECOND, 5, 10));
+        assert!(!ending.has_come(2 * SECOND, 5, 10));
+        assert!(ending.has_come(7 * SECOND, 5, 10));
+        assert!(!ending.has_come(8 * SECOND, 10, 10));
+        assert!(ending.has_come(8 * SECOND + 2 * LINGER, 10, 10));
+    }
+}

@@ -1,0 +1,59 @@
+//! What only the engine of one shard shows: how much it holds on behalf of timers.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::protocol::Protocol;
+use crate::sim::Setup;
+
+fn engine() -> Engine {
+    let setup = Setup { shards: 1, ..Setup::default() };
+    let config = Arc::new(setup.config());
+    Engine::new(Parts {
+        id: ShardId(0),
+        port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
+        shards: 1,
+        verifiers: Arc::new(Verifiers::new(&config).unwrap()),
+        config,
+        node: Arc::new(Node { uid: "n".into(), version: "0".into() }),
+        seed: [1; 32],
+        now: at(1),
+    })
+}
+
+fn at(mono_ms: u64) -> Now {
+    Now { mono_ms, mono_us: mono_ms * 1000, unix_ms: 1_700_000_000_000 + mono_ms }
+}
+
+/// An empty WebSocket pong.
+const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+
+/// A client's frame with a mask of zeros.
+fn frame(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(payload.as_bytes());
+    frame
+}
+
+#[test]
+fn a_socket_that_stalls_again_and_again_costs_one_timer() {
+    let mut engine = engine();
+    let opening = Opening { socket: 0, protocol: Protocol::Json, native_ping: true, user_header: None };
+    let id = engine.open(opening).unwrap();
+    engine.input(id, &mut frame(r#"{"id":1,"connect":{}}"#));
+    // The socket takes nothing for half a second, and then everything for a while; and so on for half an hour.
+    for step in 0..3600 {
+        engine.set_now(at(1 + step * 500));
+        engine.work();
+        let (_, outbox, pool) = engine.outbox(id).unwrap();
+        let takes = step % 6 != 0;
+        if takes {
+            outbox.clear(pool);
+        }
+        engine.flushed(id, takes);
+        engine.input(id, &mut frame(r#"{"id":2,"presence":{"channel":"live:0"}}"#));
+        engine.input(id, &mut PONG.to_vec());
+        assert_eq!(engine.connections(), 1);
+        assert!(engine.wheel.len() < 64, "{} timers of one connection", engine.wheel.len());
+    }
+}
