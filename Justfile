@@ -64,6 +64,10 @@ browser:
 bench *filter:
     cargo bench {{filter}}
 
+# Instructions of the operations that a message is made of, by callgrind; all, or those that match a word
+instructions word="":
+    bash benches/instructions.sh {{word}}
+
 # The load meter: `just loadtest fanout --pid 123 --core 1`
 loadtest *arguments:
     cargo run --release --package spindle-loadtest -- {{arguments}}

@@ -1,4 +1,6 @@
 //! What one publication costs on a shard: finding the channel, encoding, and owing it to every member.
+//!
+//! `cargo bench --bench fanout`
 
 use std::io::IoSlice;
 

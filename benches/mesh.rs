@@ -1,4 +1,6 @@
 //! What it costs to hand items to another shard, by items in a batch.
+//!
+//! `cargo bench --bench mesh`
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

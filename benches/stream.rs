@@ -1,5 +1,7 @@
 //! What a channel's home costs: appending to a stream, reading it back, subscribing, and publishing to the shards
 //! that listen.
+//!
+//! `cargo bench --bench stream`
 
 use std::hint::black_box;
 use std::sync::Arc;

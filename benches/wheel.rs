@@ -1,4 +1,6 @@
 //! What a deadline costs: put in, moved down and handed over, among many.
+//!
+//! `cargo bench --bench wheel`
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

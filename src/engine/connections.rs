@@ -179,6 +179,8 @@ impl Engine {
         match conn.phase {
             Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
             Phase::Open if conn.outbox.bytes() > limit || conn.is_overrun => self.end(id, Disconnect::SLOW),
+            // The usual case: everything was taken, and no deadline came nearer.
+            _ if conn.outbox.is_empty() => {}
             _ => self.arm(id),
         }
     }

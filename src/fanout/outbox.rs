@@ -77,7 +77,8 @@ impl Pool {
         self.owed -= queue.bytes;
         self.lent -= 1;
         if queue.frames.capacity() <= MAX_KEPT_FRAMES {
-            queue.frames.clear();
+            // Nearly always one frame: popping costs less than clearing.
+            while queue.frames.pop_front().is_some() {}
             queue.sent = 0;
             queue.bytes = 0;
             self.idle.push(queue);
