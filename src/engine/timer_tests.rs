@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::config::env::Env;
+use crate::config::load::{Sources, load};
+use crate::config::prepare::{Host, prepare};
 use crate::protocol::Protocol;
-use crate::sim::Setup;
+
+const CONFIG: &str = r#"{ "client": { "allow_anonymous_connect_without_token": true } }"#;
 
 fn engine() -> Engine {
-    let setup = Setup { shards: 1, ..Setup::default() };
-    let config = Arc::new(setup.config());
+    let env = Env::default();
+    let loaded = load(Sources { file: Some(("config.json", CONFIG)), env: &env, flags: &[] }).unwrap();
+    let config = Arc::new(prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false).unwrap());
     Engine::new(Parts {
         id: ShardId(0),
         port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
@@ -51,7 +56,7 @@ fn a_socket_that_stalls_again_and_again_costs_one_timer() {
             outbox.clear(pool);
         }
         engine.flushed(id, takes);
-        engine.input(id, &mut frame(r#"{"id":2,"presence":{"channel":"live:0"}}"#));
+        engine.input(id, &mut frame(r#"{"id":2,"presence":{"channel":"a"}}"#));
         engine.input(id, &mut PONG.to_vec());
         assert_eq!(engine.connections(), 1);
         assert!(engine.wheel.len() < 64, "{} timers of one connection", engine.wheel.len());
