@@ -3,12 +3,22 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::config::env::Env;
+use crate::config::load::{Sources, load};
+use crate::config::prepare::{Host, prepare};
 use crate::protocol::Protocol;
-use crate::sim::Setup;
+
+/// Presence may be asked for, and clients come without tokens.
+const CONFIG: &str = r#"{
+    "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": 3072 },
+    "channel": { "namespaces": [{ "name": "live", "presence": true, "allow_presence_for_client": true,
+        "allow_presence_for_anonymous": true }] }
+}"#;
 
 fn engine() -> Engine {
-    let setup = Setup { shards: 1, ..Setup::default() };
-    let config = Arc::new(setup.config());
+    let env = Env::default();
+    let loaded = load(Sources { file: Some(("config.json", CONFIG)), env: &env, flags: &[] }).unwrap();
+    let config = Arc::new(prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false).unwrap());
     Engine::new(Parts {
         id: ShardId(0),
         port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
