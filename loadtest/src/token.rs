@@ -59,7 +59,7 @@ mod tests {
         let tokens = Tokens::new(None, Some("secret"));
         let key = DecodingKey::from_secret(b"secret");
         let claims: serde_json::Value =
-            jsonwebtoken::decode(&tokens.of(7), &key, &Validation::new(Algorithm::HS256)).expect("a token").claims;
+            jsonwebtoken::decode(tokens.of(7), &key, &Validation::new(Algorithm::HS256)).expect("a token").claims;
         assert_eq!(claims["sub"], "user7");
         assert_eq!(Tokens::new(Some("x"), Some("secret")).of(1), "x");
         assert_eq!(Tokens::new(None, None).of(1), "");
