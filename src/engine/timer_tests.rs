@@ -8,7 +8,12 @@ use crate::config::load::{Sources, load};
 use crate::config::prepare::{Host, prepare};
 use crate::protocol::Protocol;
 
-const CONFIG: &str = r#"{ "client": { "allow_anonymous_connect_without_token": true } }"#;
+/// Presence may be asked for, and clients come without tokens.
+const CONFIG: &str = r#"{
+    "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": 3072 },
+    "channel": { "namespaces": [{ "name": "live", "presence": true, "allow_presence_for_client": true,
+        "allow_presence_for_anonymous": true }] }
+}"#;
 
 fn engine() -> Engine {
     let env = Env::default();
@@ -56,7 +61,7 @@ fn a_socket_that_stalls_again_and_again_costs_one_timer() {
             outbox.clear(pool);
         }
         engine.flushed(id, takes);
-        engine.input(id, &mut frame(r#"{"id":2,"presence":{"channel":"a"}}"#));
+        engine.input(id, &mut frame(r#"{"id":2,"presence":{"channel":"live:0"}}"#));
         engine.input(id, &mut PONG.to_vec());
         assert_eq!(engine.connections(), 1);
         assert!(engine.wheel.len() < 64, "{} timers of one connection", engine.wheel.len());
