@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use io_uring::types::{Fd, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
 
 use super::bell::Bell;
 use crate::base::time::NEVER;
@@ -19,6 +19,9 @@ use crate::base::time::NEVER;
 const SUBMISSIONS: u32 = 1024;
 /// Completions that fit before the kernel keeps the rest aside (it drops none).
 const COMPLETIONS: u32 = 16 * 1024;
+
+/// `IORING_ENTER_GETEVENTS`.
+const ENTER_GETEVENTS: u32 = 1;
 
 const KIND_SOCKET: u64 = 0;
 const KIND_LISTENER: u64 = 1;
@@ -92,7 +95,7 @@ pub struct Ring {
 impl Ring {
     /// Opens the ring. Call it on the thread that will use it.
     pub fn new(bell: &Bell) -> io::Result<Self> {
-        let uring = IoUring::builder().setup_cqsize(COMPLETIONS).setup_clamp().dontfork().build(SUBMISSIONS)?;
+        let uring = build(deferred).or_else(|_| build(cooperative))?;
         uring.submitter().register_eventfd(bell.as_fd().as_raw_fd())?;
         Ok(Self { uring, wakes_at_ms: NEVER })
     }
@@ -174,6 +177,7 @@ impl Ring {
 
     /// Takes up to `budget` events. True when the budget ran out first.
     pub fn events(&mut self, budget: usize, mut on: impl FnMut(Event)) -> bool {
+        self.run_deferred();
         let mut taken = 0;
         let completions = self.uring.completion();
         for completion in completions.take(budget) {
@@ -191,13 +195,41 @@ impl Ring {
         completions.enable_eventfd();
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
         completions.sync();
-        completions.is_empty()
+        let is_empty = completions.is_empty();
+        drop(completions);
+        is_empty && !self.uring.submission().taskrun()
+    }
+
+    /// Lets the kernel turn news into completions, if it says that there is some: one system call, or none.
+    fn run_deferred(&mut self) {
+        if self.uring.submission().taskrun() {
+            // SAFETY: no argument is passed. A failure shows as missing events, and the next turn tries again.
+            let _ = unsafe { self.uring.submitter().enter::<libc::sigset_t>(0, 0, ENTER_GETEVENTS, None) };
+        }
     }
 
     /// Completions stay silent: the shard is awake and looks by itself.
     pub fn silence(&mut self) {
         self.uring.completion().disable_eventfd();
     }
+}
+
+fn build(configure: impl FnOnce(&mut Builder)) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_cqsize(COMPLETIONS).setup_clamp().dontfork();
+    configure(&mut builder);
+    builder.build(SUBMISSIONS)
+}
+
+/// News of sockets wait until the shard asks for them (Linux 6.1). Without this the kernel interrupts the shard for
+/// each of them: an API publish then costs 1.6 times as much, an echo 1.5 times.
+fn deferred(builder: &mut Builder) {
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+}
+
+/// News are taken in at the next system call, whichever it is (Linux 5.19).
+fn cooperative(builder: &mut Builder) {
+    builder.setup_coop_taskrun().setup_taskrun_flag();
 }
 
 fn event_of(completion: &cqueue::Entry) -> Option<Event> {
