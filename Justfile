@@ -30,13 +30,13 @@ test *filter:
 all *parts:
     bash tests/run {{parts}}
 
-# The simulator under so many fresh seeds
-sim seeds="200":
-    SPINDLE_SIM_SEEDS={{seeds}} cargo test --release --test sim -- --nocapture
-
 # Replay one seed of the simulator
-replay seed:
+sim seed:
     SPINDLE_SIM_SEED={{seed}} cargo test --release --test sim -- --nocapture
+
+# The simulator under so many fresh seeds
+soak seeds="5000":
+    SPINDLE_SIM_SEEDS={{seeds}} cargo test --release --test sim -- --nocapture
 
 # Does the simulator notice each planted fault?
 mutations:

@@ -12,23 +12,14 @@ use spindle::config::validate::validate;
 use spindle::config::write::write;
 
 fn load_file(name: &str, text: &str, env: &Env) -> Option<Loaded> {
-    load(Sources {
-        file: Some((name, text)),
-        env,
-        flags: &[],
-    })
-    .ok()
+    load(Sources { file: Some((name, text)), env, flags: &[] }).ok()
 }
 
 fuzz_target!(|input: &str| {
     let (variables, text) = input.split_once("---\n").unwrap_or(("", input));
     let mut env = Env::new();
     let _ = dotenv::merge(variables, &mut env);
-    for (name, format) in [
-        ("a.json", Format::Json),
-        ("a.yaml", Format::Yaml),
-        ("a.toml", Format::Toml),
-    ] {
+    for (name, format) in [("a.json", Format::Json), ("a.yaml", Format::Yaml), ("a.toml", Format::Toml)] {
         let Some(loaded) = load_file(name, text, &env) else {
             continue;
         };
@@ -40,14 +31,7 @@ fuzz_target!(|input: &str| {
         let again = load_file(name, &written, &Env::new()).expect("what is written loads");
         assert!(again.unknown_keys.is_empty(), "{:?}", again.unknown_keys);
         if validate(&loaded.options).is_ok() {
-            let _ = prepare(
-                &loaded.options,
-                &Host {
-                    name: "fuzz",
-                    resolve: &|_| None,
-                },
-                false,
-            );
+            let _ = prepare(&loaded.options, &Host { name: "fuzz", resolve: &|_| None }, false);
         }
     }
 });

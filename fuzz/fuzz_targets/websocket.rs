@@ -48,9 +48,7 @@ fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<Seen>, Option<Vi
 }
 
 fn messages_of_tungstenite(input: &[u8]) -> Vec<Vec<u8>> {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(LIMIT))
-        .max_frame_size(Some(LIMIT));
+    let config = WebSocketConfig::default().max_message_size(Some(LIMIT)).max_frame_size(Some(LIMIT));
     // Its answers go into the same cursor; they must not overwrite what is still to be read.
     struct Input<'i>(Cursor<&'i [u8]>);
     impl std::io::Read for Input<'_> {

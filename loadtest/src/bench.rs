@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use crate::Failure;
+use crate::clock;
 use crate::commands::{self, Subscribe};
 use crate::connection::Hello;
 use crate::fleet::Fleet;
 use crate::floor::Floor;
 use crate::launch::Server;
 use crate::options::Options;
+use crate::pace::Pace;
 use crate::process::{Process, allow_files, pin_to};
 use crate::sources::{PER_ADDRESS, Sources};
 use crate::target::Target;
@@ -74,6 +76,12 @@ impl Bench {
         let first = self.seed.wrapping_add(worker.index as u32 * 7919);
         let sources = Sources::new(self.options.sources.unwrap_or(sources), first);
         Fleet::new(&self.target, self.options.protocol, count, sources)
+    }
+
+    /// When a worker's connections are to be opened.
+    pub fn opening(&self, worker: &Worker<'_>) -> impl Fn(usize) -> u64 + use<> {
+        let pace = self.options.open_rate.map(|rate| Pace::new(clock::now(), rate / worker.count as f64, 0));
+        move |i| pace.map_or(0, |pace| pace.due(i as u64))
     }
 
     /// What connection `number` of the run says first.

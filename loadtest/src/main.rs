@@ -26,6 +26,7 @@ mod poller;
 mod prepared;
 mod process;
 mod progress;
+mod publisher;
 mod report;
 mod scenario;
 mod sources;

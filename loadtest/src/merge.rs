@@ -110,6 +110,7 @@ mod tests {
             settings: Vec::new(),
             figures,
             complaints: Vec::new(),
+            checked: String::new(),
             latency,
             series: Vec::new(),
         }

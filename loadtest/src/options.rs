@@ -61,6 +61,9 @@ pub struct Options {
     /// Time in which an open loop's rate grows from nothing to what is asked for, before the warm-up.
     #[arg(long, default_value = "0s", value_parser = nanoseconds)]
     pub ramp: u64,
+    /// Connections opened a second before the load begins; as fast as they go through unless set.
+    #[arg(long, value_parser = crate::scenario::fanout::positive)]
+    pub open_rate: Option<f64>,
     /// Bytes of a publication's data.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(SMALLEST as i64..=60_000))]
     pub size: u32,

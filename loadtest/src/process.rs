@@ -102,13 +102,16 @@ pub fn use_cores(cores: &CpuSet) -> Result<(), Failure> {
 /// Pins the calling thread to a core.
 pub fn pin_to(core: usize) -> Result<(), Failure> {
     let mut cores = CpuSet::new();
-    let available = std::thread::available_parallelism().map_or(1, |count| count.get());
-    if core >= CpuSet::MAX_CPU {
-        return Err(format!("there is no core {core}; this machine has {available}, numbered from 0").into());
-    }
-    cores.set(core);
-    sched_setaffinity(None, &cores)
-        .map_err(|e| format!("core {core}: {e}; this process may use {available} cores, see nproc and taskset").into())
+    let pinned = if core < CpuSet::MAX_CPU {
+        cores.set(core);
+        sched_setaffinity(None, &cores)
+    } else {
+        Err(rustix::io::Errno::INVAL)
+    };
+    pinned.map_err(|e| {
+        let available = std::thread::available_parallelism().map_or(1, |count| count.get());
+        format!("core {core} is not to be had ({e}): this process may use {available}; see nproc and taskset").into()
+    })
 }
 
 /// CPU time of this whole process so far.

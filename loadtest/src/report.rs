@@ -30,6 +30,8 @@ pub struct Outcome {
     pub saturating: bool,
     /// Microseconds of a send of the same size in a bare loop.
     pub floor: Option<f64>,
+    /// What is known to be right in a valid run.
+    pub checked: &'static str,
 }
 
 /// See the module.
@@ -42,6 +44,8 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Why the run is invalid; nothing = it is valid.
     pub complaints: Vec<String>,
+    /// What is known to be right if it is valid.
+    pub checked: String,
     /// All latencies, nanoseconds.
     pub latency: Histogram<u64>,
     /// One object for each part of the time plots.
@@ -64,12 +68,11 @@ impl Report {
         if let Some(floor) = outcome.floor {
             figures.push(Figure::fact("Floor CPU a send", floor, "us", Merge::Mean));
             if let Some(server) = &outcome.server {
-                let frames = tally.traffic.frames.max(1);
-                let over = server.cpu.as_secs_f64() * 1e6 / frames as f64 / floor;
-                figures.push(Figure::less("Server CPU a frame over the floor", over, "x"));
+                let over = server.cpu.as_secs_f64() * 1e6 / outcome.units.max(1) as f64 / floor;
+                figures.push(Figure::less(format!("Server CPU a {} over the floor", outcome.unit), over, "x"));
             }
         }
-        if !tally.late.is_empty() {
+        if !tally.late.is_empty() && !outcome.saturating {
             let late = tally.late.value_at_quantile(0.99) as f64 / 1000.0;
             figures.push(Figure::fact("Sent late p99", late, "us", Merge::Max));
         }
@@ -87,6 +90,7 @@ impl Report {
             settings,
             figures,
             complaints,
+            checked: outcome.checked.to_owned(),
             latency: tally.latency.clone(),
             series: series(tally, outcome.server.as_ref()),
         }
@@ -99,7 +103,7 @@ impl Report {
 
     /// The table.
     pub fn table(&self) -> String {
-        let verdict = if self.is_valid() { "valid: exactly once, in order" } else { "INVALID" };
+        let verdict = if self.is_valid() { format!("valid: {}", self.checked) } else { "INVALID".to_owned() };
         let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
         let mut table = format!("{} — {verdict}\n  {}\n", self.scenario, settings.join(" · "));
         let width = self.figures.iter().map(|figure| figure.label.chars().count()).max().unwrap_or(0);
@@ -125,6 +129,7 @@ impl Report {
             "scenario": self.scenario,
             "valid": self.is_valid(),
             "complaints": self.complaints,
+            "checked": self.checked,
             "settings": settings,
             "figures": figures,
             "latency_ns": counts,
@@ -151,6 +156,7 @@ impl Report {
                 .iter()
                 .map(|c| Some(c.as_str()?.to_owned()))
                 .collect::<Option<_>>()?,
+            checked: value["checked"].as_str()?.to_owned(),
             latency,
             series: value["series"].as_array()?.clone(),
         })
@@ -197,7 +203,8 @@ fn rates(outcome: &Outcome) -> Vec<Figure> {
     if traffic.frames > 0 {
         let frames = traffic.frames as f64;
         figures.push(Figure::fact("Messages a frame", traffic.pushes as f64 / frames, "", Merge::Mean));
-        figures.push(Figure::fact("Frames a read", frames / traffic.reads.max(1) as f64, "", Merge::Mean));
+        let reads = traffic.reads.max(1) as f64;
+        figures.push(Figure::fact("Messages a read", traffic.pushes as f64 / reads, "", Merge::Mean));
         figures.push(Figure::fact("Bytes a frame", traffic.bytes as f64 / frames, "bytes", Merge::Mean));
     }
     figures

@@ -6,22 +6,21 @@ use std::sync::OnceLock;
 use clap::Args;
 
 use crate::Failure;
-use crate::api::{ApiConnection, Request};
 use crate::bad::{BadClients, How};
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::Subscribe;
 use crate::fleet::{Deaf, Hear};
 use crate::order::Order;
-use crate::pace::Pace;
 use crate::payload::{STREAMS, Stamp};
-use crate::tally::{Tally, Window};
+use crate::publisher::Publisher;
+use crate::tally::Tally;
 use crate::workers::{self, ServerUse, Worker};
 
 /// Connections that may be on their way at once: more would only queue up at the server's listener.
 pub const OPENING_AT_ONCE: usize = 64;
 /// What has not come this long after the last arrival is lost.
-const PATIENCE: u64 = 5 * SECOND;
+pub const PATIENCE: u64 = 5 * SECOND;
 /// How long to listen for what should not come once all has come.
 const LINGER: u64 = SECOND / 20;
 const TURN: u64 = SECOND / 50;
@@ -106,7 +105,8 @@ impl Spread {
         workers::run(bench, |worker| self.work(bench, worker, &published))
     }
 
-    fn streams(&self, connection: usize) -> Vec<u32> {
+    /// Channels of a connection, by number.
+    pub fn streams(&self, connection: usize) -> Vec<u32> {
         (0..self.each).map(|i| ((connection + i) % self.channels) as u32).collect()
     }
 
@@ -114,21 +114,15 @@ impl Spread {
         let range = worker.share(self.connections);
         let bad_count = if worker.index == 0 { self.bad.map_or(0, |bad| bad.0) } else { 0 };
         let mut fleet = bench.fleet(worker, range.len() + bad_count, self.connections + bad_count)?;
-        fleet.open(
-            0..range.len(),
-            OPENING_AT_ONCE,
-            &mut Deaf,
-            |_| 0,
-            |i| {
-                let wishes: Vec<Subscribe> = self
-                    .streams(range.start + i)
-                    .into_iter()
-                    .map(|stream| Subscribe { channel: bench.channel(&self.namespace, stream as usize), from: None })
-                    .collect();
-                worker.tell_connections(1);
-                bench.hello(range.start + i, &wishes)
-            },
-        )?;
+        fleet.open(0..range.len(), OPENING_AT_ONCE, &mut Deaf, bench.opening(worker), |i| {
+            let wishes: Vec<Subscribe> = self
+                .streams(range.start + i)
+                .into_iter()
+                .map(|stream| Subscribe { channel: bench.channel(&self.namespace, stream as usize), from: None })
+                .collect();
+            worker.tell_connections(1);
+            bench.hello(range.start + i, &wishes)
+        })?;
         let mut bad = None;
         if let (Some((count, how)), 0) = (self.bad, worker.index) {
             let channel = bench.channel(&self.namespace, 0);
@@ -147,7 +141,7 @@ impl Spread {
             let now = clock::now();
             let mut until = now + TURN;
             if let Some(publisher) = &mut publisher {
-                until = until.min(publisher.pump(now, window, &mut hearing)?);
+                until = until.min(publisher.pump(now, window, hearing.order.heard(), &mut hearing.tally)?);
                 if publisher.is_done(now, window)? {
                     published.get_or_init(|| publisher.published.clone());
                 }
@@ -226,123 +220,6 @@ impl Hear for Hearing {
     fn ended(&mut self, connection: usize, why: Failure) -> Result<(), Failure> {
         // A server may send the bad ones away.
         if connection >= self.good { Ok(()) } else { Err(format!("connection {connection}: {why}").into()) }
-    }
-}
-
-/// Who publishes.
-struct Publisher {
-    api: ApiConnection,
-    requests: Vec<Request>,
-    batch: usize,
-    drive: Drive,
-    pace: Option<Pace>,
-    ramp: u64,
-    asked: u64,
-    published: Vec<u64>,
-    /// Subscribers of each channel among this worker's connections, and what they are owed.
-    subscribers: Vec<u64>,
-    owed: u64,
-    average: u64,
-}
-
-impl Publisher {
-    fn new(spread: &Spread, bench: &Bench, own_connections: usize) -> Result<Publisher, Failure> {
-        let size = bench.options.size as usize;
-        let requests = (0..spread.channels / spread.batch)
-            .map(|group| {
-                let numbers = group * spread.batch..(group + 1) * spread.batch;
-                let names = bench.channels(&spread.namespace, numbers.clone());
-                if spread.batch == 1 {
-                    Request::publish(&bench.target, &names[0], group as u32, size)
-                } else {
-                    let pairs: Vec<(String, u32)> =
-                        names.into_iter().zip(numbers).map(|(name, number)| (name, number as u32)).collect();
-                    Request::batch(&bench.target, &pairs, size)
-                }
-            })
-            .collect();
-        let mut subscribers = vec![0; spread.channels];
-        for connection in 0..own_connections {
-            spread.streams(connection).into_iter().for_each(|stream| subscribers[stream as usize] += 1);
-        }
-        let average = (subscribers.iter().sum::<u64>() / spread.channels as u64).max(1);
-        Ok(Publisher {
-            api: ApiConnection::open(&bench.target)?,
-            requests,
-            batch: spread.batch,
-            drive: spread.drive,
-            pace: None,
-            ramp: bench.options.ramp,
-            asked: 0,
-            published: vec![0; spread.channels],
-            subscribers,
-            owed: 0,
-            average,
-        })
-    }
-
-    /// Publishes what is due; the moment when something is due next.
-    fn pump(&mut self, now: u64, window: Window, hearing: &mut Hearing) -> Result<u64, Failure> {
-        let mut next_due = u64::MAX;
-        match self.drive {
-            Drive::Rate(rate) => {
-                let ramp = self.ramp;
-                let requests_a_second = rate / self.batch as f64;
-                let pace = *self.pace.get_or_insert_with(|| Pace::new(window.origin, requests_a_second, ramp));
-                loop {
-                    let due = pace.due(self.asked);
-                    if due >= window.end {
-                        break;
-                    }
-                    if due > now {
-                        next_due = due;
-                        break;
-                    }
-                    self.publish(now, due, hearing);
-                }
-            }
-            Drive::Saturate { in_flight, ahead } => {
-                while now < window.end
-                    && now >= window.origin
-                    && self.api.open_requests() < in_flight
-                    && self.owed.saturating_sub(hearing.order.heard()) < ahead * self.average
-                {
-                    self.publish(now, now, hearing);
-                }
-            }
-            Drive::AtEnd => {
-                while now >= window.end && self.asked < self.requests.len() as u64 && self.api.open_requests() < 4 {
-                    self.publish(now, now, hearing);
-                }
-            }
-        }
-        self.api.flush()?;
-        Ok(next_due)
-    }
-
-    fn publish(&mut self, now: u64, due: u64, hearing: &mut Hearing) {
-        let group = (self.asked % self.requests.len() as u64) as usize;
-        let first = group * self.batch;
-        let published = &mut self.published;
-        self.api.ask(&self.requests[group], due, |i| {
-            published[first + i] += 1;
-            published[first + i] - 1
-        });
-        self.owed += self.subscribers[first..first + self.batch].iter().sum::<u64>();
-        self.asked += 1;
-        hearing.tally.send(now, due, self.batch as u64);
-    }
-
-    /// Whether all is published and answered.
-    fn is_done(&self, now: u64, window: Window) -> Result<bool, Failure> {
-        let all_asked = match self.drive {
-            Drive::AtEnd => self.asked == self.requests.len() as u64,
-            _ => true,
-        };
-        if now > window.end + 2 * PATIENCE && self.api.open_requests() > 0 {
-            return Err(format!("{} requests to the server API stay unanswered", self.api.open_requests()).into());
-        }
-        Ok(now >= window.end && all_asked && self.api.open_requests() == 0)
     }
 }
 

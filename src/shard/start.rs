@@ -300,7 +300,7 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
         let address = probe(address).map_err(|error| StartError::Listen(address, error))?;
         for listeners in &mut all {
             let fd = listener::open(address).map_err(|error| StartError::Listen(address, error))?;
-            listeners.push(Listener { fd, side, rests_until: None });
+            listeners.push(Listener { fd, side, rests_until: None, complains_from: 0 });
         }
     }
     Ok(all)

@@ -43,6 +43,8 @@ const IDLE_HTTP_MS: u64 = 120_000;
 const LINGER_MS: u64 = 500;
 /// How long accepting rests after it failed, usually because descriptors ran out.
 const ACCEPT_REST_MS: u64 = 100;
+/// Accepting must have worked for so long before a failure is news again.
+const ACCEPT_SILENCE_MS: u64 = 10_000;
 
 /// A connection that waits for its task.
 type Accepted = (ConnId, Rc<HttpSocket>, Side);
@@ -53,6 +55,8 @@ pub(super) struct Listener {
     pub(super) side: Side,
     /// When accepting goes on after a failure.
     pub(super) rests_until: Option<u64>,
+    /// A failure before this time follows another one closely and is not logged again.
+    pub(super) complains_from: u64,
 }
 
 /// Everything the loop and the HTTP tasks of one shard share.
@@ -248,8 +252,14 @@ impl Inner {
     }
 
     fn rest_listener(&mut self, index: usize, mono_ms: u64, error: &io::Error) {
+        if self.is_stopping {
+            return;
+        }
         if let Some(listener) = self.listeners.get_mut(index) {
-            tracing::warn!(%error, "cannot accept connections; raise the limit of open files (ulimit -n) if it was reached");
+            if listener.complains_from <= mono_ms {
+                tracing::warn!(%error, "cannot accept connections; raise the limit of open files (ulimit -n) if it was reached");
+            }
+            listener.complains_from = mono_ms + ACCEPT_SILENCE_MS;
             listener.rests_until = Some(mono_ms + ACCEPT_REST_MS);
         }
     }

@@ -37,7 +37,7 @@ impl Setup {
     }
 
     /// The configuration: everyone may do everything.
-    pub(crate) fn config(&self) -> Snapshot {
+    pub(super) fn config(&self) -> Snapshot {
         let open = serde_json::json!({
             "name": "live",
             "presence": true,

@@ -105,6 +105,7 @@ impl Scenario for Api {
             figures,
             saturating: self.rate.is_none(),
             floor: None,
+            checked: "every request succeeded",
         })
     }
 }

@@ -73,6 +73,7 @@ impl Scenario for Connect {
             figures: Vec::new(),
             saturating: self.rate.is_none(),
             floor: None,
+            checked: "every connection came through",
         })
     }
 }

@@ -88,6 +88,7 @@ impl Scenario for Echo {
             figures: Vec::new(),
             saturating: self.rate.is_none(),
             floor: floor.map(|floor| floor.each()),
+            checked: "every publication came exactly once, in order",
         })
     }
 }
@@ -99,16 +100,10 @@ impl Echo {
         let mut fleet = bench.fleet(worker, count, self.connections as usize)?;
         // Groups do not reach across workers, so each worker's channels are its own.
         let channel = |i: usize| bench.channel(&self.namespace, base + i / group * group);
-        fleet.open(
-            0..count,
-            OPENING_AT_ONCE,
-            &mut Deaf,
-            |_| 0,
-            |i| {
-                worker.tell_connections(1);
-                bench.hello(base + i, &[Subscribe { channel: channel(i), from: None }])
-            },
-        )?;
+        fleet.open(0..count, OPENING_AT_ONCE, &mut Deaf, bench.opening(worker), |i| {
+            worker.tell_connections(1);
+            bench.hello(base + i, &[Subscribe { channel: channel(i), from: None }])
+        })?;
         let size = bench.options.size as usize;
         let mut commands: Vec<Prepared> =
             (0..count).map(|i| Prepared::publish(bench.options.protocol, &channel(i), i as u32, size)).collect();

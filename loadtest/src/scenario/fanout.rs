@@ -74,6 +74,7 @@ pub fn measure(bench: &Bench, spread: &Spread, rate: f64) -> Result<Outcome, Fai
         figures: Vec::new(),
         saturating,
         floor: floor.map(|floor| floor.each()),
+        checked: "every publication came exactly once, in order",
     })
 }
 

@@ -64,6 +64,7 @@ impl Scenario for Idle {
             server,
             saturating: false,
             floor: None,
+            checked: "every connection heard a publication at the end",
         })
     }
 }

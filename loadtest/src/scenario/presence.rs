@@ -98,6 +98,7 @@ impl Scenario for Presence {
             figures: Vec::new(),
             saturating: self.rate.is_none(),
             floor: None,
+            checked: "every answer was right",
         })
     }
 }
@@ -109,16 +110,10 @@ impl Presence {
         let mut fleet = bench.fleet(worker, count, self.connections as usize)?;
         // Groups do not reach across workers.
         let channel = |i: usize| bench.channel(&self.namespace, base + i / group * group);
-        fleet.open(
-            0..count,
-            OPENING_AT_ONCE,
-            &mut Deaf,
-            |_| 0,
-            |i| {
-                worker.tell_connections(1);
-                bench.hello(base + i, &[Subscribe { channel: channel(i), from: None }])
-            },
-        )?;
+        fleet.open(0..count, OPENING_AT_ONCE, &mut Deaf, bench.opening(worker), |i| {
+            worker.tell_connections(1);
+            bench.hello(base + i, &[Subscribe { channel: channel(i), from: None }])
+        })?;
         let mut commands: Vec<Prepared> =
             (0..count).map(|i| Prepared::presence_stats(bench.options.protocol, &channel(i))).collect();
         let window = worker.ready()?;

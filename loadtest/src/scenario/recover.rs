@@ -164,6 +164,7 @@ impl Scenario for Recover {
             figures,
             saturating: true,
             floor: None,
+            checked: "everything missed was recovered, exactly once, in order",
         })
     }
 }
@@ -223,16 +224,10 @@ impl Recover {
             epochs: vec![None; channels],
         };
         let wish = |i: usize, from| [Subscribe { channel: names[i % channels].clone(), from }];
-        fleet.open(
-            0..count,
-            OPENING_AT_ONCE,
-            &mut hearing,
-            |_| 0,
-            |i| {
-                worker.tell_connections(1);
-                bench.hello(i, &wish(i, None))
-            },
-        )?;
+        fleet.open(0..count, OPENING_AT_ONCE, &mut hearing, bench.opening(worker), |i| {
+            worker.tell_connections(1);
+            bench.hello(i, &wish(i, None))
+        })?;
         let size = bench.options.size as usize;
         let request = |(i, name): (usize, &String)| Request::publish(&bench.target, name, i as u32, size);
         let mut publisher = Publisher {

@@ -73,6 +73,7 @@ impl Scenario for Slow {
             server,
             saturating: false,
             floor: None,
+            checked: "every publication came exactly once, in order",
         })
     }
 }

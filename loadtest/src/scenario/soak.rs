@@ -128,6 +128,7 @@ impl Scenario for Soak {
             figures,
             saturating: false,
             floor: None,
+            checked: "every publication came exactly once, in order",
         })
     }
 }
@@ -161,16 +162,10 @@ impl Soak {
             unrecovered: 0,
         };
         let fresh = |i: usize| [i % shared, shared + i].map(|stream| Subscribe { channel: name(stream), from: None });
-        fleet.open(
-            0..count,
-            OPENING_AT_ONCE,
-            &mut hearing,
-            |_| 0,
-            |i| {
-                worker.tell_connections(1);
-                bench.hello(first + i, &fresh(i))
-            },
-        )?;
+        fleet.open(0..count, OPENING_AT_ONCE, &mut hearing, bench.opening(worker), |i| {
+            worker.tell_connections(1);
+            bench.hello(first + i, &fresh(i))
+        })?;
         let window = worker.ready()?;
         hearing.tally = Tally::new(window);
         let workers = worker.count as f64;
