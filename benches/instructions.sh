@@ -4,7 +4,7 @@
 set -euo pipefail
 few=100 many=600
 binary=$(cargo bench --bench instructions --no-run --message-format=json 2>/dev/null |
-    grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4)
+    grep -o '"executable":"[^"]*/instructions-[^"]*"' | cut -d'"' -f4)
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" "$1" "$2" 2>&1 | awk '/Collected/ { print $NF }'
 }
