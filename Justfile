@@ -55,10 +55,10 @@ sdk *suites:
     cargo build --release
     tests/sdk/run '{{server}} --shards 2 -c {config}' {{suites}}
 
-# The demo page in a real browser
+# The demo page and a load report in a real browser
 browser:
-    cargo build --release
-    tests/browser/run {{server}}
+    cargo build --release --workspace
+    tests/browser/run {{server}} target/release/spindle-loadtest
 
 # Benchmarks of single rooms
 bench *filter:
@@ -68,7 +68,7 @@ bench *filter:
 instructions word="":
     bash benches/instructions.sh {{word}}
 
-# The load meter: `just loadtest fanout --pid 123 --core 1`
+# The load generator: `just loadtest fanout --core 1 --server-core 0 --server 'target/release/spindle -p {port} ...'`
 loadtest *arguments:
     cargo run --release --package spindle-loadtest -- {{arguments}}
 

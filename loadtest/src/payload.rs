@@ -43,19 +43,70 @@ impl Stamp {
         put(&mut payload[TIME], TIME_BASE + due);
     }
 
-    /// The first stamp in `message`, and what follows its fixed part.
-    pub fn find(message: &[u8]) -> Option<(Stamp, &[u8])> {
-        let payload = &message[memchr::memmem::find(message, MARK)?..];
-        let fixed = payload.get(..SMALLEST - 1)?;
+    fn read(payload: &[u8]) -> Option<Stamp> {
+        let fixed: &[u8; SMALLEST - 1] = payload.first_chunk()?;
         let number = digits(&fixed[NUMBER])?.checked_sub(NUMBER_BASE)?;
         let stream = u32::try_from(digits(&fixed[STREAM])?.checked_sub(STREAM_BASE)?).ok()?;
         let due = digits(&fixed[TIME])?.checked_sub(TIME_BASE)?;
-        Some((Stamp { stream, number, due }, &payload[SMALLEST - 1..]))
+        Some(Stamp { stream, number, due })
     }
 }
 
+/// Finds stamps in messages. Where the last one was, the next one mostly is too, counted from the message's end.
+pub struct Finder {
+    mark: memchr::memmem::Finder<'static>,
+    from_end: usize,
+}
+
+impl Finder {
+    /// One that has seen nothing.
+    pub fn new() -> Finder {
+        Finder { mark: memchr::memmem::Finder::new(MARK), from_end: 0 }
+    }
+
+    /// The first stamp in `message`, and what follows its fixed part.
+    #[inline]
+    pub fn first<'a>(&mut self, message: &'a [u8]) -> Option<(Stamp, &'a [u8])> {
+        let guess = message.len().checked_sub(self.from_end);
+        let guess = guess.map(|at| &message[at..]).filter(|payload| payload.starts_with(MARK));
+        let payload = match guess {
+            Some(payload) => payload,
+            None => &message[self.mark.find(message)?..],
+        };
+        self.from_end = payload.len();
+        Some((Stamp::read(payload)?, &payload[SMALLEST - 1..]))
+    }
+
+    /// All stamps in `message`.
+    pub fn each(&mut self, mut message: &[u8], mut on: impl FnMut(Stamp)) {
+        while let Some(at) = self.mark.find(message) {
+            message = &message[at..];
+            if let Some(stamp) = Stamp::read(message) {
+                on(stamp);
+            }
+            message = &message[MARK.len()..];
+        }
+    }
+}
+
+/// A decimal number; eight digits at a time, as this is done for each message that arrives.
 fn digits(text: &[u8]) -> Option<u64> {
-    text.iter().try_fold(0u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
+    let (head, chunks) = text.as_rchunks::<8>();
+    let head =
+        head.iter().try_fold(0u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')));
+    chunks.iter().try_fold(head?, |sum, chunk| Some(sum * 100_000_000 + eight_digits(*chunk)?))
+}
+
+fn eight_digits(chunk: [u8; 8]) -> Option<u64> {
+    let text = u64::from_le_bytes(chunk);
+    let above_nine = text.wrapping_add(0x0606_0606_0606_0606);
+    if (text | above_nine) & 0xf0f0_f0f0_f0f0_f0f0 != 0x3030_3030_3030_3030 {
+        return None;
+    }
+    // Pairs of digits, then pairs of pairs, then both halves.
+    let pairs = (text & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2561) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
+    Some((fours & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32)
 }
 
 fn put(place: &mut [u8], mut value: u64) {
@@ -77,8 +128,13 @@ mod tests {
             assert_eq!(payload.len(), size);
             assert!(serde_json::from_slice::<serde_json::Value>(&payload).is_ok());
             let frame = format!("{{\"push\":{{\"data\":{0}}},{{\"data\":{0}}}}}", String::from_utf8_lossy(&payload));
-            let (first, rest) = Stamp::find(frame.as_bytes()).expect("a stamp");
-            assert_eq!((first, Stamp::find(rest).map(|found| found.0)), (stamp, Some(stamp)));
+            let mut finder = Finder::new();
+            let mut found = Vec::new();
+            finder.each(frame.as_bytes(), |stamp| found.push(stamp));
+            assert_eq!(found, [stamp, stamp]);
+            for message in [frame.as_bytes(), frame.as_bytes(), &frame.as_bytes()[8..]] {
+                assert_eq!(finder.first(message).map(|found| found.0), Some(stamp));
+            }
             Stamp::rewrite(&mut payload, 999_999_999, 5);
             let changed = Stamp { stream: 17, number: 999_999_999, due: 5 };
             assert_eq!(payload, changed.encode(size).into_bytes());
@@ -86,9 +142,19 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_digits() {
+        for text in ["0", "7", "12345678", "1234567890", "9999999999999999", "1000000012345678"] {
+            assert_eq!(digits(text.as_bytes()), text.parse().ok());
+        }
+        for text in ["12345:78", "/2345678", "1234567a", " 2345678", "-2345678"] {
+            assert_eq!(digits(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn other_messages_have_none() {
         for message in ["{}", "{\"n\":12", "{\"n\":abcdefghij,\"c\":100000,\"t\":1000000000000000,\"p\":\"\"}"] {
-            assert_eq!(Stamp::find(message.as_bytes()), None, "{message}");
+            assert_eq!(Finder::new().first(message.as_bytes()), None, "{message}");
         }
     }
 }

@@ -72,6 +72,9 @@ impl Report {
                 figures.push(Figure::less(format!("Server CPU a {} over the floor", outcome.unit), over, "x"));
             }
         }
+        if let Some(server) = outcome.server.as_ref().filter(|server| server.memory.1 > 0) {
+            figures.push(Figure::less("Server private memory", server.memory.1 as f64 / 1024.0, "KiB"));
+        }
         if !tally.late.is_empty() && !outcome.saturating {
             let late = tally.late.value_at_quantile(0.99) as f64 / 1000.0;
             figures.push(Figure::fact("Sent late p99", late, "us", Merge::Max));
@@ -197,7 +200,7 @@ fn rates(outcome: &Outcome) -> Vec<Figure> {
     units[..1].make_ascii_uppercase();
     let mut figures = vec![Figure::more(units, outcome.units as f64 / measured, "/s")];
     if tally.sent > 0 {
-        figures.push(Figure::more("Publications", tally.sent as f64 / measured, "/s"));
+        figures.push(Figure::fact("Publications", tally.sent as f64 / measured, "/s", Merge::Sum));
     }
     let traffic = &tally.traffic;
     if traffic.frames > 0 {
@@ -222,7 +225,7 @@ pub fn latency_figures(latency: &Histogram<u64>) -> Vec<Figure> {
     QUANTILES.into_iter().map(at).collect()
 }
 
-/// CPU and memory of the server.
+/// CPU of the server.
 pub fn server_figures(unit: &str, units: u64, server: &ServerUse) -> Vec<Figure> {
     let mut figures = vec![
         Figure::fact(
@@ -235,9 +238,6 @@ pub fn server_figures(unit: &str, units: u64, server: &ServerUse) -> Vec<Figure>
         Figure::fact("Units that took it", units as f64, "", Merge::Sum),
     ];
     figures.extend(cpu_each(unit, server.cpu, units));
-    if server.memory.1 > 0 {
-        figures.push(Figure::less("Server private memory", server.memory.1 as f64 / 1024.0, "KiB"));
-    }
     figures
 }
 

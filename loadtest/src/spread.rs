@@ -12,7 +12,7 @@ use crate::clock::{self, SECOND};
 use crate::commands::Subscribe;
 use crate::fleet::{Deaf, Hear};
 use crate::order::Order;
-use crate::payload::{STREAMS, Stamp};
+use crate::payload::{Finder, STREAMS};
 use crate::publisher::Publisher;
 use crate::tally::Tally;
 use crate::workers::{self, ServerUse, Worker};
@@ -134,7 +134,8 @@ impl Spread {
         }
         let window = worker.ready()?;
         let order = Order::new(range.clone().map(|connection| self.streams(connection)));
-        let mut hearing = Hearing { now: clock::now(), good: range.len(), order, tally: Tally::new(window) };
+        let mut hearing =
+            Hearing { finder: Finder::new(), now: clock::now(), good: range.len(), order, tally: Tally::new(window) };
         let mut told = 0;
         let mut ending = Ending { heard: 0, since: window.end };
         loop {
@@ -195,6 +196,7 @@ impl Ending {
 
 /// What subscribers hear.
 struct Hearing {
+    finder: Finder,
     now: u64,
     /// Connections from here on behave badly: what they hear does not count.
     good: usize,
@@ -211,7 +213,7 @@ impl Hear for Hearing {
         if connection >= self.good {
             return;
         }
-        if let Some((stamp, _)) = Stamp::find(push) {
+        if let Some((stamp, _)) = self.finder.first(push) {
             self.order.take(connection, stamp.stream, stamp.number);
             self.tally.arrive(self.now, stamp.due);
         }

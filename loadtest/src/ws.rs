@@ -92,7 +92,22 @@ pub enum Frame<'a> {
 }
 
 /// The first whole frame of `bytes`, with its length; `None` = more bytes are needed.
+#[inline]
 pub fn read_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Failure> {
+    // A short whole data message, as nearly all are.
+    if let [0x81 | 0x82, length @ ..=126, rest @ ..] = bytes {
+        let (start, length) = match (*length, rest) {
+            (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
+            (126, _) => return Ok(None),
+            (length, _) => (2, usize::from(length)),
+        };
+        return Ok(bytes.get(start..start + length).map(|payload| (Frame::Message(payload), start + length)));
+    }
+    read_any_frame(bytes)
+}
+
+#[cold]
+fn read_any_frame(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Failure> {
     let mut cursor = Cursor::new(bytes);
     let Some((header, length)) = FrameHeader::parse(&mut cursor)? else {
         return Ok(None);

@@ -14,7 +14,7 @@ use crate::commands::Subscribe;
 use crate::fleet::{Deaf, Hear};
 use crate::order::Order;
 use crate::pace::Pace;
-use crate::payload::Stamp;
+use crate::payload::Finder;
 use crate::process::allow_files;
 use crate::report::Outcome;
 use crate::spread::Ending;
@@ -61,12 +61,13 @@ pub struct Api {
 }
 
 struct Hearing {
+    finder: Finder,
     order: Order,
 }
 
 impl Hear for Hearing {
     fn push(&mut self, connection: usize, push: &[u8]) {
-        if let Some((stamp, _)) = Stamp::find(push) {
+        if let Some((stamp, _)) = self.finder.first(push) {
             self.order.take(connection, stamp.stream, stamp.number);
         }
     }
@@ -129,7 +130,7 @@ impl Api {
         let window = worker.ready()?;
         let pace = self.rate.map(|rate| Pace::new(window.origin, rate / worker.count as f64, bench.options.ramp));
         let streams = (0..callers.len()).map(|k| self.stream(first + k, 0));
-        let mut hearing = Hearing { order: Order::new(self.witness.then(|| streams.collect())) };
+        let mut hearing = Hearing { finder: Finder::new(), order: Order::new(self.witness.then(|| streams.collect())) };
         let mut tally = Tally::new(window);
         let mut asked = 0;
         let mut ready: Vec<usize> = (0..self.in_flight).flat_map(|_| 0..callers.len()).collect();

@@ -11,7 +11,7 @@ use crate::commands::{FIRST_ID, Subscribe};
 use crate::fleet::{Deaf, Hear};
 use crate::order::Order;
 use crate::pace::Pace;
-use crate::payload::Stamp;
+use crate::payload::Finder;
 use crate::prepared::Prepared;
 use crate::report::Outcome;
 use crate::spread::{Ending, OPENING_AT_ONCE};
@@ -36,6 +36,7 @@ pub struct Echo {
 }
 
 struct Hearing {
+    finder: Finder,
     now: u64,
     order: Order,
     tally: Tally,
@@ -48,7 +49,7 @@ impl Hear for Hearing {
     }
 
     fn push(&mut self, connection: usize, push: &[u8]) {
-        if let Some((stamp, _)) = Stamp::find(push) {
+        if let Some((stamp, _)) = self.finder.first(push) {
             self.order.take(connection, stamp.stream, stamp.number);
             self.tally.arrive(self.now, stamp.due);
         }
@@ -111,6 +112,7 @@ impl Echo {
             |i: usize| (i / group * group..(i / group * group + group).min(count)).map(|m| m as u32).collect();
         let window = worker.ready()?;
         let mut hearing = Hearing {
+            finder: Finder::new(),
             now: clock::now(),
             order: Order::new((0..count).map(members)),
             tally: Tally::new(window),

@@ -13,7 +13,7 @@ use crate::figure::{Figure, Merge};
 use crate::fleet::{Fleet, Hear};
 use crate::order::Order;
 use crate::pace::Pace;
-use crate::payload::Stamp;
+use crate::payload::Finder;
 use crate::report::Outcome;
 use crate::spread::{Ending, OPENING_AT_ONCE};
 use crate::tally::{Tally, Window};
@@ -53,6 +53,7 @@ pub struct Recover {
 }
 
 struct Hearing {
+    finder: Finder,
     now: u64,
     protocol: Protocol,
     channels: usize,
@@ -71,7 +72,7 @@ impl Hear for Hearing {
     }
 
     fn push(&mut self, connection: usize, push: &[u8]) {
-        if let Some((stamp, _)) = Stamp::find(push) {
+        if let Some((stamp, _)) = self.finder.first(push) {
             self.order.take(connection, stamp.stream, stamp.number);
         }
     }
@@ -87,11 +88,8 @@ impl Hear for Hearing {
             }
             return Ok(());
         }
-        let mut rest = reply;
-        while let Some((stamp, after)) = Stamp::find(rest) {
-            self.order.take(connection, stamp.stream, stamp.number);
-            rest = after;
-        }
+        let order = &mut self.order;
+        self.finder.each(reply, |stamp| order.take(connection, stamp.stream, stamp.number));
         self.recovered += u64::from(wire::is_recovered(self.protocol, reply));
         Ok(())
     }
@@ -213,6 +211,7 @@ impl Recover {
         let names = bench.channels(&self.namespace, 0..channels);
         let start = clock::now();
         let mut hearing = Hearing {
+            finder: Finder::new(),
             now: 0,
             protocol: bench.options.protocol,
             channels,

@@ -14,7 +14,7 @@ use crate::figure::{Figure, Merge};
 use crate::fleet::{Fleet, Hear};
 use crate::order::Order;
 use crate::pace::Pace;
-use crate::payload::Stamp;
+use crate::payload::Finder;
 use crate::prepared::Prepared;
 use crate::report::Outcome;
 use crate::spread::{Ending, OPENING_AT_ONCE};
@@ -51,6 +51,7 @@ pub struct Soak {
 }
 
 struct Hearing {
+    finder: Finder,
     now: u64,
     protocol: Protocol,
     order: Order,
@@ -75,7 +76,7 @@ impl Hear for Hearing {
     }
 
     fn push(&mut self, connection: usize, push: &[u8]) {
-        if let Some((stamp, _)) = Stamp::find(push) {
+        if let Some((stamp, _)) = self.finder.first(push) {
             self.order.take(connection, stamp.stream, stamp.number);
             self.tally.arrive(self.now, stamp.due);
         }
@@ -89,11 +90,8 @@ impl Hear for Hearing {
             if self.epochs[stream].is_none() {
                 self.epochs[stream] = wire::subscribed(self.protocol, reply).map(|subscribed| subscribed.epoch);
             }
-            let mut rest = reply;
-            while let Some((stamp, after)) = Stamp::find(rest) {
-                self.order.take(connection, stamp.stream, stamp.number);
-                rest = after;
-            }
+            let order = &mut self.order;
+            self.finder.each(reply, |stamp| order.take(connection, stamp.stream, stamp.number));
             let failed = self.returning[connection] && !wire::is_recovered(self.protocol, reply);
             self.unrecovered += u64::from(failed);
         }
@@ -151,6 +149,7 @@ impl Soak {
         fleet.watch(api.socket(), 0)?;
         let placeholder = crate::tally::Window { origin: 0, start: 0, end: SECOND };
         let mut hearing = Hearing {
+            finder: Finder::new(),
             now: 0,
             protocol: bench.options.protocol,
             order: Order::new((0..count).map(|i| vec![(i % shared) as u32, (shared + i) as u32])),
