@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, sockopt};
 
 use crate::fleet::{Hear, Shared};
+use crate::poller::News;
 use crate::wire::{self, Incoming};
 use crate::ws::{self, Frame};
 use crate::{Failure, advice, clock};
@@ -52,9 +53,23 @@ impl Connection {
         Connection { socket: None, stage: Stage::Closed, carry: Vec::new(), unsent: Vec::new() }
     }
 
-    /// Starts with a socket that is connecting.
-    pub fn begin(&mut self, socket: OwnedFd, hello: Hello) {
+    /// Starts with a socket that is connecting. Over loopback it is connected already.
+    pub fn begin(&mut self, socket: OwnedFd, hello: Hello, shared: &Shared) -> Result<(), Failure> {
         *self = Connection { socket: Some(socket), stage: Stage::Connecting(hello), ..Connection::closed() };
+        self.upgrade(shared)
+    }
+
+    /// Asks for the upgrade, if the socket is connected.
+    fn upgrade(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let (Some(socket), Stage::Connecting(hello)) = (&self.socket, &mut self.stage) else { return Ok(()) };
+        let request = shared.upgrade.request();
+        match rustix::net::send(socket, request, SendFlags::NOSIGNAL) {
+            Ok(sent) => self.unsent.extend_from_slice(&request[sent..]),
+            Err(Errno::AGAIN | Errno::NOTCONN) => return Ok(()),
+            Err(e) => return Err(advice::unreachable(shared.address, &e.into())),
+        }
+        self.stage = Stage::Upgrading(std::mem::take(hello));
+        Ok(())
     }
 
     /// Hangs up, without a word.
@@ -100,28 +115,15 @@ impl Connection {
         stands
     }
 
-    /// The socket has news. `ended`: the other side has said its last.
-    pub fn progress(
-        &mut self,
-        i: usize,
-        ended: bool,
-        shared: &mut Shared,
-        hear: &mut impl Hear,
-    ) -> Result<(), Failure> {
+    /// The socket has news.
+    pub fn progress(&mut self, i: usize, news: News, shared: &mut Shared, hear: &mut impl Hear) -> Result<(), Failure> {
         let Some(socket) = &self.socket else { return Ok(()) };
         if matches!(self.stage, Stage::Connecting(_)) {
-            if ended {
+            if news.ended {
                 let error = sockopt::socket_error(socket)?.err().unwrap_or(Errno::CONNREFUSED);
                 return Err(advice::unreachable(shared.address, &error.into()));
             }
-            let request = shared.upgrade.request();
-            match rustix::net::send(socket, request, SendFlags::NOSIGNAL) {
-                Ok(sent) => self.unsent.extend_from_slice(&request[sent..]),
-                Err(Errno::AGAIN | Errno::NOTCONN) => return Ok(()),
-                Err(e) => return Err(advice::unreachable(shared.address, &e.into())),
-            }
-            let Stage::Connecting(hello) = std::mem::replace(&mut self.stage, Stage::Closed) else { unreachable!() };
-            self.stage = Stage::Upgrading(hello);
+            self.upgrade(shared)?;
         } else if !self.unsent.is_empty() {
             let sent = send_some(socket, &self.unsent)?;
             self.unsent.drain(..sent);
@@ -129,7 +131,7 @@ impl Connection {
                 self.unsent = Vec::new();
             }
         }
-        self.read(i, ended, shared, hear)
+        if news.readable { self.read(i, news.ended, shared, hear) } else { Ok(()) }
     }
 
     fn read(&mut self, i: usize, ended: bool, shared: &mut Shared, hear: &mut impl Hear) -> Result<(), Failure> {

@@ -2,15 +2,15 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use crate::Failure;
 use crate::clock::{self, SECOND};
 use crate::connection::{Connection, Hello, Stage};
 use crate::poller::{OTHERS, Poller};
 use crate::sources::Sources;
 use crate::target::{Protocol, Target};
 use crate::ws::{self, Upgrade};
+use crate::{Failure, advice, sources};
 
 /// Longest time without any connection coming through while many are being opened.
 const OPENING_PATIENCE: u64 = 20 * SECOND;
@@ -71,6 +71,7 @@ pub struct Fleet {
     shared: Shared,
     news: Vec<usize>,
     receive_buffer: Option<u32>,
+    prepared: Vec<OwnedFd>,
 }
 
 impl Fleet {
@@ -92,6 +93,7 @@ impl Fleet {
             },
             news: Vec::new(),
             receive_buffer: None,
+            prepared: Vec::new(),
         })
     }
 
@@ -100,12 +102,25 @@ impl Fleet {
         self.receive_buffer = receive_buffer;
     }
 
+    /// Makes the sockets of all connections that are to begin at one moment.
+    pub fn prepare(&mut self) -> Result<(), Failure> {
+        let (sources, address, room) = (&mut self.sources, self.shared.address, self.receive_buffer);
+        self.prepared = self.connections.iter().map(|_| sources.socket(address, room)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     /// Starts connection `i`; it is live when the replies to its hello have come.
     pub fn begin(&mut self, i: usize, hello: Hello) -> Result<(), Failure> {
-        let socket = self.sources.connect(self.shared.address, self.receive_buffer)?;
+        let address = self.shared.address;
+        let socket = match self.prepared.pop() {
+            Some(socket) => {
+                sources::start(&socket, address).map_err(|e| advice::unreachable(address, &e.into()))?;
+                socket
+            }
+            None => self.sources.connect(address, self.receive_buffer)?,
+        };
         self.poller.add(&socket, i as u64)?;
-        self.connections[i].begin(socket, hello);
-        Ok(())
+        self.connections[i].begin(socket, hello, &self.shared)
     }
 
     /// Starts the connections of a range, at most `at_once` at a time and when they are `due`, and waits until
@@ -154,8 +169,8 @@ impl Fleet {
                 continue;
             }
             let connection = &mut self.connections[tag as usize];
-            let ended = self.poller.ended(event);
-            if let Err(failure) = connection.progress(tag as usize, ended, &mut self.shared, hear) {
+            let news = self.poller.news(event);
+            if let Err(failure) = connection.progress(tag as usize, news, &mut self.shared, hear) {
                 connection.close();
                 hear.ended(tag as usize, failure)?;
             }

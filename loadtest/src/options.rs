@@ -22,7 +22,8 @@ pub struct Options {
     /// Let the addresses be on other machines.
     #[arg(long)]
     pub remote: bool,
-    /// Start this command as the server for the run, `{port}` standing for a free port, and end it afterwards.
+    /// Start this command as the server for the run, `{port}` standing for a free port, and end it afterwards
+    /// (with variables: env NAME=VALUE COMMAND).
     #[arg(long, value_name = "COMMAND")]
     pub server: Option<String>,
     /// Core that the server of --server is pinned to, and where the floor is measured.

@@ -14,6 +14,15 @@ pub const OTHERS: u64 = 1 << 32;
 /// The nearest moment that the kernel's timers are trusted with; nearer ones are waited for awake.
 const AWAKE: u64 = 60_000;
 
+/// What has happened to a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct News {
+    /// There is something to read, an end or an error maybe.
+    pub readable: bool,
+    /// The other side has said its last.
+    pub ended: bool,
+}
+
 /// One epoll.
 pub struct Poller {
     epoll: OwnedFd,
@@ -66,10 +75,11 @@ impl Poller {
         self.events[i].data.u64()
     }
 
-    /// Whether event `i` of the last wait says that the other side has ended.
-    pub fn ended(&self, i: usize) -> bool {
+    /// What event `i` of the last wait says.
+    pub fn news(&self, i: usize) -> News {
         let flags = self.events[i].flags;
-        flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR)
+        let ended = flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+        News { readable: ended || flags.contains(epoll::EventFlags::IN), ended }
     }
 
     /// Nanoseconds spent waiting so far: the rest of the time this thread was the limit.

@@ -79,7 +79,9 @@ impl Report {
             let late = tally.late.value_at_quantile(0.99) as f64 / 1000.0;
             figures.push(Figure::fact("Sent late p99", late, "us", Merge::Max));
         }
-        figures.push(Figure::fact("Generator busy", tally.busy * 100.0, "%", Merge::Max));
+        if tally.busy > 0.0 {
+            figures.push(Figure::fact("Generator busy", tally.busy * 100.0, "%", Merge::Max));
+        }
         let mut complaints = verdict::judge(tally, outcome.saturating, share);
         if outcome.units == 0 {
             complaints.push(format!("not one {} was measured", outcome.unit));

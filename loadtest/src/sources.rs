@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::Failure;
@@ -38,8 +39,8 @@ impl Sources {
         SocketAddrV4::new(address, FIRST_PORT + (at / self.addresses) as u16)
     }
 
-    /// A socket on its way to `target`; it does not wait.
-    pub fn connect(&mut self, target: SocketAddr, receive_buffer: Option<u32>) -> Result<OwnedFd, Failure> {
+    /// A socket for a connection to `target`, bound where there are several sources.
+    pub fn socket(&mut self, target: SocketAddr, receive_buffer: Option<u32>) -> Result<OwnedFd, Failure> {
         let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         for _ in 0..ATTEMPTS {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -52,17 +53,33 @@ impl Sources {
             if self.addresses > 1 && target.is_ipv4() {
                 sockopt::set_socket_reuseaddr(&socket, true)?;
                 match rustix::net::bind(&socket, &self.pick()) {
-                    Err(rustix::io::Errno::ADDRINUSE) => continue,
+                    Err(Errno::ADDRINUSE) => continue,
                     result => result?,
                 }
             }
-            match rustix::net::connect(&socket, &target) {
-                Ok(()) | Err(rustix::io::Errno::INPROGRESS) => return Ok(socket),
-                Err(rustix::io::Errno::ADDRNOTAVAIL) if self.addresses > 1 => {}
-                Err(e) => return Err(advice::unreachable(target, &e.into())),
+            return Ok(socket);
+        }
+        Err(advice::unreachable(target, &Errno::ADDRNOTAVAIL.into()))
+    }
+
+    /// A socket on its way to `target`; it does not wait.
+    pub fn connect(&mut self, target: SocketAddr, receive_buffer: Option<u32>) -> Result<OwnedFd, Failure> {
+        for _ in 0..ATTEMPTS {
+            let socket = self.socket(target, receive_buffer)?;
+            match start(&socket, target) {
+                Err(Errno::ADDRNOTAVAIL) if self.addresses > 1 => {}
+                result => return result.map(|()| socket).map_err(|e| advice::unreachable(target, &e.into())),
             }
         }
-        Err(advice::unreachable(target, &rustix::io::Errno::ADDRNOTAVAIL.into()))
+        Err(advice::unreachable(target, &Errno::ADDRNOTAVAIL.into()))
+    }
+}
+
+/// Starts connecting.
+pub fn start(socket: &OwnedFd, target: SocketAddr) -> Result<(), Errno> {
+    match rustix::net::connect(socket, &target) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
+        Err(e) => Err(e),
     }
 }
 

@@ -46,7 +46,6 @@ impl Scenario for Idle {
         let connections = f64::from(self.connections);
         let after = server.as_ref().map_or(0, |server| server.memory.1);
         let held = server.as_ref().map_or(0.0, |server| server.wall);
-        let cpu = server.as_ref().map_or(0.0, |server| server.cpu.as_secs_f64());
         Ok(Outcome {
             unit: "connection second",
             units: (connections * seconds(bench.options.duration)) as u64,
@@ -58,7 +57,6 @@ impl Scenario for Idle {
             figures: vec![
                 Figure::less("Private memory a connection", (after as f64 - before as f64) / connections, "bytes"),
                 Figure::fact("Private memory before", before as f64 / 1024.0, "KiB", Merge::Mean),
-                Figure::less("CPU a connection and second", cpu * 1e6 / connections / held.max(1e-9), "us"),
             ],
             tally,
             server,

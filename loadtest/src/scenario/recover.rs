@@ -136,12 +136,12 @@ impl Scenario for Recover {
         let busy = median(storms.iter().map(|storm| storm.generator));
         figures.push(Figure::fact("Generator busy while they come back", busy * 100.0, "%", Merge::Max));
         let wall: f64 = storms.iter().map(|storm| seconds(storm.all_back)).sum();
-        if let Some(cpu) = cpu.filter(|cpu| busy > 0.97 && cpu / wall < 0.8) {
+        if let Some(cpu) = cpu.filter(|cpu| busy > 0.9 && cpu / wall < 0.8 * busy) {
             let words = "the generator was the limit while they came back, so the time is its own: the server used";
-            tally.complaints.push(format!("{words} {:.0} % of a core; try --at-once", cpu * 100.0 / wall));
+            tally.complaints.push(format!("{words} {:.0} % of a core", cpu * 100.0 / wall));
         }
-        // The storms' time is what is measured, and in it being busy is no fault.
         tally.window.end = tally.window.start + (wall * SECOND as f64) as u64;
+        // Judged above: in a storm both sides are as busy as they can be.
         tally.busy = 0.0;
         Ok(Outcome {
             unit: "recovery",
@@ -254,6 +254,7 @@ impl Recover {
                     bench.hello(i, &wish(i, Some(position)))
                 })
                 .collect();
+            fleet.prepare()?;
             storms.push(self.storm(bench, &mut fleet, &mut publisher, &mut hearing, hellos)?);
             worker.tell(count as u64);
             publisher.settle(&mut fleet, &mut hearing)?;
