@@ -99,8 +99,9 @@ fn digits(text: &[u8]) -> Option<u64> {
 
 fn eight_digits(chunk: [u8; 8]) -> Option<u64> {
     let text = u64::from_le_bytes(chunk);
-    let above_nine = text.wrapping_add(0x0606_0606_0606_0606);
-    if (text | above_nine) & 0xf0f0_f0f0_f0f0_f0f0 != 0x3030_3030_3030_3030 {
+    let are_threes = |text: u64| text & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
+    // What is above '9' leaves the row of digits when six is added.
+    if !are_threes(text) || !are_threes(text.wrapping_add(0x0606_0606_0606_0606)) {
         return None;
     }
     // Pairs of digits, then pairs of pairs, then both halves.
