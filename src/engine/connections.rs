@@ -1,24 +1,22 @@
 //! The life of a connection: opening, input, what a session asks for, timers, closing.
 
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 
 use rand::RngExt;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use super::input::Held;
 use super::{Action, CLOSE_WAIT_MS, Engine, TURN_BUDGET};
 use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
-use crate::fanout::frame::Frame;
-use crate::fanout::outbox::{Outbox, Pool};
+use crate::fanout::outbox::Outbox;
 use crate::metrics::labels::Transport;
 use crate::protocol::Protocol;
-use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::Disconnect;
 use crate::session::{Cx, Effect, Session, Setup, TransportKind};
-use crate::transport::ws::header::{write_close, write_ping, write_pong};
-use crate::transport::ws::{Event, Reader, Violation};
+use crate::transport::ws::Reader;
+use crate::transport::ws::header::{write_close, write_ping};
 
 /// Bytes of reason that fit into a close frame.
 const MAX_CLOSE_REASON: usize = 123;
@@ -27,30 +25,30 @@ const MAX_CLOSE_REASON: usize = 123;
 pub(super) struct Conn {
     pub(super) session: Session,
     pub(super) outbox: Outbox,
-    reader: Reader,
+    pub(super) reader: Reader,
     /// Input that came while a command was waiting for its answer.
-    held: Option<Box<Held>>,
+    pub(super) held: Option<Box<Held>>,
     /// When the earliest wheel entry of this connection fires.
-    armed_at: u64,
+    pub(super) armed_at: u64,
     /// When the socket will have taken nothing for too long.
-    stalls_at: u64,
+    pub(super) stalls_at: u64,
     /// When a closing connection is closed even if the peer says nothing.
-    close_at: u64,
+    pub(super) close_at: u64,
     pub(super) socket: u32,
     /// Place in the user's list; meaningful while `is_indexed`.
     pub(super) user_place: u32,
     pub(super) protocol: Protocol,
-    phase: Phase,
-    is_dirty: bool,
-    is_indexed: bool,
+    pub(super) phase: Phase,
+    pub(super) is_dirty: bool,
+    pub(super) is_indexed: bool,
     /// One message alone was larger than all that may be owed: the client counts as slow, as upstream.
-    is_overrun: bool,
+    pub(super) is_overrun: bool,
     /// The peer may still be sending when the socket closes: what it sends must not cost it our last words.
-    lingers: bool,
+    pub(super) lingers: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Commands are taken.
     Open,
     /// The connect command failed: input is dropped until the peer leaves or the wait is over.
@@ -59,14 +57,6 @@ enum Phase {
     Closing,
     /// Nothing more is owed than what the outbox holds, then the socket is closed.
     Leaving,
-}
-
-#[derive(Default)]
-struct Held {
-    /// The rest of a message whose earlier command is waiting.
-    commands: Option<Vec<u8>>,
-    /// Bytes behind that message.
-    input: Vec<u8>,
 }
 
 /// What opens a connection.
@@ -87,7 +77,7 @@ impl Conn {
     }
 
     /// When the connection next needs a timer.
-    fn due_at(&self) -> u64 {
+    pub(super) fn due_at(&self) -> u64 {
         let session = if self.is_open() { self.session.next_deadline() } else { NEVER };
         session.min(self.stalls_at).min(self.close_at)
     }
@@ -130,32 +120,6 @@ impl Engine {
         Some(id)
     }
 
-    /// Whether the connection's socket may be read now. If not, an [`Action::Resume`] says when.
-    pub fn takes_input_of(&self, id: ConnId) -> bool {
-        self.conns.get(id).is_some_and(|conn| conn.held.is_none() && !(conn.is_open() && conn.session.is_blocked()))
-    }
-
-    /// Bytes from the connection's socket. They are unmasked in place.
-    pub fn input(&mut self, id: ConnId, bytes: &mut [u8]) {
-        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase != Phase::Leaving) else { return };
-        if let Some(held) = &mut conn.held {
-            held.input.extend_from_slice(bytes);
-            return;
-        }
-        let mut reader = std::mem::take(&mut conn.reader);
-        let limit = self.config.websocket.message_size_limit;
-        let result = reader.read(bytes, limit, |event| self.on_event(id, event));
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.reader = reader;
-        match result {
-            Ok(consumed) if consumed < bytes.len() && conn.is_open() => {
-                conn.held.get_or_insert_default().input.extend_from_slice(&bytes[consumed..]);
-            }
-            Ok(_) => {}
-            Err(violation) => self.on_violation(id, violation),
-        }
-    }
-
     /// The socket reached its end or failed.
     pub fn gone(&mut self, id: ConnId) {
         if self.conns.get(id).is_none() {
@@ -163,60 +127,6 @@ impl Engine {
         }
         self.close_session(id);
         self.forget(id);
-    }
-
-    /// The outbox was offered to the socket, which took something or not. Ends the connection when too much is left, or when it only waited for
-    /// this.
-    pub fn flushed(&mut self, id: ConnId, progress: bool) {
-        let limit = self.config.client.queue_max_size;
-        let timeout_ms = self.config.websocket.write_timeout_ms;
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        if conn.outbox.is_empty() {
-            conn.stalls_at = NEVER;
-        } else if progress || conn.stalls_at == NEVER {
-            conn.stalls_at = self.now.mono_ms + timeout_ms;
-        }
-        match conn.phase {
-            Phase::Leaving if conn.outbox.is_empty() => self.forget(id),
-            Phase::Open if conn.outbox.bytes() > limit || conn.is_overrun => self.end(id, Disconnect::SLOW),
-            // The usual case: everything was taken, and no deadline came nearer.
-            _ if conn.outbox.is_empty() => {}
-            _ => self.arm(id),
-        }
-    }
-
-    /// The outbox waits for the reply to connect. Ends the connection when too much waits.
-    pub fn held_back(&mut self, id: ConnId) {
-        let limit = self.config.client.queue_max_size;
-        if self.conns.get(id).is_some_and(|conn| conn.is_open() && conn.outbox.bytes() > limit) {
-            self.end(id, Disconnect::SLOW);
-        }
-    }
-
-    /// The socket may take more of what the connection is owed.
-    pub fn writable(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        if !conn.outbox.is_empty() && !std::mem::replace(&mut conn.is_dirty, true) {
-            self.dirty.push(id);
-        }
-    }
-
-    /// Connections that are owed something, each once, and forgets that they are.
-    pub fn take_dirty(&mut self, into: &mut Vec<ConnId>) {
-        into.clear();
-        std::mem::swap(into, &mut self.dirty);
-        self.overfull = 0;
-        for id in into.iter() {
-            if let Some(conn) = self.conns.get_mut(*id) {
-                conn.is_dirty = false;
-            }
-        }
-    }
-
-    /// The connection's socket and outbox, for flushing; nothing while the outbox waits for the reply to connect.
-    pub fn outbox(&mut self, id: ConnId) -> Option<(u32, &mut Outbox, &mut Pool)> {
-        let conn = self.conns.get_mut(id).filter(|conn| !conn.is_open() || !conn.session.holds_pushes())?;
-        Some((conn.socket, &mut conn.outbox, &mut self.pool))
     }
 
     /// Stops, to be called every turn: each connection is told once to come back elsewhere, and new ones at once. True
@@ -236,103 +146,6 @@ impl Engine {
             }
         }
         true
-    }
-
-    fn on_event(&mut self, id: ConnId, event: Event<'_>) -> ControlFlow<()> {
-        let Some(conn) = self.conns.get_mut(id) else { return ControlFlow::Break(()) };
-        match event {
-            Event::Close(_) => {
-                let answered = conn.phase == Phase::Closing;
-                self.close_session(id);
-                if !answered {
-                    let Event::Close(close) = event else { unreachable!() };
-                    self.push_control(id, |out| write_close(out, close.map(|(code, _)| (code, ""))));
-                }
-                self.leave(id);
-                ControlFlow::Break(())
-            }
-            _ if !conn.is_open() => ControlFlow::Continue(()),
-            Event::Message(message) => {
-                let commands = Commands::new(conn.protocol, message);
-                self.run_commands(id, commands)
-            }
-            Event::Ping(payload) => {
-                self.push_control(id, |out| write_pong(out, payload));
-                ControlFlow::Continue(())
-            }
-            Event::Pong => {
-                self.with_session(id, |session, cx| session.on_native_pong(cx));
-                ControlFlow::Continue(())
-            }
-        }
-    }
-
-    /// Runs commands until one has to wait; then the rest is held.
-    fn run_commands(&mut self, id: ConnId, mut commands: Commands<'_>) -> ControlFlow<()> {
-        loop {
-            match self.conns.get(id) {
-                Some(conn) if conn.is_open() => {
-                    if conn.session.is_blocked() {
-                        // A home on this shard answers right here, and most clients never wait.
-                        self.deliver_local(TURN_BUDGET);
-                    }
-                }
-                // Further messages have no effect, but are read on: the peer's close frame stands behind them.
-                _ => return ControlFlow::Continue(()),
-            }
-            let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.is_open()) else {
-                return ControlFlow::Continue(());
-            };
-            if conn.session.is_blocked() {
-                conn.held.get_or_insert_default().commands = Some(commands.rest().to_vec());
-                return ControlFlow::Break(());
-            }
-            match commands.next() {
-                None => return ControlFlow::Continue(()),
-                Some(Ok(command)) => {
-                    let bytes = commands.size();
-                    self.with_session(id, |session, cx| session.on_command(cx, command, bytes));
-                }
-                Some(Err(_)) => self.with_session(id, |session, cx| session.on_malformed(cx)),
-            }
-        }
-    }
-
-    /// Goes on with what was held while a command waited. True when more is left.
-    pub(super) fn run_unblocked(&mut self) -> bool {
-        let mut budget = TURN_BUDGET;
-        while budget > 0 {
-            let Some(id) = self.unblocked.pop_front() else { return false };
-            budget -= 1;
-            self.resume(id);
-        }
-        true
-    }
-
-    fn resume(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        if let Some(mut held) = conn.held.take() {
-            if let Some(rest) = held.commands.take() {
-                let commands = Commands::resume(conn.protocol, &rest);
-                let flow = self.run_commands(id, commands);
-                let Some(conn) = self.conns.get_mut(id) else { return };
-                if flow.is_break() {
-                    if let Some(again) = &mut conn.held {
-                        again.input = held.input;
-                    }
-                    return;
-                }
-            }
-            if !held.input.is_empty() {
-                self.input(id, &mut held.input);
-            }
-        }
-        // Where a command ended the connection too: the peer's close frame, or its end, is still to be read.
-        if self.takes_input_of(id)
-            && let Some(conn) = self.conns.get(id)
-        {
-            self.actions.push(Action::Resume { socket: conn.socket });
-        }
     }
 
     /// Runs one step of a session and carries out what it asks for.
@@ -357,7 +170,7 @@ impl Engine {
         self.settle(id);
     }
 
-    fn settle(&mut self, id: ConnId) {
+    pub(super) fn settle(&mut self, id: ConnId) {
         if !self.out.is_empty() {
             let out = std::mem::take(&mut self.out);
             if let Some(conn) = self.conns.get(id) {
@@ -391,7 +204,7 @@ impl Engine {
         self.arm(id);
     }
 
-    fn carry_out(&mut self, id: ConnId, effect: Effect) {
+    pub(super) fn carry_out(&mut self, id: ConnId, effect: Effect) {
         match effect {
             Effect::Op { channel, op, tag } => {
                 let reply = if tag == 0 { ReplyTo::None } else { ReplyTo::Conn { conn: id, tag } };
@@ -411,54 +224,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Queues a control frame.
-    fn push_control(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut frame = Vec::new();
-        write(&mut frame);
-        self.push(id, Frame::new(&frame));
-    }
-
-    /// Queues a frame; the connection is flushed at the end of the turn.
-    pub(super) fn push(&mut self, id: ConnId, frame: Frame) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.is_overrun |= frame.len() > self.config.client.queue_max_size;
-        conn.outbox.push(&mut self.pool, frame);
-        if conn.outbox.bytes() > self.config.client.queue_max_size {
-            self.overfull += 1;
-        }
-        if !conn.is_dirty {
-            conn.is_dirty = true;
-            self.dirty.push(id);
-        }
-    }
-
-    /// Queues a frame in front of what waited for it.
-    fn push_first(&mut self, id: ConnId, frame: Frame) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.outbox.push_front(&mut self.pool, frame);
-        if !std::mem::replace(&mut conn.is_dirty, true) {
-            self.dirty.push(id);
-        }
-    }
-
-    /// As [`Engine::push`], for loops that hold the rest of the engine.
-    pub(super) fn push_to(
-        conn: &mut Conn,
-        id: ConnId,
-        frame: Frame,
-        pool: &mut Pool,
-        dirty: &mut Vec<ConnId>,
-        limit: usize,
-    ) -> usize {
-        conn.is_overrun |= frame.len() > limit;
-        conn.outbox.push(pool, frame);
-        if !conn.is_dirty {
-            conn.is_dirty = true;
-            dirty.push(id);
-        }
-        usize::from(conn.outbox.bytes() > limit)
     }
 
     /// Ends a connection for a reason the peer is told.
@@ -489,22 +254,8 @@ impl Engine {
         }
     }
 
-    fn on_violation(&mut self, id: ConnId, violation: Violation) {
-        let Some(conn) = self.conns.get(id) else { return };
-        if conn.phase == Phase::Closing {
-            self.leave(id);
-            return;
-        }
-        self.close_session(id);
-        self.push_control(id, |out| violation.write_close(out));
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.lingers = violation.code().is_some();
-        }
-        self.leave(id);
-    }
-
     /// Lets the outbox drain, then closes the socket.
-    fn leave(&mut self, id: ConnId) {
+    pub(super) fn leave(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.phase = Phase::Leaving;
         conn.close_at = conn.close_at.min(self.now.mono_ms + CLOSE_WAIT_MS);
@@ -516,7 +267,7 @@ impl Engine {
     }
 
     /// Takes the session out of every channel. Harmless when done before.
-    fn close_session(&mut self, id: ConnId) {
+    pub(super) fn close_session(&mut self, id: ConnId) {
         let mut departure = None;
         self.with_session(id, |session, cx| departure = session.on_close(cx));
         self.departures.extend(departure);
@@ -535,14 +286,14 @@ impl Engine {
         }
     }
 
-    fn forget(&mut self, id: ConnId) {
+    pub(super) fn forget(&mut self, id: ConnId) {
         if let Some(mut conn) = self.conns.remove(id) {
             conn.outbox.clear(&mut self.pool);
             self.actions.push(Action::Close { socket: conn.socket, lingers: conn.lingers });
         }
     }
 
-    fn index(&mut self, id: ConnId, user: &str) {
+    pub(super) fn index(&mut self, id: ConnId, user: &str) {
         let Self { conns, users, metrics, .. } = self;
         let place = users.add(user, id, |id| user_of(conns, id));
         if let Some(conn) = conns.get_mut(id) {
@@ -561,7 +312,7 @@ impl Engine {
     }
 
     /// Makes sure that a wheel entry fires when the connection next needs it. Later ones are left to fire in vain.
-    fn arm(&mut self, id: ConnId) {
+    pub(super) fn arm(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let due = conn.due_at();
         if due < conn.armed_at {

@@ -11,8 +11,10 @@ mod control;
 mod deliveries;
 mod departures;
 mod frames;
+mod input;
 #[cfg(test)]
 mod layout;
+mod outgoing;
 mod requests;
 mod users;
 

@@ -5,6 +5,7 @@
 
 mod clock;
 mod host;
+mod io;
 mod sockets;
 mod start;
 mod turn;

@@ -282,7 +282,7 @@ fn assemble(
         me,
         pulse,
         http_timers: Wheel::new(),
-        scratch: vec![0; super::turn::READ_SIZE].into(),
+        scratch: vec![0; super::io::READ_SIZE].into(),
         copies: Vec::new(),
         dirty: Vec::new(),
         is_stopping: false,
