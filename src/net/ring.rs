@@ -128,8 +128,10 @@ impl Ring {
     }
 
     /// Ends a watch. The kernel holds the socket open until this is submitted, so it goes with every close.
+    ///
+    /// Not by removing the poll: that fails, and leaves the socket open, while news of it wait to be taken in.
     pub fn unwatch(&mut self, token: Token) -> io::Result<()> {
-        let entry = opcode::PollRemove::new(token.pack(KIND_SOCKET)).build().user_data(KIND_FORGET << 56);
+        let entry = opcode::AsyncCancel::new(token.pack(KIND_SOCKET)).build().user_data(KIND_FORGET << 56);
         self.push(&entry)
     }
 
