@@ -1,4 +1,4 @@
-//! Patterns over names, as the server API's `channels` and the allowed origins take them (the language of
+//! Patterns over names, as the server API's `channels` takes them (the language of
 //! github.com/gobwas/glob without separators).
 //!
 //! | pattern | fits |
