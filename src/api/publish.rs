@@ -174,7 +174,16 @@ fn op(
     version_epoch: &str,
 ) -> Op {
     Op::Publish(Box::new(PublishOp {
-        publication: Publication { data, info: None, tags, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 },
+        publication: Publication {
+            data,
+            info: None,
+            tags,
+            entry: None,
+            offset: 0,
+            epoch: Epoch::NONE,
+            unix_ms: 0,
+            taken_us: 0,
+        },
         history,
         idempotency_key: Some(idempotency_key).filter(|key| !key.is_empty()).map(Box::from),
         version,

@@ -49,6 +49,8 @@ impl<'a> client::Publication<'a> {
             offset: publication.offset,
             tags: tags(publication),
             epoch: Cow::Borrowed(if publication.offset == 1 { publication.epoch.as_str() } else { "" }),
+            key: publication.entry.as_ref().map_or("".into(), |entry| Cow::Borrowed(&*entry.key)),
+            removed: publication.entry.as_ref().is_some_and(|entry| entry.removed),
             ..Self::default()
         }
     }
@@ -119,6 +121,7 @@ mod tests {
             data: Bytes::from_static(b"1"),
             info: Some(Arc::new(info)),
             tags: Some(Arc::new(tags)),
+            entry: None,
             offset,
             epoch: Epoch::from_random([0; 8]),
             unix_ms: 1_700_000_000_000,

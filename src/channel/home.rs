@@ -121,6 +121,7 @@ impl Homes {
                 }
                 None => Answer::Failed(Error::LIMIT_EXCEEDED),
             },
+            Op::Map(_) => Answer::Failed(Error::NOT_AVAILABLE),
         };
         respond(from, reply, answer, out);
     }

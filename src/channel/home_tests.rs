@@ -96,8 +96,16 @@ fn publication_word(publication: &Publication) -> String {
 
 fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
-    let publication =
-        Publication { data, info: None, tags: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 };
+    let publication = Publication {
+        data,
+        info: None,
+        tags: None,
+        entry: None,
+        offset: 0,
+        epoch: Epoch::NONE,
+        unix_ms: 0,
+        taken_us: 0,
+    };
     PublishOp { publication, history, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 

@@ -4,6 +4,7 @@
 //! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
 
 pub mod convert;
+pub mod map_op;
 pub mod name;
 pub mod op;
 pub mod publication;

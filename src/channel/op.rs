@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{ClientId, ConnId};
+use crate::channel::map_op::{MapOp, MapState, MapSubscribed, Suppression};
 use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::protocol::error::Error;
@@ -99,6 +100,8 @@ pub enum Op {
         /// Seconds offset and epoch are kept.
         meta_ttl_s: u32,
     },
+    /// Whatever concerns the channel's map.
+    Map(Box<MapOp>),
 }
 
 /// See [`Op::Subscribe`].
@@ -166,6 +169,15 @@ pub enum Answer {
     History(Vec<Arc<Publication>>, Position),
     /// The stream's top.
     Position(Position),
+    /// Where the map stands after a publication or removal, and why that changed nothing if it did not. When it was
+    /// carried out before, where the map stood then.
+    MapUpdated(Position, Option<Suppression>),
+    /// A page of a map's keys.
+    MapState(Box<MapState>),
+    /// Number of a map's keys.
+    MapKeys(u32),
+    /// See [`MapOp::Subscribe`].
+    MapSubscribed(Box<MapSubscribed>),
     /// The request cannot be served.
     Failed(Error),
 }

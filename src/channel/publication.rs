@@ -62,6 +62,22 @@ pub struct ClientInfo {
 /// Key-value tags of a publication, in the order they were given.
 pub type Tags = Box<[(Box<str>, Box<str>)]>;
 
+/// What a publication means for the map that it belongs to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MapEntry {
+    /// The key that is set or removed.
+    pub key: Arc<str>,
+    /// Whether the key is removed; the publication has no data then, and the tags of what it removes.
+    pub removed: bool,
+}
+
+impl MapEntry {
+    /// For a publication that sets the key.
+    pub fn set(key: &str) -> Option<Box<Self>> {
+        Some(Box::new(Self { key: key.into(), removed: false }))
+    }
+}
+
 /// One publication, immutable once its home gave it an offset, and shared by all shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Publication {
@@ -71,6 +87,8 @@ pub struct Publication {
     pub info: Option<Arc<ClientInfo>>,
     /// Tags, if any.
     pub tags: Option<Arc<Tags>>,
+    /// What it means for a map; none elsewhere.
+    pub entry: Option<Box<MapEntry>>,
     /// Place in the stream; 0 without history.
     pub offset: u64,
     /// Epoch of the stream; none without history.

@@ -99,6 +99,7 @@ mod tests {
                 data: Bytes::from(n.to_string()),
                 info: None,
                 tags: None,
+                entry: None,
                 offset: 0,
                 epoch: Epoch::NONE,
                 unix_ms: 0,

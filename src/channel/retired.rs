@@ -56,6 +56,7 @@ mod tests {
             data: Bytes::new(),
             info: None,
             tags: None,
+            entry: None,
             offset: 0,
             epoch: Epoch::NONE,
             unix_ms: 0,

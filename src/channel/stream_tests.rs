@@ -10,6 +10,7 @@ fn publication(data: u64) -> Publication {
         data: Bytes::from(data.to_string()),
         info: None,
         tags: None,
+        entry: None,
         offset: 0,
         epoch: Epoch::NONE,
         unix_ms: 0,

@@ -8,6 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod map;
+
+pub use map::{MapOptions, MapStreamOptions};
+
 /// Everything that the shards, the server API and the command line need to know.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -248,6 +252,9 @@ pub struct ChannelOptions {
     pub publication_data_format: DataFormat,
     /// `subscription_type`.
     pub subscription_type: SubscriptionType,
+    /// How its maps are kept; none when `map.mode` is not set, or the durations contradict each other (every request
+    /// to such a map fails with an internal error, as it does upstream).
+    pub map: Option<MapOptions>,
 }
 
 /// How a channel keeps its stream.

@@ -103,6 +103,7 @@ fn count(metrics: &mut Metrics, op: &Op) {
         Op::History { .. } => metrics.action(Action::History),
         Op::HistoryRemove => metrics.action(Action::HistoryRemove),
         Op::Position { .. } => count_read(metrics, Action::HistoryStreamTop),
+        Op::Map(_) => {}
     }
 }
 

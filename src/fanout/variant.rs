@@ -93,6 +93,7 @@ mod tests {
             data: Bytes::from_static(data),
             info: None,
             tags: None,
+            entry: None,
             offset: 2,
             epoch: Epoch::from_random([1; 8]),
             unix_ms: 0,

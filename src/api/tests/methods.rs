@@ -185,6 +185,7 @@ fn published(data: &'static [u8]) -> Answer {
         data: Bytes::from_static(data),
         info: Some(Arc::new(info("u", 1))),
         tags: Some(Arc::new(Box::new([("t".into(), "<".into())]))),
+        entry: None,
         offset: 1,
         epoch: top(1).epoch,
         unix_ms: 5,

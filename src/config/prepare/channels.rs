@@ -101,6 +101,7 @@ fn channel_options(options: &Section, path: &str, general: &General) -> Result<C
             "shared_poll" => SubscriptionType::SharedPoll,
             _ => SubscriptionType::Stream,
         },
+        map: super::map::options(options.section("map")),
     })
 }
 

@@ -8,6 +8,7 @@ mod channels;
 pub mod client;
 mod cores;
 mod engine;
+mod map;
 
 use super::error::Error;
 use super::snapshot::{HttpApi, Server, Shards, Snapshot, WebSocket};

@@ -27,6 +27,7 @@ impl Session {
                 data: Bytes::copy_from_slice(request.data.as_bytes()),
                 info: Some(self.info_in(channel)),
                 tags: None,
+                entry: None,
                 offset: 0,
                 epoch: Epoch::NONE,
                 unix_ms: 0,

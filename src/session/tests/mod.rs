@@ -237,6 +237,7 @@ impl Bench {
             data: Bytes::copy_from_slice(data.as_bytes()),
             info: None,
             tags: None,
+            entry: None,
             offset: 0,
             epoch: Epoch::NONE,
             unix_ms: 0,
