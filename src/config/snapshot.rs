@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod map;
+mod map_rules;
 
 pub use map::{MapOptions, MapStreamOptions};
+pub use map_rules::{ClientKey, MapPermission, MapRules};
 
 /// Everything that the shards, the server API and the command line need to know.
 #[derive(Clone, Debug)]
@@ -255,6 +257,12 @@ pub struct ChannelOptions {
     /// How its maps are kept; none when `map.mode` is not set, or the durations contradict each other (every request
     /// to such a map fails with an internal error, as it does upstream).
     pub map: Option<MapOptions>,
+    /// What clients may do in its maps.
+    pub map_rules: MapRules,
+    /// `map_clients_presence_channel_prefix`; empty = none.
+    pub map_clients_prefix: Box<str>,
+    /// `map_users_presence_channel_prefix`; empty = none.
+    pub map_users_prefix: Box<str>,
 }
 
 /// How a channel keeps its stream.

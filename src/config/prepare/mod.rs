@@ -9,6 +9,7 @@ pub mod client;
 mod cores;
 mod engine;
 mod map;
+mod map_rules;
 
 use super::error::Error;
 use super::snapshot::{HttpApi, Server, Shards, Snapshot, WebSocket};
