@@ -10,13 +10,17 @@ impl Engine {
     /// True when more is left.
     pub(super) fn run_departures(&mut self) -> bool {
         let mut budget = DEPARTURES_PER_ROUND;
+        let mut told = Vec::new();
         // Homes are told no faster than they listen: as with commands of clients.
         while budget > 0 && !self.port.requests_congested() && self.local.len() < TURN_BUDGET {
             let Some(mut departure) = self.departures.pop_front() else { return false };
             while budget > 0 {
-                let Some(told) = departure.end_next(&mut self.hub, &mut self.metrics) else { break };
+                let Self { hub, metrics, config, .. } = self;
+                if !departure.end_next(hub, metrics, config, &mut |channel, op| told.push((channel, op))) {
+                    break;
+                }
                 budget -= 1;
-                if let Some((channel, op)) = told {
+                for (channel, op) in told.drain(..) {
                     self.request(channel, op, ReplyTo::None);
                 }
             }

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use super::Cx;
 use super::effect::Effect;
 use super::state::Session;
 use super::subscriptions::{Subscription, Traits};
+use super::{Cx, keys};
 use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::channel::publication::ClientInfo;
+use crate::config::snapshot::Snapshot;
 use crate::fanout::hub::{Hub, LocalChannel};
 use crate::metrics::ClientLabels;
 use crate::metrics::Shard as Metrics;
@@ -18,9 +19,6 @@ use crate::metrics::labels::Action;
 
 /// Subscriptions that end in the step in which their connection ends.
 const AT_ONCE: usize = 16;
-
-/// What a channel's home must be told.
-type Told = (ChannelName, Op);
 
 /// Subscriptions that outlive their connection for a few turns. They are members in the hub until they end, of a
 /// connection that gets nothing any more.
@@ -41,10 +39,11 @@ impl Departure {
         }
         let identity = session.identity.clone();
         let mut departure = Self { client: session.client, identity, labels: session.labels, left };
+        let effects = &mut *cx.effects;
+        let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
         for _ in 0..AT_ONCE {
-            match departure.end_next(cx.hub, cx.metrics) {
-                None => return None,
-                Some(told) => cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 })),
+            if !departure.end_next(cx.hub, cx.metrics, cx.config, &mut tell) {
+                return None;
             }
         }
         (!departure.is_over()).then_some(departure)
@@ -55,11 +54,18 @@ impl Departure {
         self.left.is_empty()
     }
 
-    /// Ends one more subscription: what the channel's home must be told, if anything. Nothing when none is left.
-    pub fn end_next(&mut self, hub: &mut Hub, metrics: &mut Metrics) -> Option<Option<Told>> {
-        let subscription = self.left.pop()?;
+    /// Ends one more subscription and tells homes what they must know. False when none is left.
+    pub fn end_next(
+        &mut self,
+        hub: &mut Hub,
+        metrics: &mut Metrics,
+        config: &Snapshot,
+        tell: &mut dyn FnMut(ChannelName, Op),
+    ) -> bool {
+        let Some(subscription) = self.left.pop() else { return false };
         let leaver = Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels };
-        Some(leaver.end(hub, metrics, subscription))
+        leaver.end(hub, metrics, config, subscription, tell);
+        true
     }
 }
 
@@ -77,15 +83,26 @@ impl Session {
 }
 
 impl Leaver<'_> {
-    /// Ends a subscription that is out of the session's table: its membership, and its interest in the channel.
-    pub(super) fn end(&self, hub: &mut Hub, metrics: &mut Metrics, subscription: Subscription) -> Option<Told> {
+    /// Ends a subscription that is out of the session's table: its membership, its keys, and its interest in the
+    /// channel. Homes are told of it.
+    pub(super) fn end(
+        &self,
+        hub: &mut Hub,
+        metrics: &mut Metrics,
+        config: &Snapshot,
+        subscription: Subscription,
+        tell: &mut dyn FnMut(ChannelName, Op),
+    ) {
         let Subscription { channel, member, traits, special, .. } = subscription;
         metrics.unsubscribed(self.labels);
         hub.leave(channel, member);
-        self.release(hub, metrics, channel, traits, special.and_then(|special| special.info))
+        if traits.has(Traits::KEEPS_KEYS) {
+            keys::remove(config, hub.name(channel), self.client, tell);
+        }
+        self.release(hub, metrics, channel, traits, special.and_then(|special| special.info), tell);
     }
 
-    /// Gives the interest back. The membership has ended before, or never began.
+    /// Gives the interest back and tells the home. The membership has ended before, or never began.
     pub(super) fn release(
         &self,
         hub: &mut Hub,
@@ -93,7 +110,8 @@ impl Leaver<'_> {
         channel: LocalChannel,
         traits: Traits,
         info: Option<Arc<ClientInfo>>,
-    ) -> Option<Told> {
+        tell: &mut dyn FnMut(ChannelName, Op),
+    ) {
         let presence = traits.has(Traits::PRESENCE).then_some(self.client);
         let leave = traits.has(Traits::JOIN_LEAVE).then(|| info.or_else(|| self.identity.cloned())).flatten();
         let is_told = presence.is_some() || leave.is_some();
@@ -101,6 +119,8 @@ impl Leaver<'_> {
         if last {
             metrics.action(Action::BrokerUnsubscribe);
         }
-        name.map(|name| (name, Op::Unsubscribe { last, presence, leave }))
+        if let Some(name) = name {
+            tell(name, Op::Unsubscribe { last, presence, leave });
+        }
     }
 }

@@ -16,6 +16,8 @@ mod departure;
 mod server_side;
 
 mod grant;
+mod keys;
+mod map_steps;
 mod permissions;
 mod subscribing;
 mod subscriptions;

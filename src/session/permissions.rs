@@ -1,6 +1,6 @@
 //! Who may do what in a channel, beside subscribing (upstream: centrifugo internal/client/handler.go).
 
-use crate::config::snapshot::ChannelOptions;
+use crate::config::snapshot::{ChannelOptions, MapPermission};
 
 /// What the permission flags of a namespace are held against.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,10 @@ impl Claim {
             options.allow_history_for_subscriber,
             options.allow_history_for_anonymous,
         )
+    }
+
+    pub(super) fn may_change_map(self, permission: MapPermission) -> bool {
+        self.is_let_in(permission.client, permission.subscriber, permission.anonymous)
     }
 
     fn is_let_in(self, clients: bool, subscribers: bool, anonymous: bool) -> bool {

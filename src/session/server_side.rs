@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::control::ServerSubscribe;
 use super::grant::{Grant, Wish};
-use super::state::{Pending, Phase, Session};
+use super::state::{Background, Pending, Phase, Session};
 use super::subscribing::Subscribing;
 use super::subscriptions::Traits;
 use super::{Cx, state};
@@ -25,6 +25,7 @@ pub(super) const MAX_TTL_S: i64 = 365 * 24 * 3600;
 impl Session {
     /// Ends a subscription and says so, even when there was none.
     pub(super) fn unsubscribe_by_server(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
+        self.take_loading(channel);
         if let Some(local) = cx.hub.find(channel) {
             if let Some(subscribing) = self.subscribing_to(local) {
                 // It has to begin before it can end.
@@ -111,9 +112,7 @@ impl Session {
         let check = background.checks.remove(&tag);
         let begun = background.subscribing.iter().position(|subscribing| subscribing.tag == tag);
         let begun = begun.map(|at| background.subscribing.remove(at));
-        if background.checks.is_empty() && background.subscribing.is_empty() {
-            self.background = None;
-        }
+        self.tidy_background();
         match (check, begun) {
             (Some(channel), _) => self.on_position(cx, tag, channel, &answer),
             (None, Some(subscribing)) => self.on_subscribed_by_server(cx, subscribing, answer),
@@ -157,13 +156,15 @@ impl Session {
     /// Whether another subscription would be one too many.
     pub(super) fn reaches_channel_limit(&self, cx: &Cx<'_>) -> bool {
         let limit = cx.config.client.channel_limit;
-        let begun = self.background.as_ref().map_or(0, |background| background.subscribing.len());
+        let begun = |background: &Background| background.subscribing.len() + background.loading.len();
+        let begun = self.background.as_deref().map_or(0, begun);
         limit > 0 && self.subscriptions.len() + begun >= limit
     }
 
     fn subscribing_to(&mut self, channel: LocalChannel) -> Option<&mut Subscribing> {
         match &mut self.pending {
             Pending::Subscribe { subscribing, .. } if subscribing.channel == channel => return Some(subscribing),
+            Pending::Map { step, .. } if step.subscribing.channel == channel => return Some(&mut step.subscribing),
             _ => {}
         }
         let background = self.background.as_mut()?;

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 
 use super::commands::connect::Connecting;
 use super::counting::{TRANSPORT, frame_of, method_of};
+use super::map_steps::{Loading, Step};
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
@@ -79,6 +80,7 @@ pub(super) enum Pending {
     PresenceStats { id: u32 },
     History { id: u32 },
     Subscribe { id: u32, subscribing: Box<Subscribing> },
+    Map { id: u32, step: Box<Step> },
     Connect(Box<Connecting>),
 }
 
@@ -89,6 +91,14 @@ pub(super) struct Background {
     pub(super) subscribing: Vec<Subscribing>,
     /// Position checks by tag; at most one per subscription.
     pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
+    /// Maps that the client reads and that are not live yet.
+    pub(super) loading: Vec<Loading>,
+}
+
+impl Background {
+    fn is_over(&self) -> bool {
+        self.subscribing.is_empty() && self.checks.is_empty() && self.loading.is_empty()
+    }
 }
 
 /// Why a command is refused.
@@ -190,6 +200,7 @@ impl Session {
                 Pending::Subscribe { id, subscribing } => {
                     (Method::Subscribe, id, self.on_subscribed(cx, id, *subscribing, answer))
                 }
+                Pending::Map { id, step } => (Method::Subscribe, id, self.on_map_step(cx, id, step, answer)),
                 other => {
                     self.pending = other;
                     return;
@@ -234,6 +245,7 @@ impl Session {
         self.timers = Timers::OFF;
         match std::mem::replace(&mut self.pending, Pending::None) {
             Pending::Subscribe { subscribing, .. } => subscribing.abandon(self, cx),
+            Pending::Map { step, .. } => step.subscribing.abandon(self, cx),
             Pending::Connect(connecting) => connecting.abandon(self, cx),
             _ => {}
         }
@@ -357,6 +369,11 @@ impl Session {
             Some(identity) => identity.clone(),
             None => unreachable!("only authenticated clients act in channels"),
         }
+    }
+
+    /// Gives the memory back when nothing goes on beside the commands.
+    pub(super) fn tidy_background(&mut self) {
+        self.background.take_if(|background| background.is_over());
     }
 
     pub(super) fn is_subscribed(&self, channel: Option<LocalChannel>) -> bool {

@@ -34,7 +34,7 @@ pub(super) struct Subscribing {
     pub(super) tag: u32,
     traits: Traits,
     cache: bool,
-    is_recovering: bool,
+    pub(super) is_recovering: bool,
     /// Recovery was tried, or asked for.
     was_recovering: bool,
     reject_unrecovered: bool,
@@ -50,9 +50,7 @@ pub(super) struct Subscribing {
 impl Subscribing {
     /// Asks the home. The client is authenticated.
     pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>, name: ChannelName, grant: Grant, wish: Wish) -> Self {
-        let info = (!grant.info.is_empty())
-            .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));
-        let shown = || info.clone().unwrap_or_else(|| session.info());
+        let mut subscribing = Self::hold(session, cx, &name, &grant);
         let is_recovering = grant.traits.has(Traits::RECOVERABLE) && (wish.recover || grant.recovers_by_itself());
         let asked_offset = wish.offset();
         let op = SubscribeOp {
@@ -63,29 +61,54 @@ impl Subscribing {
                 cache: grant.cache,
             }),
             meta_ttl_s: grant.meta_ttl_s,
-            presence: grant.traits.has(Traits::PRESENCE).then(|| (shown(), PRESENCE_TTL_MS)),
-            join: grant.traits.has(Traits::JOIN_LEAVE).then(shown),
+            presence: subscribing.presence(session),
+            join: subscribing.join(session),
         };
-        let channel = cx.hub.retain(&name);
+        subscribing.is_recovering = is_recovering;
+        subscribing.was_recovering = wish.recover || is_recovering;
+        subscribing.reject_unrecovered = is_recovering && wish.reject_unrecovered;
+        subscribing.asked_offset = asked_offset;
+        subscribing.tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
+        subscribing
+    }
+
+    /// Takes interest in the channel. What is asked of the home, and under which tag, is the caller's business.
+    pub(super) fn hold(session: &Session, cx: &mut Cx<'_>, name: &ChannelName, grant: &Grant) -> Self {
+        let channel = cx.hub.retain(name);
         if cx.hub.interest(channel) == 1 {
             cx.metrics.action(Action::BrokerSubscribe);
         }
-        let tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
+        let info = (!grant.info.is_empty())
+            .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));
         Self {
             channel,
-            tag,
+            tag: 0,
             traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
             cache: grant.cache,
-            is_recovering,
-            was_recovering: wish.recover || is_recovering,
-            reject_unrecovered: is_recovering && wish.reject_unrecovered,
+            is_recovering: false,
+            was_recovering: false,
+            reject_unrecovered: false,
             meta_ttl_s: grant.meta_ttl_s,
             expire_at: grant.expire_at,
-            asked_offset,
+            asked_offset: 0,
             info,
-            data: grant.data,
+            data: grant.data.clone(),
             ends: None,
         }
+    }
+
+    /// The entry in the channel's presence, and how long it lasts.
+    pub(super) fn presence(&self, session: &Session) -> Option<(Arc<ClientInfo>, u64)> {
+        self.traits.has(Traits::PRESENCE).then(|| (self.shown(session), PRESENCE_TTL_MS))
+    }
+
+    /// Who joins, where that is told.
+    pub(super) fn join(&self, session: &Session) -> Option<Arc<ClientInfo>> {
+        self.traits.has(Traits::JOIN_LEAVE).then(|| self.shown(session))
+    }
+
+    fn shown(&self, session: &Session) -> Arc<ClientInfo> {
+        self.info.clone().unwrap_or_else(|| session.info())
     }
 
     /// Whether the client would rather have an error than this.
@@ -151,12 +174,16 @@ impl Subscribing {
             check_tag: 0,
             traits: self.traits,
         });
+        if self.traits.has(Traits::KEEPS_KEYS) {
+            session.keep_keys(cx, self.channel);
+        }
     }
 
     /// Takes everything back that the request does or did.
     pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
-        let told = session.leaver().release(cx.hub, cx.metrics, self.channel, self.traits, self.info);
-        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
+        let effects = &mut *cx.effects;
+        let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
+        session.leaver().release(cx.hub, cx.metrics, self.channel, self.traits, self.info, &mut tell);
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_SCANNED: usize = 16;
 
 /// What a subscription does, as bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Traits(u8);
+pub(super) struct Traits(u16);
 
 impl Traits {
     /// The client is in the channel's presence.
@@ -35,6 +35,10 @@ impl Traits {
     pub(super) const SERVER_SIDE: Self = Self(1 << 5);
     /// It stands in the connection's token.
     pub(super) const FROM_TOKEN: Self = Self(1 << 6);
+    /// It is to a map.
+    pub(super) const MAP: Self = Self(1 << 7);
+    /// It keeps keys in maps (see [`keys`](super::keys)).
+    pub(super) const KEEPS_KEYS: Self = Self(1 << 8);
 
     /// Both together.
     pub(super) const fn with(self, other: Self) -> Self {

@@ -11,7 +11,9 @@ use super::subscriptions::{Subscription, Traits};
 use super::timers::{after, is_due};
 use super::{Cx, Effect};
 use crate::base::time::NEVER;
+use crate::channel::map_op::MapOp;
 use crate::channel::op::{Answer, Op};
+use crate::channel::rules;
 use crate::fanout::hub::LocalChannel;
 use crate::metrics::labels::Frame;
 use crate::protocol::Protocol;
@@ -113,8 +115,9 @@ impl Session {
 
     /// Ends a subscription that is out of the table already.
     pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
-        let told = self.leaver().end(cx.hub, cx.metrics, subscription);
-        cx.effects.extend(told.map(|(channel, op)| Effect::Op { channel, op, tag: 0 }));
+        let effects = &mut *cx.effects;
+        let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
+        self.leaver().end(cx.hub, cx.metrics, cx.config, subscription, &mut tell);
     }
 
     pub(super) fn push_unsubscribe(&mut self, cx: &mut Cx<'_>, channel: &str, unsubscribe: &Unsubscribe) {
@@ -198,6 +201,9 @@ impl Session {
             cx.effects.push(Effect::Op { channel: cx.hub.name(channel).clone(), op, tag: 0 });
         }
         let grace_s = (cx.config.client.expired_sub_close_delay_ms / 1000) as i64;
+        if subscription.traits.has(Traits::KEEPS_KEYS) {
+            self.keep_keys(cx, channel);
+        }
         let expire_at = subscription.expire_at();
         if expire_at > 0 && cx.now.unix_s() > expire_at.saturating_add(grace_s) {
             let (why, or) = (Unsubscribe::EXPIRED, Disconnect::SUBSCRIPTION_EXPIRED);
@@ -207,8 +213,14 @@ impl Session {
         let is_due = cx.config.client.channel_position_check_delay_ms > 0
             && u64::from(seconds(cx).wrapping_sub(subscription.checked_at_s)) > delay_s;
         if subscription.traits.has(Traits::POSITIONED) && subscription.check_tag == 0 && is_due {
-            let op = Op::Position { meta_ttl_s: subscription.meta_ttl_s };
             let name = cx.hub.name(channel).clone();
+            let op = match subscription.traits.has(Traits::MAP) {
+                false => Op::Position { meta_ttl_s: subscription.meta_ttl_s },
+                true => match rules::options(&cx.config.channel, name.as_str()).and_then(|options| options.map) {
+                    Some(options) => Op::Map(Box::new(MapOp::Position { options })),
+                    None => return,
+                },
+            };
             let tag = self.ask(cx, name, op);
             if let Some(subscription) = self.subscriptions.get_mut(channel) {
                 subscription.check_tag = tag;

@@ -82,8 +82,7 @@ mod tests {
 
     #[test]
     fn pages_have_a_size_between_two_bounds() {
-        let rules =
-            MapRules { default_page_size: 5, min_page_size: 2, max_page_size: 9, ..MapRules::default() };
+        let rules = MapRules { default_page_size: 5, min_page_size: 2, max_page_size: 9, ..MapRules::default() };
         for (asked, expected) in [(0, 5), (-7, 5), (1, 2), (2, 2), (6, 6), (9, 9), (10, 9), (i32::MAX, 9)] {
             assert_eq!(rules.page_size(asked), expected, "{asked}");
         }

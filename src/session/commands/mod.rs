@@ -7,9 +7,11 @@ mod filter;
 mod history;
 mod presence;
 mod publish;
+mod publish_map;
 mod refresh;
 mod sub_refresh;
 mod subscribe;
+mod subscribe_map;
 mod unsubscribe;
 
 use super::Cx;
@@ -49,7 +51,7 @@ impl Session {
             self.unsubscribe_by_client(cx, id, &request.channel)
         } else if let Some(request) = command.publish {
             match request.r#type {
-                MAP_PUBLICATION => self.publish_to_map(cx, &request),
+                MAP_PUBLICATION => self.publish_to_map(cx, id, &request),
                 _ => self.publish(cx, id, &request),
             }
         } else if let Some(request) = command.presence {

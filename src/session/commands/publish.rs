@@ -1,4 +1,4 @@
-//! `publish`: into a stream; maps come later.
+//! `publish` into a stream.
 
 use bytes::Bytes;
 
@@ -6,7 +6,6 @@ use super::options_of;
 use crate::channel::op::{Answer, Op, PublishOp};
 use crate::channel::publication::{Epoch, Publication};
 use crate::channel::rules;
-use crate::config::snapshot::SubscriptionType;
 use crate::protocol::client::{PublishRequest, PublishResult, Reply};
 use crate::protocol::error::Error;
 use crate::session::Cx;
@@ -41,20 +40,6 @@ impl Session {
         let name = name_of(cx, channel, &request.channel);
         self.wait_for(cx, name, Op::Publish(Box::new(op)), Pending::Publish { id });
         Ok(())
-    }
-
-    /// Maps are not served yet. Where a namespace has none, nobody may publish into one, and insecure mode only comes
-    /// as far as the missing map (upstream: client.go `handleMapPublish`).
-    pub(super) fn publish_to_map(&mut self, cx: &mut Cx<'_>, request: &PublishRequest<'_>) -> Outcome {
-        let options = options_of(cx, &request.channel)?;
-        let is_map = !matches!(options.subscription_type, SubscriptionType::Stream | SubscriptionType::SharedPoll);
-        Err(match (is_map, cx.config.client.insecure) {
-            (true, _) => Error::NOT_AVAILABLE,
-            (false, false) => Error::PERMISSION_DENIED,
-            (false, true) if request.key.is_empty() => Error::BAD_REQUEST,
-            (false, true) => Error::INTERNAL,
-        }
-        .into())
     }
 
     pub(in crate::session) fn on_published(&mut self, cx: &mut Cx<'_>, id: u32, answer: Answer) -> Outcome {

@@ -9,12 +9,12 @@ use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::client::{Reply, SubscribeRequest};
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
-use crate::session::Cx;
 use crate::session::grant::{Grant, Wish};
 use crate::session::permissions::Claim;
 use crate::session::state::{Outcome, Pending, Refusal, Session, name_of};
 use crate::session::subscribing::{Subscribing, failure};
 use crate::session::subscriptions::Traits;
+use crate::session::{Cx, keys};
 
 /// The only delta type there is.
 const DELTA_FOSSIL: &str = "fossil";
@@ -35,8 +35,10 @@ impl Session {
             // Not served yet, just as where no namespace is polled.
             return Err(Error::NOT_AVAILABLE.into());
         }
-        let wanted = map_type(request.r#type);
-        if wanted == SubscriptionType::Stream && !matches!(&*request.delta, "" | DELTA_FOSSIL) {
+        if let Some(wanted) = map_type(request.r#type) {
+            return self.subscribe_to_map(cx, id, request, wanted);
+        }
+        if !matches!(&*request.delta, "" | DELTA_FOSSIL) {
             return Err(Disconnect::BAD_REQUEST.into());
         }
         if rules::is_too_long(&cx.config.channel, channel) {
@@ -49,22 +51,15 @@ impl Session {
         if self.reaches_channel_limit(cx) {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
-        if wanted != SubscriptionType::Stream && !request.cursor.is_empty() {
-            // A further page of a map that was never begun.
-            return Err(Error::PERMISSION_DENIED.into());
-        }
         let options = options.ok_or(Error::UNKNOWN_CHANNEL)?;
         if !rules::is_valid_name(&cx.config.channel, options, channel) {
             return Err(Error::BAD_REQUEST.into());
         }
-        if options.subscription_type != wanted {
+        if options.subscription_type != SubscriptionType::Stream {
             return Err(Error::PERMISSION_DENIED.into());
         }
-        let grant = self.authorize(cx, request, options)?;
-        if wanted != SubscriptionType::Stream {
-            // Maps are not served yet.
-            return Err(Error::NOT_AVAILABLE.into());
-        }
+        let mut grant = self.authorize(cx, request, options)?;
+        grant.traits = grant.traits.set(Traits::KEEPS_KEYS, request.token.is_empty() && keys::are_kept(options));
         if grant.expire_at > 0 && grant.expire_at <= cx.now.unix_s() {
             return Err(Error::EXPIRED.into());
         }
@@ -111,7 +106,7 @@ impl Session {
 
     /// Whether the client may subscribe, and what it is granted. A token decides alone; then come the list of users
     /// in the name, the namespace, and insecure mode.
-    fn authorize(
+    pub(super) fn authorize(
         &self,
         cx: &Cx<'_>,
         request: &SubscribeRequest<'_>,
@@ -176,16 +171,15 @@ impl Session {
 }
 
 /// Types that nobody knows count as a stream at first, as upstream.
-fn map_type(number: i32) -> SubscriptionType {
+fn map_type(number: i32) -> Option<SubscriptionType> {
     [SubscriptionType::Map, SubscriptionType::MapClients, SubscriptionType::MapUsers]
         .into_iter()
         .find(|kind| *kind as i32 == number)
-        .unwrap_or(SubscriptionType::Stream)
 }
 
 /// A filter must be allowed and make sense. Filtering is not served yet: it is refused rather than passed over, for
 /// the client would get what it does not want.
-fn check_tags_filter(request: &SubscribeRequest<'_>, grant: &Grant) -> Outcome {
+pub(super) fn check_tags_filter(request: &SubscribeRequest<'_>, grant: &Grant) -> Outcome {
     let Some(tags_filter) = &request.tf else { return Ok(()) };
     if !grant.allow_tags_filter || !filter::is_valid(tags_filter) {
         return Err(Error::BAD_REQUEST.into());

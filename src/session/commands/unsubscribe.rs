@@ -10,6 +10,8 @@ impl Session {
         if channel.is_empty() {
             return Err(Disconnect::BAD_REQUEST.into());
         }
+        // Upstream waits five seconds for the map to be live and then ends the connection: that helps nobody.
+        self.take_loading(channel);
         if let Some(local) = cx.hub.find(channel) {
             self.unsubscribe(cx, local);
         }

@@ -337,10 +337,13 @@ impl Bench {
             let mut metrics = crate::metrics::Shard::new(ShardId(0));
             let mut departure = None;
             self.step(who, |session, cx| departure = session.on_close(cx));
-            while let Some(told) = departure.as_mut().and_then(|left| left.end_next(&mut self.hub, &mut metrics)) {
-                if let Some((channel, op)) = told {
-                    self.ask_home(&channel, op, ReplyTo::None);
-                }
+            let mut told = Vec::new();
+            while let Some(left) = &mut departure
+                && left.end_next(&mut self.hub, &mut metrics, &self.config, &mut |channel, op| told.push((channel, op)))
+            {
+            }
+            for (channel, op) in told {
+                self.ask_home(&channel, op, ReplyTo::None);
             }
         }
     }
