@@ -3,10 +3,13 @@
 //! A script is lines. `a> {..}` is a command of connection `a` (opened when it is first named), `a< {..}` what it
 //! must be sent next, `a< !3501` how it must end. `pub> CHANNEL DATA` publishes over the server API, `a! ..` is the
 //! server API acting on `a`, `+1000` lets a second pass. Everything that comes out must stand in the script, in order.
-//! Client ids show as `<a>`, epochs as `<e>`. `$jwt{..}` in a command is a token with these claims.
+//! Client ids show as `<a>`, epochs as `<e>`. `$jwt{..}` in a command is a token with these claims, `$e` the epoch
+//! that was shown last. `map> set CHANNEL KEY DATA` and its like change a map over the server API.
 
 mod commands;
 mod connect;
+mod maps;
+mod maps_presence;
 mod server_side;
 mod subscribe;
 mod time;
@@ -112,6 +115,8 @@ struct Bench {
     deliveries: VecDeque<Delivery>,
     /// What came out since it was last looked at.
     came: VecDeque<String>,
+    /// The epoch that came last.
+    epoch: std::cell::RefCell<String>,
     /// What the next connections are opened with.
     setup: (Protocol, bool, Option<&'static str>),
 }
@@ -130,6 +135,7 @@ impl Bench {
             users: Vec::new(),
             deliveries: VecDeque::new(),
             came: VecDeque::new(),
+            epoch: std::cell::RefCell::default(),
             setup: (Protocol::Json, false, None),
         }
     }
@@ -148,6 +154,8 @@ impl Bench {
             } else if let Some(publication) = line.strip_prefix("pub> ") {
                 let (channel, data) = publication.split_once(' ').expect("channel and data");
                 self.publish(channel, data);
+            } else if let Some(change) = line.strip_prefix("map> ") {
+                self.change_map(change);
             } else {
                 let (who, rest) = line.split_at(1);
                 let who = usize::from(who.as_bytes()[0] - b'a');
@@ -175,7 +183,7 @@ impl Bench {
 
     fn send(&mut self, who: usize, command: &str) {
         self.open(who);
-        let mut command = command.to_owned();
+        let mut command = command.replace("$e", &self.epoch.borrow());
         while let Some(at) = command.find("$jwt{") {
             let mut depth = 0;
             let end = command[at..].char_indices().find_map(|(end, char)| {
@@ -420,6 +428,7 @@ impl Bench {
         let mut from = 0;
         while let Some(at) = text[from..].find(r#""epoch":""#) {
             from += at + 9;
+            self.epoch.replace(text[from..from + 8].to_owned());
             text.replace_range(from..from + 8, "<e>");
         }
         text.replace(concat!(r#","version":""#, env!("CARGO_PKG_VERSION"), r#" OSS""#), "")
