@@ -81,6 +81,7 @@ pub(super) enum Pending {
     History { id: u32 },
     Subscribe { id: u32, subscribing: Box<Subscribing> },
     Map { id: u32, step: Box<Step> },
+    Unsubscribe { id: u32 },
     Connect(Box<Connecting>),
 }
 
@@ -200,6 +201,7 @@ impl Session {
                 Pending::Subscribe { id, subscribing } => {
                     (Method::Subscribe, id, self.on_subscribed(cx, id, *subscribing, answer))
                 }
+                Pending::Unsubscribe { id } => (Method::Unsubscribe, id, self.on_unsubscribed(cx, id)),
                 Pending::Map { id, step } => (Method::Subscribe, id, self.on_map_step(cx, id, step, answer)),
                 other => {
                     self.pending = other;
@@ -346,8 +348,14 @@ impl Session {
 
     /// Makes a request to a channel's home, with an answer.
     pub(super) fn ask(&mut self, cx: &mut Cx<'_>, channel: ChannelName, op: Op) -> u32 {
+        let tag = self.next_tag();
+        cx.effects.push(Effect::Op { channel, op, tag });
+        tag
+    }
+
+    /// Names an answer that is still to come.
+    pub(super) fn next_tag(&mut self) -> u32 {
         self.last_tag = self.last_tag.wrapping_add(1).max(1);
-        cx.effects.push(Effect::Op { channel, op, tag: self.last_tag });
         self.last_tag
     }
 

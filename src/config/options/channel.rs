@@ -10,8 +10,10 @@ pub const CHANNEL_OPTIONS: &[Opt] = &[
     switch("presence", "Know who is subscribed to a channel.").live(),
     switch("join_leave", "Publish when clients come and go.").live(),
     switch("force_push_join_leave", "Send join and leave messages to all subscribers, asked for or not.").live(),
-    text("map_clients_presence_channel_prefix", "", "Prefix of the map channel that mirrors the presence of clients.").live(),
-    text("map_users_presence_channel_prefix", "", "Prefix of the map channel that mirrors the presence of users.").live(),
+    text("map_clients_presence_channel_prefix", "", "Prefix of the map channel that mirrors the presence of clients.")
+        .live(),
+    text("map_users_presence_channel_prefix", "", "Prefix of the map channel that mirrors the presence of users.")
+        .live(),
     int_in("history_size", 0, U32, "", "Most publications kept in a channel's history; 0 keeps none.").live(),
     duration("history_ttl", "", "How long publications stay in history, in whole seconds.").live(),
     duration(

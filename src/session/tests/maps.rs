@@ -22,6 +22,9 @@ const MAPS: &str = r#"
         "allow_publish_for_anonymous": true, "allow_remove_for_client": true, "allow_remove_for_anonymous": true}},
     {"name": "backend", "subscription_type": "map", "allow_subscribe_for_client": true, "map": {"mode": "recoverable",
         "key_ttl": "300s", "allow_publish_for_client": true, "publish_proxy_enabled": true}},
+    {"name": "jl", "subscription_type": "map", "allow_subscribe_for_client": true, "presence": true,
+        "allow_presence_for_client": true, "join_leave": true, "force_push_join_leave": true,
+        "map": {"mode": "recoverable", "key_ttl": "300s", "default_page_size": 2, "min_page_size": 2}},
     {"name": "open", "allow_subscribe_for_client": true, "allow_publish_for_client": true}
 "#;
 
@@ -523,6 +526,32 @@ fn a_map_in_a_connection_token_is_a_plain_stream() {
         a< {"push":{"channel":"kv:1","pub":{"data":1,"offset":1,"key":"a","epoch":"<e>"}}}
         a> {"id":2,"subscribe":{"channel":"kv:1","type":1,"phase":2}}
         a< {"id":2,"error":{"code":105,"message":"already subscribed"}}
+    "#,
+    );
+}
+
+#[test]
+fn subscribers_of_a_map_join_when_they_are_live() {
+    check_as_user(
+        r#"
+        map> fill jl:1 3
+        a> {"id":2,"subscribe":{"channel":"jl:1","type":1,"phase":2}}
+        a< {"id":2,"subscribe":{"epoch":"<e>","offset":3,"type":1,"phase":2,"cursor":"k2","state":[{"data":1,"offset":1,"key":"k1","epoch":"<e>"},{"data":1,"offset":2,"key":"k2"}]}}
+        b> {"id":1,"connect":{"token":$jwt{"sub":"v"}}}
+        b< {"id":1,"connect":{"client":"<b>"}}
+        b> {"id":2,"presence":{"channel":"jl:1"}}
+        b< {"id":2,"presence":{"presence":{}}}
+        a> {"id":3,"subscribe":{"channel":"jl:1","type":1,"phase":2,"cursor":"k2"}}
+        a< {"id":3,"subscribe":{"recoverable":true,"epoch":"<e>","offset":3,"type":1,"state":[{"data":1,"offset":3,"key":"k3"}]}}
+        a< {"push":{"channel":"jl:1","join":{"info":{"user":"u","client":"<a>"}}}}
+        b> {"id":3,"presence":{"channel":"jl:1"}}
+        b< {"id":3,"presence":{"presence":{"<a>":{"user":"u","client":"<a>"}}}}
+        b> {"id":4,"subscribe":{"channel":"jl:1","type":1,"phase":2,"limit":3}}
+        b< {"id":4,"subscribe":{"recoverable":true,"epoch":"<e>","offset":3,"type":1,"state":[{"data":1,"offset":1,"key":"k1","epoch":"<e>"},{"data":1,"offset":2,"key":"k2"},{"data":1,"offset":3,"key":"k3"}]}}
+        a< {"push":{"channel":"jl:1","join":{"info":{"user":"v","client":"<b>"}}}}
+        b< {"push":{"channel":"jl:1","join":{"info":{"user":"v","client":"<b>"}}}}
+        a! close
+        b< {"push":{"channel":"jl:1","leave":{"info":{"user":"u","client":"<a>"}}}}
     "#,
     );
 }

@@ -58,8 +58,8 @@ fn clients_and_users_come_and_go() {
         d< {"id":2,"subscribe":{}}
         a< {"push":{"channel":"cl:seen:1","pub":{"info":{"user":"","client":"<d>"},"offset":3,"key":"<d>"}}}
         b> {"id":3,"unsubscribe":{"channel":"seen:1"}}
-        b< {"id":3,"unsubscribe":{}}
         a< {"push":{"channel":"cl:seen:1","pub":{"offset":4,"key":"<b>","removed":true}}}
+        b< {"id":3,"unsubscribe":{}}
         c! close
         a< {"push":{"channel":"cl:seen:1","pub":{"offset":5,"key":"<c>","removed":true}}}
         d! unsubscribe seen:1
@@ -68,6 +68,22 @@ fn clients_and_users_come_and_go() {
         # The user's key ends with its time.
         +61000
         a< {"push":{"channel":"us:seen:1","pub":{"key":"v","removed":true}}}
+    "#,
+    );
+}
+
+#[test]
+fn a_client_sees_itself_come_and_go() {
+    check_watched(
+        "seen",
+        r#"
+        a> {"id":4,"subscribe":{"channel":"seen:1"}}
+        a< {"id":4,"subscribe":{}}
+        a< {"push":{"channel":"cl:seen:1","pub":{"info":{"user":"u","client":"<a>"},"offset":1,"key":"<a>","epoch":"<e>"}}}
+        a< {"push":{"channel":"us:seen:1","pub":{"key":"u"}}}
+        a> {"id":5,"unsubscribe":{"channel":"seen:1"}}
+        a< {"push":{"channel":"cl:seen:1","pub":{"offset":2,"key":"<a>","removed":true}}}
+        a< {"id":5,"unsubscribe":{}}
     "#,
     );
 }
@@ -123,8 +139,8 @@ fn a_key_goes_with_its_client() {
         b< {"push":{"channel":"own:1","pub":{"data":1,"info":{"user":"v","client":"<b>"},"offset":1,"key":"<b>","epoch":"<e>"}}}
         b< {"id":3,"publish":{}}
         b> {"id":4,"unsubscribe":{"channel":"own:1"}}
-        b< {"id":4,"unsubscribe":{}}
         a< {"push":{"channel":"own:1","pub":{"offset":2,"key":"<b>","removed":true}}}
+        b< {"id":4,"unsubscribe":{}}
         b> {"id":5,"subscribe":{"channel":"own:1","type":1,"phase":2}}
         b< {"id":5,"subscribe":{"recoverable":true,"epoch":"<e>","offset":2,"type":1}}
         b> {"id":6,"publish":{"channel":"own:1","type":1,"data":2}}
