@@ -62,6 +62,9 @@ fn word(delivery: &Delivery) -> String {
     };
     match delivery {
         Delivery::Publication(_, publication) => format!("pub {}", publication_word(publication)),
+        Delivery::PublicationBehind(_, publication, previous) => {
+            format!("pub {} behind {}", publication_word(publication), publication_word(previous))
+        }
         Delivery::Join(_, info) => format!("join {}", info.user),
         Delivery::Leave(_, info) => format!("leave {}", info.user),
         Delivery::Answer(reply, answer) => {
@@ -98,7 +101,7 @@ fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
     let publication =
         Publication { data, info: None, tags: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 };
-    PublishOp { publication, history, idempotency_key: None, version: 0, version_epoch: Box::default() }
+    PublishOp { publication, history, delta: false, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 
 pub(super) fn publish(data: &str) -> Op {
@@ -131,7 +134,7 @@ pub(super) fn subscribe(op: SubscribeOp) -> Op {
 }
 
 fn recover(offset: u64, epoch: &str, cache: bool) -> Op {
-    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache };
+    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache, filter: None, or_fail: false };
     subscribe(SubscribeOp { recover: Some(recover), ..plain() })
 }
 
