@@ -21,6 +21,7 @@ fn publication() -> Publication {
         data: Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#),
         info: None,
         tags: None,
+        entry: None,
         offset: 7,
         epoch: Epoch::from_random([1; 8]),
         unix_ms: 0,

@@ -62,6 +62,9 @@ fn word(delivery: &Delivery) -> String {
     };
     match delivery {
         Delivery::Publication(_, publication) => format!("pub {}", publication_word(publication)),
+        Delivery::PublicationBehind(_, publication, previous) => {
+            format!("pub {} behind {}", publication_word(publication), publication_word(previous))
+        }
         Delivery::Join(_, info) => format!("join {}", info.user),
         Delivery::Leave(_, info) => format!("leave {}", info.user),
         Delivery::Answer(reply, answer) => {
@@ -83,6 +86,9 @@ fn word(delivery: &Delivery) -> String {
                 Answer::PresenceStats { clients, users } => format!("PresenceStats {clients} {users}"),
                 Answer::History(publications, top) => format!("History @{} [{}]", top.offset, list(publications)),
                 Answer::Position(position) => format!("Position @{}", position.offset),
+                Answer::MapUpdated(..) | Answer::MapState(_) | Answer::MapKeys(_) | Answer::MapSubscribed(_) => {
+                    unreachable!("no map here")
+                }
                 Answer::Failed(error) => format!("Failed {}", error.code),
             }
         }
@@ -106,7 +112,7 @@ fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
         unix_ms: 0,
         taken_us: 0,
     };
-    PublishOp { publication, history, idempotency_key: None, version: 0, version_epoch: Box::default() }
+    PublishOp { publication, history, delta: false, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 
 pub(super) fn publish(data: &str) -> Op {
@@ -139,7 +145,7 @@ pub(super) fn subscribe(op: SubscribeOp) -> Op {
 }
 
 fn recover(offset: u64, epoch: &str, cache: bool) -> Op {
-    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache };
+    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache, filter: None, or_fail: false };
     subscribe(SubscribeOp { recover: Some(recover), ..plain() })
 }
 

@@ -4,6 +4,8 @@
 //! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
 
 pub mod convert;
+pub mod delta;
+pub mod map_delta;
 pub mod map_op;
 pub mod name;
 pub mod op;
@@ -11,6 +13,8 @@ pub mod publication;
 pub mod rules;
 
 pub mod deadlines;
+pub mod filter;
+
 pub mod home;
 pub mod idempotency;
 pub mod interest;

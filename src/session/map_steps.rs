@@ -5,14 +5,18 @@
 //! [`MapSubscribeOp`](crate::channel::map_op::MapSubscribeOp)); so nothing is buffered or merged here, and two steps
 //! never run beside each other (upstream: centrifuge client_map.go, which answers that with error 113).
 
+use std::sync::Arc;
+
 use super::grant::Grant;
 use super::state::Session;
 use super::subscribing::Subscribing;
 use super::subscriptions::Traits;
-use super::{Cx, Effect};
+use super::Cx;
+use crate::channel::filter::Filter;
+use crate::channel::map_delta;
 use crate::channel::map_op::{MapPhase, MapSubscribed};
 use crate::channel::name::ChannelName;
-use crate::channel::op::{Op, Subscribed};
+use crate::channel::op::Subscribed;
 use crate::channel::publication::{Epoch, Position, Publication};
 use crate::protocol::client::{self, SubscribeResult};
 
@@ -38,13 +42,15 @@ pub(super) struct Loading {
     pub(super) aim: Option<u64>,
     /// The epoch that the client named, or was given; none when neither.
     pub(super) epoch: Epoch,
+    /// Only keys and changes with fitting tags.
+    pub(super) filter: Option<Arc<Filter>>,
     /// When the first step was taken, milliseconds of the monotonic clock.
     pub(super) began_ms: u64,
 }
 
 impl Loading {
     pub(super) fn new(name: ChannelName, grant: Grant, now_ms: u64) -> Self {
-        Self { name, grant, begun: None, aim: None, epoch: Epoch::NONE, began_ms: now_ms }
+        Self { name, grant, begun: None, aim: None, epoch: Epoch::NONE, filter: None, began_ms: now_ms }
     }
 
     /// Whether the client takes longer than it may.
@@ -68,6 +74,10 @@ pub(super) struct Step {
     pub(super) phase: MapPhase,
     /// The client comes back with what it had.
     pub(super) recover: bool,
+    /// The client asked for delta, and it may have it.
+    pub(super) delta: bool,
+    /// Offset of the last change that the home answered with.
+    pub(super) last_offset: Option<u64>,
 }
 
 impl Step {
@@ -80,13 +90,14 @@ impl Step {
                 // What changed since the first page comes later, as changes.
                 offset: begun.unwrap_or(answer.position).offset,
                 cursor: (*answer.cursor).into(),
-                state: wire(&answer.state),
+                state: self.told(&answer.state),
                 ..result
             },
             MapPhase::Stream { since, .. } | MapPhase::Live { since } => SubscribeResult {
                 phase: STREAM,
-                offset: answer.publications.last().map_or(since.offset, |last| last.offset),
-                publications: wire(&answer.publications),
+                // Filtered ones count as seen.
+                offset: self.last_offset.unwrap_or(since.offset),
+                publications: self.told(&answer.publications),
                 ..result
             },
         }
@@ -105,17 +116,32 @@ impl Step {
             recoverable: is_recoverable,
             epoch: epoch.into(),
             offset: if is_recoverable { answer.position.offset } else { 0 },
-            state: wire(&answer.state),
-            publications: wire(&answer.publications),
+            state: self.told(&answer.state),
+            publications: match self.delta && is_recoverable {
+                true => map_delta::changes(self.subscribing.protocol, &answer.publications),
+                false => wire(&answer.publications),
+            },
+            delta: self.delta,
             was_recovering: self.is_recovery(),
             recovered: self.is_recovery(),
             ..self.kind()
         }
     }
 
+    /// Leaves out what the client does not want. The position is not touched by it.
+    pub(super) fn filter(&mut self, answer: &mut MapSubscribed) {
+        self.last_offset = answer.publications.last().map(|last| last.offset);
+        if let Some(filter) = &self.loading.filter {
+            answer.state.retain(|entry| filter.matches(entry.tags()));
+            answer.publications.retain(|change| filter.matches(change.tags()));
+        }
+    }
+
     /// What makes the subscription live, on this side.
     pub(super) fn admit(&mut self, session: &mut Session, cx: &mut Cx<'_>, answer: &MapSubscribed) {
         self.subscribing.is_recovering = self.is_recovery();
+        self.subscribing.delta = self.delta;
+        self.subscribing.filter = self.loading.filter.clone();
         let subscribed = Subscribed {
             position: answer.position,
             recovered: self.is_recovery(),
@@ -129,12 +155,16 @@ impl Step {
         self.recover && !matches!(self.phase, MapPhase::State { .. })
     }
 
+    fn told<'p>(&self, publications: &'p [Arc<Publication>]) -> Vec<client::Publication<'p>> {
+        if self.delta { map_delta::page(self.subscribing.protocol, publications) } else { wire(publications) }
+    }
+
     fn kind(&self) -> SubscribeResult<'static> {
         SubscribeResult { r#type: MAP, ..SubscribeResult::default() }
     }
 }
 
-fn wire<'p>(publications: &'p [std::sync::Arc<Publication>]) -> Vec<client::Publication<'p>> {
+fn wire<'p>(publications: &'p [Arc<Publication>]) -> Vec<client::Publication<'p>> {
     publications.iter().map(|publication| client::Publication::of(publication)).collect()
 }
 
@@ -162,12 +192,5 @@ impl Session {
             });
             self.tidy_background();
         }
-    }
-
-    /// The home did not go live: what was held for that is given back.
-    pub(super) fn let_go(&self, cx: &mut Cx<'_>, subscribing: Subscribing) {
-        let effects = &mut *cx.effects;
-        let mut tell = |channel: ChannelName, op: Op| effects.push(Effect::Op { channel, op, tag: 0 });
-        self.leaver().release(cx.hub, cx.metrics, subscribing.channel, Traits::default(), None, &mut tell);
     }
 }

@@ -67,7 +67,7 @@ impl Session {
         let wish = Wish {
             recover: wanted.recover_since.is_some(),
             since: wanted.recover_since.clone(),
-            reject_unrecovered: false,
+            ..Wish::default()
         };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, wish);
@@ -123,7 +123,7 @@ impl Session {
     fn on_subscribed_by_server(&mut self, cx: &mut Cx<'_>, subscribing: Subscribing, answer: Answer) {
         let subscribed = match answer {
             Answer::Subscribed(subscribed) => subscribed,
-            _ => return subscribing.abandon(self, cx),
+            _ => return subscribing.refused(self, cx),
         };
         subscribing.admit(self, cx, &subscribed);
         let name = cx.hub.name(subscribing.channel).clone();

@@ -12,6 +12,8 @@ use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
 use super::subscriptions::{Special, Subscription, Traits};
 use super::{Cx, Effect};
+use crate::channel::delta;
+use crate::channel::filter::Filter;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
@@ -33,11 +35,13 @@ pub(super) struct Subscribing {
     pub(super) channel: LocalChannel,
     pub(super) tag: u32,
     traits: Traits,
-    cache: bool,
     pub(super) is_recovering: bool,
     /// Recovery was tried, or asked for.
     was_recovering: bool,
-    reject_unrecovered: bool,
+    /// Publications go as deltas.
+    pub(super) delta: bool,
+    pub(super) protocol: Protocol,
+    pub(super) filter: Option<Arc<Filter>>,
     meta_ttl_s: u32,
     expire_at: i64,
     asked_offset: u64,
@@ -59,6 +63,8 @@ impl Subscribing {
                 since: wish.since.unwrap_or_else(|| Since { offset: 0, epoch: "".into() }),
                 limit: cx.config.client.recovery_max_publication_limit,
                 cache: grant.cache,
+                filter: wish.filter.clone(),
+                or_fail: wish.reject_unrecovered,
             }),
             meta_ttl_s: grant.meta_ttl_s,
             presence: subscribing.presence(session),
@@ -66,7 +72,8 @@ impl Subscribing {
         };
         subscribing.is_recovering = is_recovering;
         subscribing.was_recovering = wish.recover || is_recovering;
-        subscribing.reject_unrecovered = is_recovering && wish.reject_unrecovered;
+        subscribing.delta = wish.delta && grant.allow_delta;
+        subscribing.filter = wish.filter;
         subscribing.asked_offset = asked_offset;
         subscribing.tag = session.ask(cx, name, Op::Subscribe(Box::new(op)));
         subscribing
@@ -84,10 +91,11 @@ impl Subscribing {
             channel,
             tag: 0,
             traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
-            cache: grant.cache,
             is_recovering: false,
             was_recovering: false,
-            reject_unrecovered: false,
+            delta: false,
+            protocol: session.protocol,
+            filter: None,
             meta_ttl_s: grant.meta_ttl_s,
             expire_at: grant.expire_at,
             asked_offset: 0,
@@ -111,11 +119,6 @@ impl Subscribing {
         self.info.clone().unwrap_or_else(|| session.info())
     }
 
-    /// Whether the client would rather have an error than this.
-    pub(super) fn is_rejected(&self, subscribed: &Subscribed) -> bool {
-        self.reject_unrecovered && !self.cache && !subscribed.recovered
-    }
-
     /// What the client is told about the subscription.
     pub(super) fn result<'r>(&'r self, subscribed: &'r Subscribed, unix_s: i64) -> SubscribeResult<'r> {
         let is_positioned = self.traits.has(Traits::POSITIONED);
@@ -126,7 +129,11 @@ impl Subscribing {
             ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
             recoverable: self.traits.has(Traits::RECOVERABLE),
             epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
-            publications: subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect(),
+            publications: if self.delta {
+                delta::recovered(self.protocol, &subscribed.publications)
+            } else {
+                subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect()
+            },
             recovered: subscribed.recovered,
             // After a recovery the client starts from where it was and follows the publications.
             offset: match (subscribed.recovered, is_positioned) {
@@ -137,6 +144,7 @@ impl Subscribing {
             positioned: is_positioned,
             data: Raw::from(&*self.data),
             was_recovering: self.was_recovering,
+            delta: self.delta,
             ..SubscribeResult::default()
         }
     }
@@ -147,7 +155,9 @@ impl Subscribing {
         let flags = MemberFlags::NONE
             .with_if(is_positioned, MemberFlags::POSITIONED)
             .with_if(self.traits.has(Traits::PUSH_JOIN_LEAVE), MemberFlags::JOIN_LEAVE)
-            .with_if(session.protocol == Protocol::Protobuf, MemberFlags::PROTOBUF);
+            .with_if(session.protocol == Protocol::Protobuf, MemberFlags::PROTOBUF)
+            .with_if(self.delta, MemberFlags::DELTA)
+            .with_if(self.delta && is_positioned && self.has_newest(subscribed), MemberFlags::SEEN);
         // A subscription that is begun anew takes the place of the one before.
         if let Some(old) = session.subscriptions.remove(self.channel) {
             cx.hub.leave(old.channel, old.member);
@@ -161,7 +171,7 @@ impl Subscribing {
                 cx.metrics.recovered(subscribed.publications.len() as u64);
             }
         }
-        let member = cx.hub.join(self.channel, cx.conn, flags);
+        let member = cx.hub.join_with(self.channel, cx.conn, flags, self.filter.clone());
         if is_positioned {
             cx.hub.set_position(self.channel, subscribed.position);
         }
@@ -177,6 +187,21 @@ impl Subscribing {
         if self.traits.has(Traits::KEEPS_KEYS) {
             session.keep_keys(cx, self.channel);
         }
+    }
+
+    /// Whether the client has the payload of the newest publication, now that it has recovered.
+    fn has_newest(&self, subscribed: &Subscribed) -> bool {
+        match &self.filter {
+            // Patches of a map are made against the key's value before, and the client has all keys.
+            None => subscribed.recovered || self.traits.has(Traits::MAP),
+            // What it did not miss may be what its filter kept from it.
+            Some(_) => subscribed.publications.last().is_some_and(|last| last.offset == subscribed.position.offset),
+        }
+    }
+
+    /// Gives the interest back of a request that the home refused: nothing else came of it.
+    pub(super) fn refused(self, session: &Session, cx: &mut Cx<'_>) {
+        Self { traits: Traits::default(), ..self }.abandon(session, cx);
     }
 
     /// Takes everything back that the request does or did.

@@ -1,7 +1,7 @@
 //! `subscribe` to a map: who may, and which step of it the home is asked for (upstream: centrifuge client_map.go
 //! `handleMapSubscribeCommand`).
 
-use super::subscribe::check_tags_filter;
+use super::subscribe::tags_filter;
 use crate::channel::map_op::{MapOp, MapPhase, MapSubscribeOp, StatePage};
 use crate::channel::op::{Answer, Op, Since};
 use crate::channel::rules;
@@ -10,6 +10,7 @@ use crate::protocol::client::{Reply, SubscribeRequest};
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
 use crate::protocol::raw::Raw;
+use crate::session::grant::DELTA_FOSSIL;
 use crate::session::map_steps::{LIVE, Loading, STATE, STREAM, Step};
 use crate::session::state::{Outcome, Pending, Refusal, Session, name_of};
 use crate::session::subscribing::Subscribing;
@@ -89,13 +90,17 @@ impl Session {
         cx: &mut Cx<'_>,
         id: u32,
         request: &SubscribeRequest<'_>,
-        loading: Loading,
+        mut loading: Loading,
         goes_on: bool,
     ) -> Outcome {
         let options = rules::options(&cx.config.channel, loading.name.as_str()).ok_or(Error::UNKNOWN_CHANNEL)?;
         let kept = options.map.ok_or(Error::INTERNAL)?;
         let phase = phase(request, &loading, options, goes_on)?;
-        check_tags_filter(request, &loading.grant)?;
+        if let Some(filter) = tags_filter(cx, request, &loading.grant)? {
+            loading.filter = Some(filter);
+        }
+        // A filter may keep the base of a patch from the client.
+        let delta = request.delta == DELTA_FOSSIL && loading.grant.allow_delta && loading.filter.is_none();
         let subscribing = Subscribing::hold(self, cx, &loading.name, &loading.grant);
         let op = MapSubscribeOp {
             options: kept,
@@ -105,7 +110,7 @@ impl Session {
             join: subscribing.join(self),
         };
         let name = loading.name.clone();
-        let step = Box::new(Step { loading, subscribing, phase, recover: request.recover });
+        let step = Box::new(Step { loading, subscribing, phase, recover: request.recover, delta, last_offset: None });
         let op = Op::Map(Box::new(MapOp::Subscribe(op)));
         self.wait_for(cx, name, op, Pending::Map { id, step });
         Ok(())
@@ -118,10 +123,10 @@ impl Session {
         mut step: Box<Step>,
         answer: Answer,
     ) -> Outcome {
-        let answer = match answer {
+        let mut answer = match answer {
             Answer::MapSubscribed(answer) => answer,
             answer => {
-                self.let_go(cx, step.subscribing);
+                step.subscribing.refused(self, cx);
                 return Err(match answer {
                     Answer::Failed(error) => error,
                     _ => Error::INTERNAL,
@@ -129,6 +134,7 @@ impl Session {
                 .into());
             }
         };
+        step.filter(&mut answer);
         if answer.live {
             step.admit(self, cx, &answer);
         }
@@ -141,7 +147,7 @@ impl Session {
                 self.unsubscribe(cx, subscribing.channel);
             }
         } else {
-            self.let_go(cx, subscribing);
+            subscribing.refused(self, cx);
             match &phase {
                 MapPhase::State { begun: Some(_), .. } => {}
                 MapPhase::State { .. } => {

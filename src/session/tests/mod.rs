@@ -255,6 +255,7 @@ impl Bench {
         let op = PublishOp {
             publication,
             history: options.history,
+            delta: options.delta_publish,
             idempotency_key: None,
             version: 0,
             version_epoch: "".into(),
