@@ -98,6 +98,7 @@ fn home_publish(history: HistoryOptions) -> Operation {
                 data: Bytes::from_static(DATA),
                 info: None,
                 tags: None,
+                entry: None,
                 offset: 0,
                 epoch: Epoch::NONE,
                 unix_ms: 0,

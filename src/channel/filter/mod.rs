@@ -108,8 +108,12 @@ impl Filter {
 
     /// The places of a node's children.
     fn children(&self, at: usize, end: u32) -> impl Iterator<Item = usize> {
-        let first = Some(at + 1);
-        std::iter::successors(first, |child| Some(self.behind(*child))).take_while(move |child| *child < end as usize)
+        let mut next = at + 1;
+        std::iter::from_fn(move || {
+            let child = (next < end as usize).then_some(next)?;
+            next = self.behind(child);
+            Some(child)
+        })
     }
 
     /// The place behind a node and its children.
