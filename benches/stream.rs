@@ -35,6 +35,7 @@ fn publication() -> Publication {
         data: Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#),
         info: None,
         tags: None,
+        entry: None,
         offset: 0,
         epoch: Epoch::NONE,
         unix_ms: 0,
@@ -118,6 +119,7 @@ fn publish(bencher: Bencher<'_, '_>, shards: u16, history: HistoryOptions) {
         let op = || PublishOp {
             publication: publication(),
             history,
+            delta: false,
             idempotency_key: None,
             version: 0,
             version_epoch: Box::default(),

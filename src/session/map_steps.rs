@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
+use super::Cx;
 use super::grant::Grant;
 use super::state::Session;
 use super::subscribing::Subscribing;
 use super::subscriptions::Traits;
-use super::Cx;
 use crate::channel::filter::Filter;
 use crate::channel::map_delta;
 use crate::channel::map_op::{MapPhase, MapSubscribed};
