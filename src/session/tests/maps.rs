@@ -20,8 +20,6 @@ const MAPS: &str = r#"
     {"name": "byuser", "subscription_type": "map", "allow_subscribe_for_client": true, "map": {"mode": "recoverable",
         "key_ttl": "300s", "client_key": "user_id", "allow_publish_for_client": true,
         "allow_publish_for_anonymous": true, "allow_remove_for_client": true, "allow_remove_for_anonymous": true}},
-    {"name": "backend", "subscription_type": "map", "allow_subscribe_for_client": true, "map": {"mode": "recoverable",
-        "key_ttl": "300s", "allow_publish_for_client": true, "publish_proxy_enabled": true}},
     {"name": "jl", "subscription_type": "map", "allow_subscribe_for_client": true, "presence": true,
         "allow_presence_for_client": true, "join_leave": true, "force_push_join_leave": true,
         "map": {"mode": "recoverable", "key_ttl": "300s", "default_page_size": 2, "min_page_size": 2}},
@@ -454,8 +452,6 @@ fn clients_set_and_remove_keys() {
         a< {"id":8,"error":{"code":103,"message":"permission denied"}}
         a> {"id":8,"publish":{"channel":"nowhere:1","type":1,"key":"k","data":1}}
         a< {"id":8,"error":{"code":102,"message":"unknown channel"}}
-        a> {"id":8,"publish":{"channel":"backend:1","type":1,"key":"k","data":1}}
-        a< {"id":8,"error":{"code":108,"message":"not available"}}
         a> {"id":9,"publish":{"channel":"eph:1","type":1,"key":"k","data":1}}
         a< {"id":9,"error":{"code":103,"message":"permission denied"}}
         a> {"id":9,"subscribe":{"channel":"eph:1","type":1,"phase":2}}
@@ -465,6 +461,23 @@ fn clients_set_and_remove_keys() {
         a< {"id":9,"publish":{}}
         a> {"id":9,"publish":{"channel":"","type":1,"key":"k","data":1}}
         a< !3501
+    "#,
+    );
+}
+
+#[test]
+fn where_the_backend_decides_nobody_else_does() {
+    let mut config = config("", MAPS);
+    let options = config.channel.namespaces.get_mut("kv").expect("a namespace");
+    options.map_rules.publish.proxied = true;
+    Bench::new(config).play(
+        r#"
+        a> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
+        a< {"id":1,"connect":{"client":"<a>"}}
+        a> {"id":2,"publish":{"channel":"kv:1","type":1,"key":"k","data":1}}
+        a< {"id":2,"error":{"code":108,"message":"not available"}}
+        a> {"id":3,"publish":{"channel":"kv:1","type":1,"key":"k","removed":true}}
+        a< {"id":3,"publish":{}}
     "#,
     );
 }
