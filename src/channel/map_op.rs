@@ -75,6 +75,8 @@ pub struct MapPublishOp {
     pub version: u64,
     /// See `version`.
     pub version_epoch: Box<str>,
+    /// Subscribers with delta may get a patch against what the key was before.
+    pub delta: bool,
     /// Requests with the same key within 300 s are answered with the first one's position.
     pub idempotency_key: Option<Box<str>>,
 }

@@ -46,7 +46,9 @@ impl Hub {
             }
             let mut form = Form::Plain;
             if flags.contains(MemberFlags::DELTA) {
-                let has_seen = flags.contains(MemberFlags::SEEN) || is_on(Mutation::PatchAtOnce);
+                // A filter may have kept from the member what a map's key was before.
+                let may_lack = publication.entry.is_some() && flags.contains(MemberFlags::FILTERED);
+                let has_seen = flags.contains(MemberFlags::SEEN) && !may_lack || is_on(Mutation::PatchAtOnce);
                 form = if has_seen { Form::Patch } else { Form::Whole };
                 // Without a position nobody can tell whether the next publication follows upon this one.
                 member.set_seen(flags.contains(MemberFlags::POSITIONED) && publication.offset > 0);

@@ -89,6 +89,7 @@ fn presence(options: MapOptions, key: &str, info: Option<Arc<ClientInfo>>) -> Op
         refresh_ttl: true,
         version: 0,
         version_epoch: "".into(),
+        delta: false,
         idempotency_key: None,
     })))
 }

@@ -59,6 +59,7 @@ impl Session {
                 refresh_ttl: false,
                 version: 0,
                 version_epoch: "".into(),
+                delta: options.delta_publish,
                 idempotency_key: None,
             })
         };

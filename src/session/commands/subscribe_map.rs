@@ -99,8 +99,7 @@ impl Session {
         if let Some(filter) = tags_filter(cx, request, &loading.grant)? {
             loading.filter = Some(filter);
         }
-        // A filter may keep the base of a patch from the client.
-        let delta = request.delta == DELTA_FOSSIL && loading.grant.allow_delta && loading.filter.is_none();
+        let delta = request.delta == DELTA_FOSSIL && loading.grant.allow_delta;
         let subscribing = Subscribing::hold(self, cx, &loading.name, &loading.grant);
         let op = MapSubscribeOp {
             options: kept,

@@ -23,21 +23,26 @@ const MAPS: &str = r#"
     {"name": "jl", "subscription_type": "map", "allow_subscribe_for_client": true, "presence": true,
         "allow_presence_for_client": true, "join_leave": true, "force_push_join_leave": true,
         "map": {"mode": "recoverable", "key_ttl": "300s", "default_page_size": 2, "min_page_size": 2}},
+    {"name": "tuned", "subscription_type": "map", "allow_subscribe_for_client": true, "allow_tags_filter": true,
+        "allowed_delta_types": ["fossil"], "delta_publish": true,
+        "map": {"mode": "recoverable", "key_ttl": "300s", "default_page_size": 2, "min_page_size": 2}},
     {"name": "open", "allow_subscribe_for_client": true, "allow_publish_for_client": true}
 "#;
 
 impl Bench {
-    /// `set CHANNEL KEY DATA`, `remove CHANNEL KEY`, `clear CHANNEL`, or `fill CHANNEL N`: the keys `k1` to `kN`.
+    /// `set CHANNEL KEY DATA [TAG=VALUE]`, `remove CHANNEL KEY`, `clear CHANNEL`, or `fill CHANNEL N`: the keys `k1` to `kN`.
     pub(super) fn change_map(&mut self, change: &str) {
         let words: Vec<&str> = change.split(' ').collect();
         let channel = ChannelName::new(words[1]);
-        let options = crate::channel::rules::options(&self.config.channel, words[1]).and_then(|options| options.map);
-        let options = options.expect("a map");
+        let namespace = crate::channel::rules::options(&self.config.channel, words[1]).expect("a namespace");
+        let (options, delta) = (namespace.map.expect("a map"), namespace.delta_publish);
+        let tag = words.get(4).and_then(|tag| tag.split_once('='));
+        let tags = tag.map(|(name, value)| Arc::new(Tags::from([(name.into(), value.into())])));
         let set = |key: &str, data: &str| {
             let publication = Publication {
                 data: Bytes::copy_from_slice(data.as_bytes()),
                 info: None,
-                tags: None,
+                tags: tags.clone(),
                 entry: MapEntry::set(key),
                 offset: 0,
                 epoch: Epoch::NONE,
@@ -51,6 +56,7 @@ impl Bench {
                 refresh_ttl: false,
                 version: 0,
                 version_epoch: "".into(),
+                delta,
                 idempotency_key: None,
             })
         };
@@ -565,6 +571,56 @@ fn subscribers_of_a_map_join_when_they_are_live() {
         b< {"push":{"channel":"jl:1","join":{"info":{"user":"v","client":"<b>"}}}}
         a! close
         b< {"push":{"channel":"jl:1","leave":{"info":{"user":"u","client":"<a>"}}}}
+    "#,
+    );
+}
+
+#[test]
+fn a_filter_holds_for_keys_and_changes_alike() {
+    check_as_user(
+        r#"
+        map> set tuned:1 a 1 t=1
+        map> set tuned:1 b 2 t=2
+        map> set tuned:1 c 3 t=2
+        a> {"id":2,"subscribe":{"channel":"kv:1","type":1,"phase":2,"tf":{"key":"t","cmp":"eq","val":"1"}}}
+        a< {"id":2,"error":{"code":107,"message":"bad request"}}
+        a> {"id":2,"subscribe":{"channel":"tuned:1","type":1,"phase":2,"tf":{"key":"t","cmp":"eq"}}}
+        a< {"id":2,"error":{"code":107,"message":"bad request"}}
+        a> {"id":3,"subscribe":{"channel":"tuned:1","type":1,"phase":2,"tf":{"key":"t","cmp":"eq","val":"1"}}}
+        a< {"id":3,"subscribe":{"epoch":"<e>","offset":3,"type":1,"phase":2,"cursor":"b","state":[{"data":1,"offset":1,"tags":{"t":"1"},"key":"a","epoch":"<e>"}]}}
+        map> set tuned:1 d 4 t=2
+        map> set tuned:1 a 5 t=1
+        # The filter of the first step stays.
+        a> {"id":4,"subscribe":{"channel":"tuned:1","type":1,"phase":2,"cursor":"b","offset":3,"epoch":"$e"}}
+        a< {"id":4,"subscribe":{"recoverable":true,"epoch":"<e>","publications":[{"data":5,"offset":5,"tags":{"t":"1"},"key":"a"}],"offset":5,"type":1}}
+        map> set tuned:1 b 6 t=2
+        map> set tuned:1 b 7 t=1
+        a< {"push":{"channel":"tuned:1","pub":{"data":7,"offset":7,"tags":{"t":"1"},"key":"b"}}}
+        # A removal has the tags of what it removes.
+        map> remove tuned:1 c
+        map> remove tuned:1 a
+        a< {"push":{"channel":"tuned:1","pub":{"offset":9,"tags":{"t":"1"},"key":"a","removed":true}}}
+        a> {"id":5,"unsubscribe":{"channel":"tuned:1"}}
+        a< {"id":5,"unsubscribe":{}}
+        a> {"id":6,"subscribe":{"channel":"tuned:1","type":1,"phase":1,"recover":true,"offset":5,"epoch":"$e","tf":{"key":"t","cmp":"eq","val":"3"}}}
+        a< {"id":6,"subscribe":{"epoch":"<e>","offset":7,"type":1,"phase":1}}
+    "#,
+    );
+}
+
+#[test]
+fn deltas_are_against_what_the_key_was() {
+    check_as_user(
+        r#"
+        map> set tuned:1 a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"
+        a> {"id":2,"subscribe":{"channel":"tuned:1","type":1,"phase":2,"delta":"fossil"}}
+        a< {"id":2,"subscribe":{"recoverable":true,"epoch":"<e>","offset":1,"delta":true,"type":1,"state":[{"data":"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1\"","offset":1,"key":"a"}]}}
+        map> set tuned:1 b "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"
+        a< {"push":{"channel":"tuned:1","pub":{"data":"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2\"","offset":2,"key":"b"}}}
+        map> set tuned:1 a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"
+        a< {"push":{"channel":"tuned:1","pub":{"data":"14\n12@0,2:3\"tTp_n;","offset":3,"delta":true,"key":"a"}}}
+        map> remove tuned:1 a
+        a< {"push":{"channel":"tuned:1","pub":{"data":"","offset":4,"key":"a","removed":true}}}
     "#,
     );
 }
