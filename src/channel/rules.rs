@@ -15,6 +15,11 @@ pub fn options<'c>(channels: &'c Channels, name: &str) -> Option<&'c ChannelOpti
     }
 }
 
+/// Milliseconds that a client may take to read the channel's map page by page; none = any time.
+pub fn map_catch_up_timeout_ms(channels: &Channels, name: &str) -> Option<u64> {
+    options(channels, name).map_or(Some(0), |options| options.map_rules.catch_up_timeout_ms)
+}
+
 /// Whether a subscription needs a subscription token: the name starts with `private_prefix`.
 pub fn is_private(channels: &Channels, name: &str) -> bool {
     !channels.private_prefix.is_empty() && name.starts_with(&*channels.private_prefix)

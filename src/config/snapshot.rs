@@ -195,14 +195,6 @@ pub struct Channels {
     pub namespaces: HashMap<Box<str>, ChannelOptions>,
 }
 
-impl Channels {
-    /// How long a client may take to read the maps of the channel's namespace; see [`MapRules`].
-    pub fn map_catch_up_timeout_ms(&self, channel: &str) -> Option<u64> {
-        let options = crate::channel::rules::options(self, channel);
-        options.map_or(Some(0), |options| options.map_rules.catch_up_timeout_ms)
-    }
-}
-
 /// Options of one namespace.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelOptions {

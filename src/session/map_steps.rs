@@ -18,6 +18,7 @@ use crate::channel::map_op::{MapPhase, MapSubscribed};
 use crate::channel::name::ChannelName;
 use crate::channel::op::Subscribed;
 use crate::channel::publication::{Epoch, Position, Publication};
+use crate::channel::rules;
 use crate::protocol::client::{self, SubscribeResult};
 
 /// `SubscribeRequest.phase` and `SubscribeResult.phase`: keys.
@@ -188,7 +189,8 @@ impl Session {
         if let Some(background) = &mut self.background {
             background.loading.retain(|loading| {
                 let name = loading.name.as_str();
-                name == but || !loading.is_late(cx.now.mono_ms, cx.config.channel.map_catch_up_timeout_ms(name))
+                name == but
+                    || !loading.is_late(cx.now.mono_ms, rules::map_catch_up_timeout_ms(&cx.config.channel, name))
             });
             self.tidy_background();
         }

@@ -38,10 +38,9 @@ impl Session {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
         self.forget_late_maps(cx, channel);
+        let timeout_ms = rules::map_catch_up_timeout_ms(&cx.config.channel, channel);
         let loading = match self.take_loading(channel) {
-            Some(loading) if loading.is_late(cx.now.mono_ms, cx.config.channel.map_catch_up_timeout_ms(channel)) => {
-                return Err(Disconnect::SLOW.into());
-            }
+            Some(loading) if loading.is_late(cx.now.mono_ms, timeout_ms) => return Err(Disconnect::SLOW.into()),
             Some(loading) => loading,
             // A further page of a map that was never begun.
             None if !request.cursor.is_empty() => return Err(Error::PERMISSION_DENIED.into()),
