@@ -144,10 +144,11 @@ fn many_changes_come_in_pages_of_their_own() {
         a< {"id":4,"subscribe":{"epoch":"<e>","publications":[{"data":1,"offset":4,"key":"k1"},{"data":1,"offset":5,"key":"k2"}],"offset":5,"type":1,"phase":1}}
         # The aim stays where it was at the first page of changes.
         map> set kv:1 k4 1
+        map> set kv:1 k5 1
         a> {"id":5,"subscribe":{"channel":"kv:1","type":1,"phase":1,"offset":5,"epoch":"$e"}}
-        a< {"id":5,"subscribe":{"recoverable":true,"epoch":"<e>","publications":[{"data":1,"offset":6,"key":"k3"},{"data":1,"offset":7,"key":"k4"}],"offset":7,"type":1}}
+        a< {"id":5,"subscribe":{"recoverable":true,"epoch":"<e>","publications":[{"data":1,"offset":6,"key":"k3"},{"data":1,"offset":7,"key":"k4"},{"data":1,"offset":8,"key":"k5"}],"offset":8,"type":1}}
         map> set kv:1 k1 2
-        a< {"push":{"channel":"kv:1","pub":{"data":2,"offset":8,"key":"k1"}}}
+        a< {"push":{"channel":"kv:1","pub":{"data":2,"offset":9,"key":"k1"}}}
     "#,
     );
 }

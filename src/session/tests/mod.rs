@@ -10,6 +10,7 @@ mod commands;
 mod connect;
 mod maps;
 mod maps_changes;
+mod maps_model;
 mod maps_presence;
 mod server_side;
 mod subscribe;
