@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn recovered_publications_build_upon_each_other() {
-        let texts = [format!("{LONG}1}}"), format!("{LONG}2}}"), format!("{LONG}2}}"), "{}".into(), format!("{LONG}3}}")];
+        let texts =
+            [format!("{LONG}1}}"), format!("{LONG}2}}"), format!("{LONG}2}}"), "{}".into(), format!("{LONG}3}}")];
         let publications: Vec<_> =
             texts.iter().zip(1..).map(|(text, offset)| publication(offset, text.as_bytes())).collect();
         for protocol in [Protocol::Json, Protocol::Protobuf] {

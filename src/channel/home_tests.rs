@@ -134,7 +134,8 @@ pub(super) fn subscribe(op: SubscribeOp) -> Op {
 }
 
 fn recover(offset: u64, epoch: &str, cache: bool) -> Op {
-    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache, filter: None, or_fail: false };
+    let recover =
+        Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache, filter: None, or_fail: false };
     subscribe(SubscribeOp { recover: Some(recover), ..plain() })
 }
 

@@ -63,11 +63,8 @@ impl Session {
             data: wanted.data.clone(),
             ..Grant::default()
         };
-        let wish = Wish {
-            recover: wanted.recover_since.is_some(),
-            since: wanted.recover_since.clone(),
-            ..Wish::default()
-        };
+        let wish =
+            Wish { recover: wanted.recover_since.is_some(), since: wanted.recover_since.clone(), ..Wish::default() };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, wish);
         self.background.get_or_insert_default().subscribing.push(subscribing);

@@ -162,7 +162,8 @@ impl Subscribing {
         });
     }
 
-    /// Whether the client has the payload of the newest publication, now that it has recovered.
+    /// Whether the client has the payload of the newest publication, now that it has recovered. Of a client that
+    /// missed nothing it is taken for granted, as upstream does, although it may have got only the position.
     fn has_newest(&self, subscribed: &Subscribed) -> bool {
         match &self.filter {
             None => subscribed.recovered,

@@ -179,11 +179,7 @@ fn map_type(number: i32) -> SubscriptionType {
 }
 
 /// A filter must be allowed and make sense, and there must be room for it.
-fn tags_filter(
-    cx: &Cx<'_>,
-    request: &SubscribeRequest<'_>,
-    grant: &Grant,
-) -> Result<Option<Arc<Filter>>, Refusal> {
+fn tags_filter(cx: &Cx<'_>, request: &SubscribeRequest<'_>, grant: &Grant) -> Result<Option<Arc<Filter>>, Refusal> {
     let Some(node) = &request.tf else { return Ok(None) };
     if !grant.allow_tags_filter {
         return Err(Error::BAD_REQUEST.into());
