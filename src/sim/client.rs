@@ -211,7 +211,7 @@ impl Client {
     pub fn connect(&mut self, channel: &str) -> Vec<u8> {
         let mut request = ConnectRequest::default();
         let mut begun = Vec::new();
-        if self.number % 3 == 0 {
+        if self.number.is_multiple_of(3) {
             let since = self.recall(channel);
             let mut wanted = self.subscribe_request(channel, since.as_ref());
             // A subscription that begins with the connection has no filter.
@@ -406,7 +406,7 @@ impl Client {
                         self.bases.get(channel).map(|(_, payload)| payload),
                     )?;
                     let follows = publication.offset == offset + 1;
-                    if !follows && !is_cache && !(wants.filter && publication.offset > offset) {
+                    if !(follows || is_cache || wants.filter && publication.offset > offset) {
                         return Err(format!("{channel}: recovered {} behind {offset}", publication.offset));
                     }
                     if !is_cache {
@@ -495,7 +495,7 @@ impl Subscription {
     ) -> Result<(), String> {
         if let Some(seen) = &mut self.seen {
             let follows = publication.offset == seen.offset + 1;
-            if !follows && !(self.wants.filter && publication.offset > seen.offset) {
+            if !(follows || self.wants.filter && publication.offset > seen.offset) {
                 return Err(format!("{channel}: {} behind {}", publication.offset, seen.offset));
             }
             look_at_tags(channel, &seen.epoch, seen.offset, publication, self.wants, truth)?;

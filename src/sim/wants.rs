@@ -23,10 +23,10 @@ pub struct Wants {
 impl Wants {
     /// Half of the clients want delta or a filter where they may, some want both.
     pub fn of(client: u64, channel: &str) -> Self {
-        let (allows_delta, allows_both) = (channel.starts_with("delta"), channel.starts_with("tags"));
+        let (allows_delta, allows_filter) = (channel.starts_with("delta"), channel.starts_with("tags"));
         Self {
-            delta: allows_delta && client % 2 == 0,
-            filter: allows_both && client % 2 == 0 || allows_delta && client % 4 == 0,
+            delta: allows_delta && client.is_multiple_of(2),
+            filter: allows_filter && client.is_multiple_of(2) || allows_delta && client.is_multiple_of(4),
         }
     }
 
