@@ -206,7 +206,7 @@ fn a_recovery_that_must_not_fail_leaves_no_trace_when_it_does() {
     let mut bench = Bench::new();
     bench.op(1, "a", subscribe(plain()));
     assert_eq!(bench.op(0, "a", wanted(7, false)), ["0:Failed 112"]);
-    assert_eq!(bench.op(0, "a", Op::Presence), ["0:Presence"]);
+    assert_eq!(bench.op(0, "a", Op::Presence), ["0:Presence "]);
     bench.op(0, "a", unsubscribe(true));
     assert_eq!(bench.op_for(1, "a", publish_plain("x"), ReplyTo::None), ["1:pub x@0"]);
     // In cache mode it may fail.
