@@ -24,6 +24,8 @@ pub enum Mutation {
     ForgetLeave,
     /// Recovery of the newest publication brings the oldest one.
     RecoverOldest,
+    /// A subscription that begins with the connection does not recover.
+    ForgetServerSideRecovery,
 }
 
 #[cfg(feature = "mutations")]

@@ -263,7 +263,7 @@ impl Homes {
                 }
             }
         }
-        if let Some(info) = leave {
+        if let Some(info) = leave.filter(|_| !is_on(Mutation::ForgetLeave)) {
             self.broadcast(slot, |name| Delivery::Leave(name, info.clone()), out);
         }
         self.forget_if_idle(slot);

@@ -187,6 +187,44 @@ fn shards_share_one_publication_and_one_name() {
 }
 
 #[test]
+fn where_patches_are_wanted_the_publication_before_goes_along() {
+    let publish = |data, delta, history| Op::Publish(Box::new(PublishOp { delta, ..publish_op(data, history) }));
+    let mut bench = Bench::new();
+    bench.op(0, "a", subscribe(plain()));
+    bench.op(1, "a", subscribe(plain()));
+    let mut check = |op, expected: [&str; 2]| assert_eq!(bench.op_for(0, "a", op, ReplyTo::None), expected);
+    check(publish("x", true, HISTORY), ["0:pub x@1", "1:pub x@1"]);
+    check(publish("y", true, HISTORY), ["0:pub y@2 behind x@1", "1:pub y@2 behind x@1"]);
+    check(publish("-", true, HistoryOptions::default()), ["0:pub -@0", "1:pub -@0"]);
+    check(publish("z", false, HISTORY), ["0:pub z@3", "1:pub z@3"]);
+    check(publish("a", true, HISTORY), ["0:pub a@4 behind z@3", "1:pub a@4 behind z@3"]);
+    bench.op(0, "a", Op::HistoryRemove);
+    let op = publish("b", true, HISTORY);
+    assert_eq!(bench.op_for(0, "a", op, ReplyTo::None), ["0:pub b@5", "1:pub b@5"]);
+}
+
+#[test]
+fn a_recovery_that_must_not_fail_leaves_no_trace_when_it_does() {
+    let wanted = |offset, cache| {
+        let since = Since { offset, epoch: "".into() };
+        subscribe(SubscribeOp {
+            recover: Some(Recover { since, limit: 300, cache, filter: None, or_fail: true }),
+            presence: Some((info(1, "ann"), 60_000)),
+            join: Some(info(1, "ann")),
+            ..plain()
+        })
+    };
+    let mut bench = Bench::new();
+    bench.op(1, "a", subscribe(plain()));
+    assert_eq!(bench.op(0, "a", wanted(7, false)), ["0:Failed 112"]);
+    assert_eq!(bench.op(0, "a", Op::Presence), ["0:Presence "]);
+    bench.op(0, "a", unsubscribe(true));
+    assert_eq!(bench.op_for(1, "a", publish_plain("x"), ReplyTo::None), ["1:pub x@0"]);
+    // In cache mode it may fail.
+    assert_eq!(bench.op(0, "a", wanted(7, true)), ["0:Subscribed @0 []", "0:join ann", "1:join ann"]);
+}
+
+#[test]
 fn the_home_stamps_publications() {
     let mut bench = Bench::new();
     bench.now.unix_ms = 1_700_000_000_000;

@@ -55,6 +55,7 @@ fn newest_publication(
     filter: Option<&Filter>,
 ) -> Option<Vec<Arc<Publication>>> {
     let wanted = match filter {
+        None if is_on(Mutation::RecoverOldest) => stream.read(&stream.select(None, 1, false)).pop(),
         None => stream.newest().cloned(),
         Some(filter) => {
             let newest_first = stream.read(&stream.select(None, signed(limit), true));

@@ -28,22 +28,27 @@ impl Engine {
         let mut deltas = DeltaVariants::new(channel, publication, previous);
         let mut refused: Vec<ConnId> = Vec::new();
         let (mut delivered, mut bytes) = (0, 0);
-        let filtered = hub.tailor(local, publication, |flags| wanted.by(flags), |member, form| {
-            // Members of a connection that ended go in their own time.
-            let Some(conn) = conns.get_mut(member.conn).filter(|conn| conn.is_open()) else { return };
-            let frame = match form {
-                Form::Plain => variants.frame(member.flags(), builder),
-                Form::Whole | Form::Patch => deltas.frame(member.flags().protocol(), form, builder),
-            };
-            match frame {
-                Ok(frame) => {
-                    delivered += 1;
-                    bytes += frame.message_len() as u64;
-                    *overfull += Self::push_to(conn, member.conn, frame, pool, dirty, limit);
+        let filtered = hub.tailor(
+            local,
+            publication,
+            |flags| wanted.by(flags),
+            |member, form| {
+                // Members of a connection that ended go in their own time.
+                let Some(conn) = conns.get_mut(member.conn).filter(|conn| conn.is_open()) else { return };
+                let frame = match form {
+                    Form::Plain => variants.frame(member.flags(), builder),
+                    Form::Whole | Form::Patch => deltas.frame(member.flags().protocol(), form, builder),
+                };
+                match frame {
+                    Ok(frame) => {
+                        delivered += 1;
+                        bytes += frame.message_len() as u64;
+                        *overfull += Self::push_to(conn, member.conn, frame, pool, dirty, limit);
+                    }
+                    Err(_) => refused.push(member.conn),
                 }
-                Err(_) => refused.push(member.conn),
-            }
-        });
+            },
+        );
         self.metrics.sent(Transport::WebSocket, wanted.frame(), delivered, bytes);
         self.metrics.filtered(filtered);
         for id in refused {

@@ -46,7 +46,6 @@ pub(super) struct Wish {
 /// The only delta type there is.
 pub(super) const DELTA_FOSSIL: &str = "fossil";
 
-
 impl Grant {
     /// What the namespace grants by itself.
     pub(super) fn of(options: &ChannelOptions) -> Self {

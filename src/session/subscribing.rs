@@ -189,7 +189,8 @@ impl Subscribing {
         }
     }
 
-    /// Whether the client has the payload of the newest publication, now that it has recovered.
+    /// Whether the client has the payload of the newest publication, now that it has recovered. Of a client that
+    /// missed nothing it is taken for granted, as upstream does, although it may have got only the position.
     fn has_newest(&self, subscribed: &Subscribed) -> bool {
         match &self.filter {
             // Patches of a map are made against the key's value before, and the client has all keys.

@@ -77,7 +77,8 @@ mod tests {
             assert!(Decimal::parse(good).is_some(), "{good}");
         }
         let long = "9".repeat(201);
-        for bad in ["", "-", "+", ".", "1.", ".1", "-.1", "1.2.3", "1e3", " 1", "1_0", "0x1", "--1", "+-1", "é", &long] {
+        for bad in ["", "-", "+", ".", "1.", ".1", "-.1", "1.2.3", "1e3", " 1", "1_0", "0x1", "--1", "+-1", "é", &long]
+        {
             assert!(Decimal::parse(bad).is_none(), "{bad}");
         }
         assert!(Decimal::parse("0.00000000000000000001").is_none(), "twenty digits behind the point");

@@ -71,9 +71,8 @@ fn number(rest: &mut &[u8]) -> Result<u32, BadPatch> {
     let digits = rest.iter().take_while(|byte| value(**byte).is_some()).count();
     let (digits, behind) = rest.split_at(digits);
     *rest = behind;
-    let number = digits.iter().try_fold(0u32, |number, digit| {
-        Some(number.checked_mul(64)? | u32::from(value(*digit)?))
-    });
+    let number =
+        digits.iter().try_fold(0u32, |number, digit| Some(number.checked_mul(64)? | u32::from(value(*digit)?)));
     number.filter(|_| !digits.is_empty()).ok_or(BadPatch("a number is missing or too large"))
 }
 

@@ -125,9 +125,9 @@ impl<'p> Search<'p> {
         let blocks = old.len() / BLOCK;
         let (mut heads, mut chain) = (vec![NONE; blocks], vec![NONE; blocks]);
         // A last block that ends with the payload is left out, as upstream.
-        for block in 0..(old.len() - 1) / BLOCK {
+        for (block, older) in chain.iter_mut().enumerate().take((old.len() - 1) / BLOCK) {
             let hash = Rolling::of(old, block * BLOCK).slot(blocks);
-            chain[block] = std::mem::replace(&mut heads[hash], block as u32);
+            *older = std::mem::replace(&mut heads[hash], block as u32);
         }
         let work_left = (old.len() + new.len()).saturating_mul(WORK_PER_BYTE);
         Self { old, new, heads, chain, work_left, passed_over: 0 }
