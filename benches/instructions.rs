@@ -104,6 +104,7 @@ fn home_publish(history: HistoryOptions) -> Operation {
                 taken_us: 0,
             },
             history,
+            delta: false,
             idempotency_key: None,
             version: 0,
             version_epoch: Box::default(),

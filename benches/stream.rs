@@ -118,6 +118,7 @@ fn publish(bencher: Bencher<'_, '_>, shards: u16, history: HistoryOptions) {
         let op = || PublishOp {
             publication: publication(),
             history,
+            delta: false,
             idempotency_key: None,
             version: 0,
             version_epoch: Box::default(),

@@ -36,3 +36,38 @@ fn a_lost_frame_is_noticed() {
 fn a_recovery_that_skips_one_is_noticed() {
     check(Mutation::RecoverTooFar);
 }
+
+#[test]
+fn a_recovery_that_ignores_the_filter_is_noticed() {
+    check(Mutation::RecoverUnfiltered);
+}
+
+#[test]
+fn a_filter_that_lets_all_through_is_noticed() {
+    check(Mutation::IgnoreFilter);
+}
+
+#[test]
+fn a_patch_without_its_base_is_noticed() {
+    check(Mutation::PatchAtOnce);
+}
+
+#[test]
+fn a_recovered_patch_against_the_wrong_base_is_noticed() {
+    check(Mutation::PatchAgainstFirst);
+}
+
+#[test]
+fn a_lost_leave_is_noticed() {
+    check(Mutation::ForgetLeave);
+}
+
+#[test]
+fn a_stale_cache_is_noticed() {
+    check(Mutation::RecoverOldest);
+}
+
+#[test]
+fn a_server_side_subscription_that_does_not_recover_is_noticed() {
+    check(Mutation::ForgetServerSideRecovery);
+}

@@ -4,9 +4,13 @@
 #[path = "support/allocations.rs"]
 mod allocations;
 
+use std::sync::Arc;
+
 use allocations::so_far;
+use spindle::config::snapshot::Snapshot;
 use spindle::protocol::Protocol;
-use spindle::sim::cluster::{Client, Cluster, open_config};
+use spindle::protocol::client::{FilterNode, SubscribeRequest};
+use spindle::sim::cluster::{Client, Cluster, config, open_config};
 
 #[global_allocator]
 static COUNTING: allocations::Counting = allocations::Counting;
@@ -31,8 +35,13 @@ fn cost(subscribers: &[(usize, Protocol)], shards: u16) -> Cost {
         cluster.settle();
         cluster.subscribe(client, CHANNEL);
     }
-    let home = cluster.home_of(CHANNEL);
     let body = format!(r#"{{"channel":"{CHANNEL}","data":{{"text":"sixty-four bytes of payload, more or less"}}}}"#);
+    cost_of(&mut cluster, &body)
+}
+
+/// The cost of a publication of this body.
+fn cost_of(cluster: &mut Cluster, body: &str) -> Cost {
+    let home = cluster.home_of(CHANNEL);
     let mut publish = || {
         let (tally, taken, own) = (cluster.tally(), cluster.taken(), so_far());
         cluster.call(home, "publish", body.as_bytes());
@@ -94,6 +103,65 @@ fn subscribers_cost_no_allocations() {
     // On one shard: the call and its response, and the publication with its two encodings.
     let local = cost(&spread(64, 1, &[Protocol::Json]), 1);
     assert!(local.allocations <= 24, "{local:?}");
+}
+
+/// A configuration with history, patches for all publications, and filters.
+fn tailored_config() -> Arc<Snapshot> {
+    config(
+        r#"{
+            "client": { "allow_anonymous_connect_without_token": true },
+            "channel": { "without_namespace": {
+                "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true,
+                "force_recovery": true, "history_size": 10, "history_ttl": "60s",
+                "allowed_delta_types": ["fossil"], "delta_publish": true, "allow_tags_filter": true } },
+            "http_api": { "insecure": true }
+        }"#,
+    )
+}
+
+/// The cost of a publication with the tag `k` = `1`, among so many plain subscribers, so many with delta, and so many
+/// with filters of which every second one does not fit.
+fn tailored_cost(shards: u16, each: usize, protocols: &[Protocol]) -> Cost {
+    let mut cluster = Cluster::new(shards, tailored_config());
+    for (n, (shard, protocol)) in spread(3 * each, shards, protocols).into_iter().enumerate() {
+        let client = cluster.connect(shard, protocol);
+        cluster.settle();
+        let mut request = SubscribeRequest { channel: CHANNEL.into(), ..SubscribeRequest::default() };
+        match n / each {
+            0 => {}
+            1 => request.delta = "fossil".into(),
+            _ => {
+                let value = if n % 2 == 0 { "1" } else { "2" };
+                let node = FilterNode { key: "k".into(), cmp: "eq".into(), val: value.into(), ..FilterNode::default() };
+                request.tf = Some(Box::new(node));
+            }
+        }
+        cluster.subscribe_with(client, request);
+    }
+    let body = format!(
+        r#"{{"channel":"{CHANNEL}","data":{{"text":"sixty-four bytes of payload, more or less"}},"tags":{{"k":"1"}}}}"#
+    );
+    cost_of(&mut cluster, &body)
+}
+
+#[test]
+fn delta_costs_one_more_encoding_and_a_filter_none() {
+    for shards in [1, 4] {
+        for protocols in [&[Protocol::Json][..], &[Protocol::Json, Protocol::Protobuf]] {
+            let cost = tailored_cost(shards, 64, protocols);
+            let encodings = u64::from(shards) * protocols.len() as u64 * 2;
+            let expected = (u64::from(shards) - 1, encodings, 2 * 64 + 32, 2 * 64 + 32);
+            assert_eq!((cost.mesh_deliveries, cost.encodings, cost.frames, cost.writes), expected, "{shards} shards");
+        }
+    }
+}
+
+#[test]
+fn neither_delta_nor_filters_cost_allocations_by_subscriber() {
+    let few = tailored_cost(2, 64, &[Protocol::Json]);
+    let many = tailored_cost(2, 2_000, &[Protocol::Json]);
+    assert_eq!((many.frames, few.frames), (5_000, 160));
+    assert_eq!(few.allocations, many.allocations);
 }
 
 /// Bytes that stay allocated for each of `count`.

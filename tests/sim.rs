@@ -33,11 +33,13 @@ fn invariants_hold_under_fresh_seeds() {
         total.recoveries += report.recoveries;
         total.connections += report.connections;
         total.slow += report.slow;
+        total.patches += report.patches;
         total.bytes += report.bytes;
     }
     println!("{total:?}");
     // A run in which nothing happened would prove nothing.
     assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
+    assert!(total.patches > 100, "{total:?}");
 }
 
 #[test]

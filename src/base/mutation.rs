@@ -12,6 +12,20 @@ pub enum Mutation {
     DropLastOfBatch,
     /// Recovery begins one publication too late.
     RecoverTooFar,
+    /// Recovery brings publications that the subscriber's filter does not want.
+    RecoverUnfiltered,
+    /// A subscriber gets a patch though it has not seen the publication before.
+    PatchAtOnce,
+    /// A filter lets everything through.
+    IgnoreFilter,
+    /// The recovered publications of a subscriber with delta are patches against the first of them.
+    PatchAgainstFirst,
+    /// The home forgets to tell of a leave.
+    ForgetLeave,
+    /// Recovery of the newest publication brings the oldest one.
+    RecoverOldest,
+    /// A subscription that begins with the connection does not recover.
+    ForgetServerSideRecovery,
 }
 
 #[cfg(feature = "mutations")]

@@ -93,7 +93,7 @@ impl<'a> api::Publication<'a> {
 }
 
 fn tags(publication: &publication::Publication) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let tags = publication.tags.as_deref().map(|tags| &**tags).unwrap_or_default();
+    let tags = publication.tags();
     tags.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value))).collect()
 }
 

@@ -156,7 +156,7 @@ impl Homes {
         now: Now,
         out: &mut impl FnMut(ShardId, Delivery),
     ) -> Answer {
-        let PublishOp { mut publication, history, idempotency_key, version, version_epoch } = op;
+        let PublishOp { mut publication, history, delta, idempotency_key, version, version_epoch } = op;
         if let Some(key) = &idempotency_key
             && let Some(position) = self.results.find(channel, key, now)
         {
@@ -170,19 +170,20 @@ impl Homes {
             };
             stream.prolong(&history, now);
             let outdated = stream.is_outdated(version, &version_epoch);
+            let previous = stream.newest().filter(|_| delta).cloned();
             let publication = (!outdated).then(|| stream.append(publication, history.size, version, version_epoch));
             let position = stream.position();
             self.reschedule(slot);
             match publication {
                 None => return Answer::Published(position),
-                Some(publication) => self.deliver(slot, publication, out),
+                Some(publication) => self.deliver(slot, publication, previous, out),
             }
             position
         } else {
             publication.offset = 0;
             publication.epoch = Epoch::NONE;
             if let Some(slot) = self.table.find(channel) {
-                self.deliver(slot, Arc::new(publication), out);
+                self.deliver(slot, Arc::new(publication), None, out);
             }
             Position::default()
         };
@@ -207,22 +208,28 @@ impl Homes {
             return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
         };
         let mut subscribed = Subscribed { position: Position::default(), recovered: false, publications: Vec::new() };
+        let mut is_refused = false;
         if let Some(home) = self.table.get(slot) {
             self.interested += usize::from(home.interest.is_empty());
             home.interest.insert(from);
-            if let Some((info, ttl_ms)) = op.presence {
-                home.presence.get_or_insert_default().set(info, ttl_ms, now);
-            }
             if op.position || op.recover.is_some() {
                 let stream = current_stream(home, &mut self.retired, &mut self.rng, now);
                 stream.touch(op.meta_ttl_s, now);
                 subscribed.position = stream.position();
                 if let Some(recover) = &op.recover {
                     subscribed = recovery::recover(stream, recover);
+                    is_refused = recover.or_fail && !recover.cache && !subscribed.recovered;
                 }
+            }
+            if let Some((info, ttl_ms)) = op.presence.filter(|_| !is_refused) {
+                home.presence.get_or_insert_default().set(info, ttl_ms, now);
             }
         }
         self.reschedule(slot);
+        if is_refused {
+            // The shard takes its interest back as it does for any subscriber that leaves.
+            return respond(from, reply, Answer::Failed(Error::UNRECOVERABLE_POSITION), out);
+        }
         respond(from, reply, Answer::Subscribed(Box::new(subscribed)), out);
         if let Some(info) = op.join {
             self.broadcast(slot, |name| Delivery::Join(name, info.clone()), out);
@@ -255,7 +262,7 @@ impl Homes {
                 }
             }
         }
-        if let Some(info) = leave {
+        if let Some(info) = leave.filter(|_| !is_on(Mutation::ForgetLeave)) {
             self.broadcast(slot, |name| Delivery::Leave(name, info.clone()), out);
         }
         self.forget_if_idle(slot);
@@ -323,20 +330,26 @@ impl Homes {
         Some((slot, current_stream(home, &mut self.retired, &mut self.rng, now)))
     }
 
-    /// Sends a publication to every interested shard. The last one gets our own reference, so that a
-    /// publication for a single shard is never counted up and down again.
-    fn deliver(&mut self, slot: u32, publication: Arc<Publication>, out: &mut impl FnMut(ShardId, Delivery)) {
+    /// Sends a publication, and the one before it where patches are wanted, to every interested shard. The last one
+    /// gets our own reference, so that a publication for a single shard is never counted up and down again.
+    fn deliver(
+        &mut self,
+        slot: u32,
+        publication: Arc<Publication>,
+        previous: Option<Arc<Publication>>,
+        out: &mut impl FnMut(ShardId, Delivery),
+    ) {
         let Some(home) = self.table.get(slot) else { return };
         let mut shards = home.interest.iter();
         let Some(mut shard) = shards.next() else { return };
         for next in shards {
-            out(shard, Delivery::Publication(home.name.clone(), publication.clone()));
+            out(shard, delivery(home.name.clone(), publication.clone(), previous.clone()));
             shard = next;
             if is_on(Mutation::SkipShard) {
                 return;
             }
         }
-        out(shard, Delivery::Publication(home.name.clone(), publication));
+        out(shard, delivery(home.name.clone(), publication, previous));
     }
 
     fn broadcast(
@@ -380,6 +393,13 @@ impl Homes {
             self.deadlines.set(slot, deadline_ms);
         }
         visits
+    }
+}
+
+fn delivery(name: ChannelName, publication: Arc<Publication>, previous: Option<Arc<Publication>>) -> Delivery {
+    match previous {
+        None => Delivery::Publication(name, publication),
+        Some(previous) => Delivery::PublicationBehind(name, publication, previous),
     }
 }
 

@@ -190,7 +190,8 @@ impl Run {
         if let Mode::Recover { behind, same_epoch } = mode {
             offset = top.saturating_add_signed(-behind);
             let epoch = if same_epoch { epoch.as_str() } else { "other" };
-            op.recover = Some(Recover { since: Since { offset, epoch: epoch.into() }, limit: 2, cache: false });
+            let since = Since { offset, epoch: epoch.into() };
+            op.recover = Some(Recover { since, limit: 2, cache: false, filter: None, or_fail: false });
         }
         if presence {
             model.presence.insert(client, now.mono_ms + PRESENCE_TTL_MS);

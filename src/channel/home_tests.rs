@@ -62,6 +62,9 @@ fn word(delivery: &Delivery) -> String {
     };
     match delivery {
         Delivery::Publication(_, publication) => format!("pub {}", publication_word(publication)),
+        Delivery::PublicationBehind(_, publication, previous) => {
+            format!("pub {} behind {}", publication_word(publication), publication_word(previous))
+        }
         Delivery::Join(_, info) => format!("join {}", info.user),
         Delivery::Leave(_, info) => format!("leave {}", info.user),
         Delivery::Answer(reply, answer) => {
@@ -98,7 +101,7 @@ fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
     let publication =
         Publication { data, info: None, tags: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 };
-    PublishOp { publication, history, idempotency_key: None, version: 0, version_epoch: Box::default() }
+    PublishOp { publication, history, delta: false, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 
 pub(super) fn publish(data: &str) -> Op {
@@ -131,7 +134,8 @@ pub(super) fn subscribe(op: SubscribeOp) -> Op {
 }
 
 fn recover(offset: u64, epoch: &str, cache: bool) -> Op {
-    let recover = Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache };
+    let recover =
+        Recover { since: Since { offset, epoch: epoch.into() }, limit: 300, cache, filter: None, or_fail: false };
     subscribe(SubscribeOp { recover: Some(recover), ..plain() })
 }
 
@@ -169,6 +173,44 @@ fn shards_share_one_publication_and_one_name() {
     };
     assert!(Arc::ptr_eq(first, second));
     assert_eq!(Arc::strong_count(first), 2, "the home keeps nothing without history");
+}
+
+#[test]
+fn where_patches_are_wanted_the_publication_before_goes_along() {
+    let publish = |data, delta, history| Op::Publish(Box::new(PublishOp { delta, ..publish_op(data, history) }));
+    let mut bench = Bench::new();
+    bench.op(0, "a", subscribe(plain()));
+    bench.op(1, "a", subscribe(plain()));
+    let mut check = |op, expected: [&str; 2]| assert_eq!(bench.op_for(0, "a", op, ReplyTo::None), expected);
+    check(publish("x", true, HISTORY), ["0:pub x@1", "1:pub x@1"]);
+    check(publish("y", true, HISTORY), ["0:pub y@2 behind x@1", "1:pub y@2 behind x@1"]);
+    check(publish("-", true, HistoryOptions::default()), ["0:pub -@0", "1:pub -@0"]);
+    check(publish("z", false, HISTORY), ["0:pub z@3", "1:pub z@3"]);
+    check(publish("a", true, HISTORY), ["0:pub a@4 behind z@3", "1:pub a@4 behind z@3"]);
+    bench.op(0, "a", Op::HistoryRemove);
+    let op = publish("b", true, HISTORY);
+    assert_eq!(bench.op_for(0, "a", op, ReplyTo::None), ["0:pub b@5", "1:pub b@5"]);
+}
+
+#[test]
+fn a_recovery_that_must_not_fail_leaves_no_trace_when_it_does() {
+    let wanted = |offset, cache| {
+        let since = Since { offset, epoch: "".into() };
+        subscribe(SubscribeOp {
+            recover: Some(Recover { since, limit: 300, cache, filter: None, or_fail: true }),
+            presence: Some((info(1, "ann"), 60_000)),
+            join: Some(info(1, "ann")),
+            ..plain()
+        })
+    };
+    let mut bench = Bench::new();
+    bench.op(1, "a", subscribe(plain()));
+    assert_eq!(bench.op(0, "a", wanted(7, false)), ["0:Failed 112"]);
+    assert_eq!(bench.op(0, "a", Op::Presence), ["0:Presence "]);
+    bench.op(0, "a", unsubscribe(true));
+    assert_eq!(bench.op_for(1, "a", publish_plain("x"), ReplyTo::None), ["1:pub x@0"]);
+    // In cache mode it may fail.
+    assert_eq!(bench.op(0, "a", wanted(7, true)), ["0:Subscribed @0 []", "0:join ann", "1:join ann"]);
 }
 
 #[test]

@@ -4,12 +4,15 @@
 //! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
 
 pub mod convert;
+pub mod delta;
 pub mod name;
 pub mod op;
 pub mod publication;
 pub mod rules;
 
 pub mod deadlines;
+pub mod filter;
+
 pub mod home;
 pub mod idempotency;
 pub mod interest;

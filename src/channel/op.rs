@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{ClientId, ConnId};
+use crate::channel::filter::Filter;
 use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::protocol::error::Error;
@@ -51,6 +52,10 @@ pub struct Recover {
     pub limit: u32,
     /// Only the newest publication matters (`force_recovery_mode: cache`).
     pub cache: bool,
+    /// Only publications with fitting tags are wanted; the others count as seen.
+    pub filter: Option<Arc<Filter>>,
+    /// A recovery that fails is an error, [`Error::UNRECOVERABLE_POSITION`], and nobody subscribes. Not in cache mode.
+    pub or_fail: bool,
 }
 
 /// A request for a channel's home.
@@ -123,6 +128,8 @@ pub struct PublishOp {
     pub publication: Publication,
     /// History of the channel; off when the request skips it.
     pub history: HistoryOptions,
+    /// Subscribers with delta may get a patch against the publication before.
+    pub delta: bool,
     /// Publications with the same key within 300 s are answered with the first one's position.
     pub idempotency_key: Option<Box<str>>,
     /// Suppressed unless above the stored version of the same (or an empty) version epoch; 0 = none.
@@ -136,6 +143,8 @@ pub struct PublishOp {
 pub enum Delivery {
     /// A publication for the shard's subscribers of the channel.
     Publication(ChannelName, Arc<Publication>),
+    /// A publication that may be told as a patch against the one before it, which comes second.
+    PublicationBehind(ChannelName, Arc<Publication>, Arc<Publication>),
     /// A client joined.
     Join(ChannelName, Arc<ClientInfo>),
     /// A client left.

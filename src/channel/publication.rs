@@ -80,3 +80,10 @@ pub struct Publication {
     /// The same moment by the process's clock, microseconds: how long it took to reach the sockets.
     pub taken_us: u64,
 }
+
+impl Publication {
+    /// The tags; none for a publication without.
+    pub fn tags(&self) -> &[(Box<str>, Box<str>)] {
+        self.tags.as_deref().map_or(&[], |tags| &**tags)
+    }
+}

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::mutation::{Mutation, is_on};
+use crate::channel::filter::Filter;
 use crate::channel::op::{Recover, Since, Subscribed};
 use crate::channel::publication::{Position, Publication};
 use crate::channel::stream::Stream;
@@ -13,32 +14,65 @@ use crate::channel::stream::Stream;
 /// Recovers a subscription from the stream, in the mode that it asks for.
 pub fn recover(stream: &Stream, recover: &Recover) -> Subscribed {
     let position = stream.position();
+    let filter = recover.filter.as_deref();
     let publications = if recover.cache {
-        newest_publication(stream, &recover.since)
+        newest_publication(stream, &recover.since, recover.limit, filter)
     } else {
-        missed_publications(stream, &recover.since, recover.limit)
+        missed_publications(stream, &recover.since, recover.limit, filter)
     };
     let recovered = publications.is_some();
     Subscribed { position, recovered, publications: publications.unwrap_or_default() }
 }
 
-/// The publications behind `since`, when all of them are kept and no more than `limit` (0 = no limit).
-fn missed_publications(stream: &Stream, since: &Since, limit: u32) -> Option<Vec<Arc<Publication>>> {
-    let limit = if limit == 0 { -1 } else { i32::try_from(limit).unwrap_or(i32::MAX) };
+/// The publications behind `since` that are wanted, when all are kept and no more than `limit` (0 = no limit), those
+/// that are not wanted included.
+fn missed_publications(
+    stream: &Stream,
+    since: &Since,
+    limit: u32,
+    filter: Option<&Filter>,
+) -> Option<Vec<Arc<Publication>>> {
+    let limit = signed(limit);
     let too_far = u64::from(is_on(Mutation::RecoverTooFar));
     let since = &Since { offset: since.offset + too_far, epoch: since.epoch.clone() };
     let selection = stream.select(Some(since.offset), limit, false);
-    is_stream_recovered(stream.position(), since, stream.offsets(&selection)).then(|| stream.read(&selection))
+    if !is_stream_recovered(stream.position(), since, stream.offsets(&selection)) {
+        return None;
+    }
+    let mut missed = stream.read(&selection);
+    if let Some(filter) = filter.filter(|_| !is_on(Mutation::RecoverUnfiltered)) {
+        missed.retain(|publication| filter.matches(publication.tags()));
+    }
+    Some(missed)
 }
 
-/// The newest publication unless the subscriber has it.
-fn newest_publication(stream: &Stream, since: &Since) -> Option<Vec<Arc<Publication>>> {
-    let newest = stream.newest();
-    match is_cache_recovered(stream.position(), since, newest.map(|publication| publication.offset)) {
+/// The newest publication unless the subscriber has it. With a filter, the newest one that fits among the last `limit`
+/// (0 = no limit); when none does it is as if nothing were kept.
+fn newest_publication(
+    stream: &Stream,
+    since: &Since,
+    limit: u32,
+    filter: Option<&Filter>,
+) -> Option<Vec<Arc<Publication>>> {
+    let wanted = match filter {
+        None if is_on(Mutation::RecoverOldest) => stream.read(&stream.select(None, 1, false)).pop(),
+        None => stream.newest().cloned(),
+        Some(filter) => {
+            let newest_first = stream.read(&stream.select(None, signed(limit), true));
+            newest_first.into_iter().find(|publication| filter.matches(publication.tags()))
+        }
+    };
+    let newest = wanted.as_ref().and(stream.newest()).map(|newest| newest.offset);
+    match is_cache_recovered(stream.position(), since, newest) {
         CacheRecovery::Failed => None,
         CacheRecovery::Current => Some(Vec::new()),
-        CacheRecovery::Newest => Some(newest.cloned().into_iter().collect()),
+        CacheRecovery::Newest => Some(wanted.into_iter().collect()),
     }
+}
+
+/// A limit as [`Stream::select`] takes it: 0 = none.
+fn signed(limit: u32) -> i32 {
+    if limit == 0 { -1 } else { i32::try_from(limit).unwrap_or(i32::MAX) }
 }
 
 /// Whether the publications read behind `since` are all that was missed. `read` holds the first and the last
@@ -81,7 +115,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::channel::publication::Epoch;
+    use crate::channel::publication::{Epoch, Tags};
+    use crate::protocol::client::FilterNode;
 
     fn epoch() -> Epoch {
         Epoch::from_random([1; 8])
@@ -114,7 +149,7 @@ mod tests {
 
     /// Offsets recovered, or nothing when recovery failed.
     fn recovered(stream: &Stream, since: Since, limit: u32, cache: bool) -> Option<Vec<u64>> {
-        let subscribed = recover(stream, &Recover { since, limit, cache });
+        let subscribed = recover(stream, &Recover { since, limit, cache, filter: None, or_fail: false });
         assert_eq!(subscribed.position, stream.position());
         let offsets = subscribed.publications.iter().map(|publication| publication.offset).collect::<Vec<_>>();
         assert!(subscribed.recovered || offsets.is_empty());
@@ -168,6 +203,44 @@ mod tests {
             assert_eq!(outcome.as_deref(), expected, "{kept} kept, {offset} {epoch:?}");
         }
         assert_eq!(recovered(&stream(0, 0), since(0, same.as_str()), 1, true), None);
+    }
+
+    /// Five publications of which the odd ones have the tag `odd`, with three kept.
+    fn tagged() -> Stream {
+        let mut tagged = Stream::new(epoch());
+        for publication in stream(5, 5).read(&stream(5, 5).select(None, -1, false)) {
+            let tags: Tags = Box::new([("odd".into(), (publication.offset % 2).to_string().into())]);
+            let publication = Publication { tags: Some(Arc::new(tags)), ..(*publication).clone() };
+            tagged.append(publication, 3, 0, Box::default());
+        }
+        tagged
+    }
+
+    #[test]
+    fn a_filter_hides_publications_and_no_gaps() {
+        let (stream, same) = (tagged(), epoch());
+        for (odd, offset, limit, cache, expected) in [
+            ("1", 2, 0, false, Some(&[3, 5][..])),
+            ("0", 2, 0, false, Some(&[4])),
+            ("2", 2, 0, false, Some(&[])),
+            ("0", 1, 0, false, None),
+            ("0", 2, 2, false, None),
+            ("1", 4, 0, true, Some(&[5])),
+            ("0", 4, 0, true, Some(&[4])),
+            ("0", 4, 1, true, None),
+            ("2", 4, 0, true, None),
+            ("0", 5, 0, true, Some(&[])),
+            ("2", 5, 0, true, Some(&[])),
+        ] {
+            let node = FilterNode { key: "odd".into(), cmp: "eq".into(), val: odd.into(), ..FilterNode::default() };
+            let filter = Some(Arc::new(Filter::compile(&node).unwrap()));
+            let since = since(offset, same.as_str());
+            let subscribed = recover(&stream, &Recover { since, limit, cache, filter, or_fail: false });
+            let offsets = subscribed.publications.iter().map(|publication| publication.offset).collect::<Vec<_>>();
+            let outcome = subscribed.recovered.then_some(&offsets[..]);
+            assert_eq!(outcome, expected, "{odd} since {offset} limit {limit} cache {cache}");
+            assert_eq!(subscribed.position, stream.position());
+        }
     }
 
     proptest! {

@@ -2,8 +2,9 @@
 
 use super::{Engine, TURN_BUDGET};
 use crate::base::ids::ConnId;
+use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
-use crate::channel::publication::Position;
+use crate::channel::publication::{Position, Publication};
 use crate::fanout::hub::{Continuity, LocalChannel};
 use crate::fanout::member::MemberFlags;
 use crate::fanout::variant::Variants;
@@ -24,26 +25,9 @@ impl Engine {
 
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Publication(channel, publication) => {
-                self.metrics.message_received(Message::Publication);
-                let Some(local) = self.hub.find_name(&channel) else { return };
-                let position = Position { offset: publication.offset, epoch: publication.epoch };
-                let wanted = match self.hub.advance(local, position) {
-                    Continuity::Untracked | Continuity::Next => Wanted::Publication,
-                    Continuity::Old => Wanted::PublicationUnpositioned,
-                    Continuity::Gap | Continuity::EpochChanged => {
-                        self.lose_state(local);
-                        // The last subscriber may have been among those that lost it.
-                        let Some(_) = self.hub.find_name(&channel) else { return };
-                        Wanted::PublicationUnpositioned
-                    }
-                };
-                let delivered = self.fan_out(local, &mut Variants::publication(&channel, &publication), wanted);
-                let lag_ms = self.now.unix_ms.saturating_sub(publication.unix_ms);
-                self.metrics.broadcast(delivered, lag_ms);
-                if delivered > 0 && self.unflushed.len() < TURN_BUDGET {
-                    self.unflushed.push(publication.taken_us);
-                }
+            Delivery::Publication(channel, publication) => self.deliver_publication(&channel, &publication, None),
+            Delivery::PublicationBehind(channel, publication, previous) => {
+                self.deliver_publication(&channel, &publication, Some(&previous));
             }
             Delivery::Join(channel, info) => {
                 self.metrics.message_received(Message::Join);
@@ -56,6 +40,37 @@ impl Engine {
                 self.fan_out(local, &mut Variants::leave(&channel, &info), Wanted::Leave);
             }
             Delivery::Answer(to, answer) => self.answer(to, answer),
+        }
+    }
+
+    fn deliver_publication(
+        &mut self,
+        channel: &ChannelName,
+        publication: &Publication,
+        previous: Option<&Publication>,
+    ) {
+        self.metrics.message_received(Message::Publication);
+        let Some(local) = self.hub.find_name(channel) else { return };
+        let position = Position { offset: publication.offset, epoch: publication.epoch };
+        let wanted = match self.hub.advance(local, position) {
+            Continuity::Untracked | Continuity::Next => Wanted::Publication,
+            Continuity::Old => Wanted::PublicationUnpositioned,
+            Continuity::Gap | Continuity::EpochChanged => {
+                self.lose_state(local);
+                // The last subscriber may have been among those that lost it.
+                let Some(_) = self.hub.find_name(channel) else { return };
+                Wanted::PublicationUnpositioned
+            }
+        };
+        let delivered = if self.hub.is_tailored(local) {
+            self.fan_out_tailored(local, channel, publication, previous, wanted)
+        } else {
+            self.fan_out(local, &mut Variants::publication(channel, publication), wanted)
+        };
+        let lag_ms = self.now.unix_ms.saturating_sub(publication.unix_ms);
+        self.metrics.broadcast(delivered, lag_ms);
+        if delivered > 0 && self.unflushed.len() < TURN_BUDGET {
+            self.unflushed.push(publication.taken_us);
         }
     }
 
@@ -119,7 +134,7 @@ impl Engine {
 
 /// Which members a delivery is for.
 #[derive(Clone, Copy)]
-enum Wanted {
+pub(super) enum Wanted {
     Publication,
     /// Positioned members have it already, or lost their state.
     PublicationUnpositioned,
@@ -128,7 +143,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn by(self, flags: MemberFlags) -> bool {
+    pub(super) fn by(self, flags: MemberFlags) -> bool {
         match self {
             Self::Publication => true,
             Self::PublicationUnpositioned => !flags.contains(MemberFlags::POSITIONED),
@@ -136,7 +151,7 @@ impl Wanted {
         }
     }
 
-    fn frame(self) -> Frame {
+    pub(super) fn frame(self) -> Frame {
         match self {
             Self::Publication | Self::PublicationUnpositioned => Frame::PushPublication,
             Self::Join => Frame::PushJoin,

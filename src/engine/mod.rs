@@ -16,6 +16,7 @@ mod input;
 mod layout;
 mod outgoing;
 mod requests;
+mod tailored;
 mod users;
 
 #[cfg(test)]

@@ -3,17 +3,24 @@
 //! Interest and membership are counted apart: a subscription that waits for its home's answer is interest
 //! without a member. Deliveries go to members only.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
+use super::filters::Filters;
 use super::member::{Member, MemberFlags, MemberId};
 use crate::base::ids::ConnId;
 use crate::base::index::Index;
 use crate::base::slab::Slab;
+use crate::channel::filter::Filter;
 use crate::channel::name::{ChannelName, hash_of};
 use crate::channel::publication::Position;
 
 /// Why a channel is always found by its handle.
 const UNHELD: &str = "the holder of a handle holds interest";
+
+/// Members whose publications are made for them.
+const TAILORED: MemberFlags = MemberFlags::DELTA.with(MemberFlags::FILTERED);
 
 /// A channel as this shard names it. Valid while the caller holds interest in the channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,6 +51,7 @@ pub struct Hub {
     places: Vec<u32>,
     vacant_place: Option<u32>,
     members: usize,
+    filters: Filters,
 }
 
 #[derive(Debug)]
@@ -52,6 +60,8 @@ struct Entry {
     position: Position,
     interest: u32,
     positioned: u32,
+    /// Members with delta or a filter.
+    tailored: u32,
     tracking: Tracking,
     /// The first member needs no memory of its own: most channels of a large server have one on a shard.
     members: SmallVec<[Member; 1]>,
@@ -77,6 +87,7 @@ impl Hub {
             places: Vec::new(),
             vacant_place: None,
             members: 0,
+            filters: Filters::new(),
         }
     }
 
@@ -91,6 +102,7 @@ impl Hub {
             position: Position::default(),
             interest: 1,
             positioned: 0,
+            tailored: 0,
             tracking: Tracking::Unset,
             members: SmallVec::new(),
         };
@@ -123,9 +135,21 @@ impl Hub {
         (true, key.and_then(|key| self.channels.remove(key)).map(|entry| entry.name))
     }
 
-    /// Makes the connection a live member: the deliveries handled from now on are for it. The caller holds
-    /// one interest for it.
+    /// Makes the connection a live member that wants every publication: see [`Hub::join_with`].
     pub fn join(&mut self, channel: LocalChannel, conn: ConnId, flags: MemberFlags) -> MemberId {
+        self.join_with(channel, conn, flags, None)
+    }
+
+    /// Makes the connection a live member: the deliveries handled from now on are for it, except for publications that
+    /// do not fit its filter. The caller holds one interest for it.
+    pub fn join_with(
+        &mut self,
+        channel: LocalChannel,
+        conn: ConnId,
+        flags: MemberFlags,
+        filter: Option<Arc<Filter>>,
+    ) -> MemberId {
+        let flags = flags.with_if(filter.is_some(), MemberFlags::FILTERED);
         let at = self.entry(channel).members.len() as u32;
         let id = match self.vacant_place {
             Some(place) => {
@@ -135,12 +159,15 @@ impl Hub {
             }
             None => {
                 let place = self.places.len() as u32;
-                assert!(place < MemberId::LIMIT, "fewer than 2^28 members on a shard");
+                assert!(place < MemberId::LIMIT, "fewer than 2^26 members on a shard");
                 self.places.push(at);
                 place
             }
         };
         let id = MemberId(id);
+        if let Some(filter) = filter {
+            self.filters.insert(id, filter);
+        }
         let entry = self.entry_mut(channel);
         let members = &mut entry.members;
         if members.len() == members.capacity() {
@@ -149,6 +176,7 @@ impl Hub {
         }
         members.push(Member::new(conn, flags, id));
         entry.positioned += u32::from(flags.contains(MemberFlags::POSITIONED));
+        entry.tailored += u32::from(flags.has_any(TAILORED));
         self.members += 1;
         id
     }
@@ -159,6 +187,7 @@ impl Hub {
         let entry = self.entry_mut(channel);
         debug_assert!(entry.members.get(at).is_some_and(|m| m.id() == member), "no member of this channel");
         let left = entry.members.swap_remove(at);
+        entry.tailored -= u32::from(left.flags().has_any(TAILORED));
         if left.flags().contains(MemberFlags::POSITIONED) {
             entry.positioned -= 1;
             if entry.positioned == 0 {
@@ -172,6 +201,9 @@ impl Hub {
         }
         if let Some(moved) = moved {
             self.places[moved.0 as usize] = at as u32;
+        }
+        if left.flags().contains(MemberFlags::FILTERED) {
+            self.filters.remove(member);
         }
         self.places[member.0 as usize] = self.vacant_place.unwrap_or(u32::MAX);
         self.vacant_place = Some(member.0);
@@ -197,6 +229,22 @@ impl Hub {
     #[inline]
     pub fn members(&self, channel: LocalChannel) -> &[Member] {
         &self.entry(channel).members
+    }
+
+    /// Whether some member gets publications in a way of its own: then they go by [`Hub::tailor`].
+    #[inline]
+    pub fn is_tailored(&self, channel: LocalChannel) -> bool {
+        self.entry(channel).tailored > 0
+    }
+
+    /// The filters of all members.
+    pub fn filters(&self) -> &Filters {
+        &self.filters
+    }
+
+    pub(super) fn members_and_filters(&mut self, channel: LocalChannel) -> (&mut [Member], &mut Filters) {
+        let Self { channels, filters, .. } = self;
+        (&mut channels.at(channel.0).expect(UNHELD).1.members, filters)
     }
 
     /// How far the live positioned members have seen the stream; the default when there is none.

@@ -16,6 +16,13 @@ impl MemberFlags {
     pub const JOIN_LEAVE: Self = Self(1 << 1);
     /// The client speaks Protobuf.
     pub const PROTOBUF: Self = Self(1 << 2);
+    /// Publications come as deltas.
+    pub const DELTA: Self = Self(1 << 3);
+    /// Together with [`MemberFlags::DELTA`]: the client has the payload of the channel's newest publication, so the
+    /// next one may be a patch.
+    pub const SEEN: Self = Self(1 << 4);
+    /// Only publications that fit the member's tags filter are wanted.
+    pub const FILTERED: Self = Self(1 << 5);
 
     /// Both sets together.
     #[must_use]
@@ -34,6 +41,11 @@ impl MemberFlags {
         if self.contains(Self::PROTOBUF) { Protocol::Protobuf } else { Protocol::Json }
     }
 
+    /// Whether anything of the other set is in this one.
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether all of the other set is in this one.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -50,7 +62,7 @@ impl MemberId {
 }
 
 /// Where the flags stand beside the id.
-const FLAGS_SHIFT: u32 = 28;
+const FLAGS_SHIFT: u32 = 26;
 
 /// One row of a channel's member table. Fan-out reads nothing but these rows and the connections: so they are packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +83,12 @@ impl Member {
     #[inline]
     pub fn flags(&self) -> MemberFlags {
         MemberFlags((self.packed >> FLAGS_SHIFT) as u8)
+    }
+
+    /// Notes whether the client has the payload of the newest publication.
+    pub(super) fn set_seen(&mut self, seen: bool) {
+        let bit = u32::from(MemberFlags::SEEN.0) << FLAGS_SHIFT;
+        self.packed = if seen { self.packed | bit } else { self.packed & !bit };
     }
 
     #[inline]

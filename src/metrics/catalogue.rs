@@ -238,9 +238,19 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
     for (path, method, status, count) in shard.requests.iter() {
         requests.number([method.to_owned(), path.to_owned(), status.to_string()], count as f64);
     }
+    let mut filtered = Family::new(
+        Kind::Counter,
+        "centrifugo_node_tags_filter_dropped_publications",
+        &["channel_namespace"],
+        "Publications that tags filters kept from subscribers.",
+    );
+    if shard.filtered > 0 {
+        filtered.number([NAMESPACE], shard.filtered as f64);
+    }
     vec![
         actions,
         requests,
+        filtered,
         build,
         sent,
         received,

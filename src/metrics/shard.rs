@@ -140,6 +140,8 @@ shard! {
     closes: Counters<(Transport, u32)> = Counters::default(),
     /// Recoveries, by whether they were complete and by whether they brought publications.
     recoveries: [[u64; 2]; 2] = [[0; 2]; 2],
+    /// Publications that tags filters kept from subscribers.
+    filtered: u64 = 0,
     /// Publications that complete recoveries brought; counted only where it is asked for.
     recovered: Histogram = Histogram::of_numbers(RECOVERED),
     /// HTTP requests; counted only where it is asked for.
@@ -268,6 +270,11 @@ impl Shard {
     /// A subscription asked for recovery.
     pub fn recovery(&mut self, recovered: bool, has_publications: bool) {
         self.recoveries[usize::from(recovered)][usize::from(has_publications)] += 1;
+    }
+
+    /// So many subscribers did not get a publication because of their tags filter.
+    pub fn filtered(&mut self, subscribers: u64) {
+        self.filtered += subscribers;
     }
 
     /// A complete recovery brought so many publications.

@@ -21,6 +21,7 @@ pub mod api;
 pub mod client;
 
 pub mod commands;
+pub mod fossil;
 pub mod reply;
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What a subscription is granted: the namespace's options, and what a token or the server API makes of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::subscriptions::Traits;
 use crate::auth::Overrides;
+use crate::channel::filter::Filter;
 use crate::channel::op::Since;
 use crate::config::snapshot::ChannelOptions;
 use crate::protocol::client::SubscribeRequest;
@@ -17,6 +20,7 @@ pub(super) struct Grant {
     /// As if the client had asked to recover. Counts in cache mode with recovery alone.
     pub(super) auto_cache_recover: bool,
     pub(super) allow_tags_filter: bool,
+    pub(super) allow_delta: bool,
     pub(super) meta_ttl_s: u32,
     /// Unix seconds; 0 = never.
     pub(super) expire_at: i64,
@@ -26,14 +30,21 @@ pub(super) struct Grant {
     pub(super) data: Bytes,
 }
 
-/// What a client wants recovered.
+/// What a client wants recovered, and how it wants publications.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wish {
     pub(super) recover: bool,
     pub(super) since: Option<Since>,
     /// A failed recovery is an error.
     pub(super) reject_unrecovered: bool,
+    /// Publications as deltas.
+    pub(super) delta: bool,
+    /// Only publications that fit.
+    pub(super) filter: Option<Arc<Filter>>,
 }
+
+/// The only delta type there is.
+pub(super) const DELTA_FOSSIL: &str = "fossil";
 
 impl Grant {
     /// What the namespace grants by itself.
@@ -48,6 +59,7 @@ impl Grant {
             traits,
             cache: options.recovery_mode_cache,
             allow_tags_filter: options.allow_tags_filter,
+            allow_delta: options.delta_fossil,
             meta_ttl_s: options.history.meta_ttl_s,
             ..Self::default()
         }
@@ -84,12 +96,15 @@ impl Grant {
 const REJECT_UNRECOVERED: i64 = 1 << 1;
 
 impl Wish {
+    /// Without the filter, which has yet to be checked.
     pub(super) fn of(request: &SubscribeRequest<'_>) -> Self {
         let since = Since { offset: request.offset, epoch: (*request.epoch).into() };
         Self {
             recover: request.recover,
             since: (request.offset > 0 || !request.epoch.is_empty()).then_some(since),
             reject_unrecovered: request.flag & REJECT_UNRECOVERED != 0,
+            delta: request.delta == DELTA_FOSSIL,
+            filter: None,
         }
     }
 

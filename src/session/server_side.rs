@@ -63,11 +63,8 @@ impl Session {
             data: wanted.data.clone(),
             ..Grant::default()
         };
-        let wish = Wish {
-            recover: wanted.recover_since.is_some(),
-            since: wanted.recover_since.clone(),
-            reject_unrecovered: false,
-        };
+        let wish =
+            Wish { recover: wanted.recover_since.is_some(), since: wanted.recover_since.clone(), ..Wish::default() };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
         let subscribing = Subscribing::begin(self, cx, name, grant, wish);
         self.background.get_or_insert_default().subscribing.push(subscribing);
@@ -124,7 +121,7 @@ impl Session {
     fn on_subscribed_by_server(&mut self, cx: &mut Cx<'_>, subscribing: Subscribing, answer: Answer) {
         let subscribed = match answer {
             Answer::Subscribed(subscribed) => subscribed,
-            _ => return subscribing.abandon(self, cx),
+            _ => return subscribing.refused(self, cx),
         };
         subscribing.admit(self, cx, &subscribed);
         let name = cx.hub.name(subscribing.channel).clone();

@@ -12,6 +12,8 @@ use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
 use super::subscriptions::{Special, Subscription, Traits};
 use super::{Cx, Effect};
+use crate::channel::delta;
+use crate::channel::filter::Filter;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Recover, Since, SubscribeOp, Subscribed};
 use crate::channel::publication::ClientInfo;
@@ -33,11 +35,13 @@ pub(super) struct Subscribing {
     pub(super) channel: LocalChannel,
     pub(super) tag: u32,
     traits: Traits,
-    cache: bool,
     is_recovering: bool,
     /// Recovery was tried, or asked for.
     was_recovering: bool,
-    reject_unrecovered: bool,
+    /// Publications go as deltas.
+    delta: bool,
+    protocol: Protocol,
+    filter: Option<Arc<Filter>>,
     meta_ttl_s: u32,
     expire_at: i64,
     asked_offset: u64,
@@ -61,6 +65,8 @@ impl Subscribing {
                 since: wish.since.unwrap_or_else(|| Since { offset: 0, epoch: "".into() }),
                 limit: cx.config.client.recovery_max_publication_limit,
                 cache: grant.cache,
+                filter: wish.filter.clone(),
+                or_fail: wish.reject_unrecovered,
             }),
             meta_ttl_s: grant.meta_ttl_s,
             presence: grant.traits.has(Traits::PRESENCE).then(|| (shown(), PRESENCE_TTL_MS)),
@@ -75,10 +81,11 @@ impl Subscribing {
             channel,
             tag,
             traits: grant.traits.set(Traits::POSITIONED, grant.is_positioned()),
-            cache: grant.cache,
             is_recovering,
             was_recovering: wish.recover || is_recovering,
-            reject_unrecovered: is_recovering && wish.reject_unrecovered,
+            delta: wish.delta && grant.allow_delta,
+            protocol: session.protocol,
+            filter: wish.filter,
             meta_ttl_s: grant.meta_ttl_s,
             expire_at: grant.expire_at,
             asked_offset,
@@ -86,11 +93,6 @@ impl Subscribing {
             data: grant.data,
             ends: None,
         }
-    }
-
-    /// Whether the client would rather have an error than this.
-    pub(super) fn is_rejected(&self, subscribed: &Subscribed) -> bool {
-        self.reject_unrecovered && !self.cache && !subscribed.recovered
     }
 
     /// What the client is told about the subscription.
@@ -103,7 +105,11 @@ impl Subscribing {
             ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
             recoverable: self.traits.has(Traits::RECOVERABLE),
             epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
-            publications: subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect(),
+            publications: if self.delta {
+                delta::recovered(self.protocol, &subscribed.publications)
+            } else {
+                subscribed.publications.iter().map(|missed| client::Publication::of(missed)).collect()
+            },
             recovered: subscribed.recovered,
             // After a recovery the client starts from where it was and follows the publications.
             offset: match (subscribed.recovered, is_positioned) {
@@ -114,6 +120,7 @@ impl Subscribing {
             positioned: is_positioned,
             data: Raw::from(&*self.data),
             was_recovering: self.was_recovering,
+            delta: self.delta,
             ..SubscribeResult::default()
         }
     }
@@ -124,7 +131,9 @@ impl Subscribing {
         let flags = MemberFlags::NONE
             .with_if(is_positioned, MemberFlags::POSITIONED)
             .with_if(self.traits.has(Traits::PUSH_JOIN_LEAVE), MemberFlags::JOIN_LEAVE)
-            .with_if(session.protocol == Protocol::Protobuf, MemberFlags::PROTOBUF);
+            .with_if(session.protocol == Protocol::Protobuf, MemberFlags::PROTOBUF)
+            .with_if(self.delta, MemberFlags::DELTA)
+            .with_if(self.delta && is_positioned && self.has_newest(subscribed), MemberFlags::SEEN);
         // A subscription that is begun anew takes the place of the one before.
         if let Some(old) = session.subscriptions.remove(self.channel) {
             cx.hub.leave(old.channel, old.member);
@@ -138,7 +147,7 @@ impl Subscribing {
                 cx.metrics.recovered(subscribed.publications.len() as u64);
             }
         }
-        let member = cx.hub.join(self.channel, cx.conn, flags);
+        let member = cx.hub.join_with(self.channel, cx.conn, flags, self.filter.clone());
         if is_positioned {
             cx.hub.set_position(self.channel, subscribed.position);
         }
@@ -151,6 +160,21 @@ impl Subscribing {
             check_tag: 0,
             traits: self.traits,
         });
+    }
+
+    /// Whether the client has the payload of the newest publication, now that it has recovered. Of a client that
+    /// missed nothing it is taken for granted, as upstream does, although it may have got only the position.
+    fn has_newest(&self, subscribed: &Subscribed) -> bool {
+        match &self.filter {
+            None => subscribed.recovered,
+            // What it did not miss may be what its filter kept from it.
+            Some(_) => subscribed.publications.last().is_some_and(|last| last.offset == subscribed.position.offset),
+        }
+    }
+
+    /// Gives the interest back of a request that the home refused: nothing else came of it.
+    pub(super) fn refused(self, session: &Session, cx: &mut Cx<'_>) {
+        Self { traits: Traits::default(), ..self }.abandon(session, cx);
     }
 
     /// Takes everything back that the request does or did.

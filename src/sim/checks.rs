@@ -13,6 +13,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
     world.take_responses();
     everyone_is_reached(world)?;
     presence_is_right(world)?;
+    joins_and_leaves_are_right(world)?;
     for index in 0..world.clients.len() {
         world.kill(index);
     }
@@ -25,7 +26,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
 fn everyone_is_reached(world: &mut World) -> Result<(), String> {
     for channel in world.names.clone() {
         let before: Vec<_> = world.clients.iter().map(|client| client.counts().publications).collect();
-        world.publish_by_api(0, &channel);
+        world.publish_by_api(0, &channel, false);
         world.come_to_rest()?;
         let mut offsets = BTreeSet::new();
         for (client, before) in world.clients.iter().zip(before) {
@@ -67,6 +68,24 @@ fn presence_is_right(world: &mut World) -> Result<(), String> {
             .collect();
         if present != subscribed {
             return Err(format!("{channel}: {} present, {} subscribed", present.len(), subscribed.len()));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever saw somebody join and not leave is in the channel together with it, and everyone saw itself join.
+fn joins_and_leaves_are_right(world: &World) -> Result<(), String> {
+    for channel in world.names.iter().filter(|channel| !channel.starts_with("live")) {
+        let live = || world.clients.iter().filter(|client| client.is_live(channel));
+        let subscribed: BTreeSet<&str> = live().filter_map(|client| client.id.as_deref()).collect();
+        for client in live() {
+            let joined = &client.subscriptions[channel].joined;
+            if let Some(gone) = joined.iter().find(|joined| !subscribed.contains(&***joined)) {
+                return Err(format!("{channel}: {gone} is gone and no leave came"));
+            }
+            if client.id.as_ref().is_some_and(|own| !joined.contains(own)) {
+                return Err(format!("{channel}: a client did not see itself join"));
+            }
         }
     }
     Ok(())

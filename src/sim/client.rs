@@ -1,8 +1,9 @@
 //! A simulated client: speaks the real protocol, remembers what it saw, and notices whatever should not be.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::wants::{Wants, is_unwanted};
 use super::wire::{self, Received};
 use crate::base::ids::ConnId;
 use crate::protocol::Protocol;
@@ -12,6 +13,9 @@ use crate::protocol::client::{
 };
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::raw::Raw;
+
+/// What publications for delta have in common.
+pub const SAME: &str = "something that stays the same in all publications";
 
 /// Connections one client may have in a run.
 const LIVES: u64 = 1_000_000;
@@ -25,6 +29,8 @@ pub struct Counts {
     pub recoveries: u64,
     /// Connections that ended because it was slow.
     pub slow: u64,
+    /// Publications that came as patches.
+    pub patches: u64,
 }
 
 /// A position as the client knows it.
@@ -41,6 +47,10 @@ pub struct Seen {
 pub struct Truth {
     /// Payload by channel, epoch and offset; whoever sees it first decides.
     pub streams: HashMap<(String, String, u64), Vec<u8>>,
+    /// Places where somebody saw a publication that filters let through.
+    wanted: HashSet<(String, String, u64)>,
+    /// Places that somebody with a filter was not told of.
+    skipped: HashSet<(String, String, u64)>,
 }
 
 impl Truth {
@@ -48,6 +58,28 @@ impl Truth {
         let known = self.streams.entry((channel.to_owned(), epoch.to_owned(), offset)).or_insert_with(|| data.to_vec());
         if known != data {
             return Err(format!("{channel} at {offset}: two clients saw different publications"));
+        }
+        Ok(())
+    }
+
+    /// Somebody saw a publication that filters let through.
+    fn saw_wanted(&mut self, channel: &str, epoch: &str, offset: u64) -> Result<(), String> {
+        let place = (channel.to_owned(), epoch.to_owned(), offset);
+        if self.skipped.contains(&place) {
+            return Err(format!("{channel} at {offset}: kept from a client whose filter it fits"));
+        }
+        self.wanted.insert(place);
+        Ok(())
+    }
+
+    /// A client with a filter was not told of the places between two.
+    fn skipped(&mut self, channel: &str, epoch: &str, places: std::ops::Range<u64>) -> Result<(), String> {
+        for offset in places {
+            let place = (channel.to_owned(), epoch.to_owned(), offset);
+            if self.wanted.contains(&place) {
+                return Err(format!("{channel} at {offset}: kept from a client whose filter it fits"));
+            }
+            self.skipped.insert(place);
         }
         Ok(())
     }
@@ -61,6 +93,9 @@ pub struct Subscription {
     pub seen: Option<Seen>,
     /// Last number seen of each publisher, where the channel has none.
     last_of: HashMap<u64, u64>,
+    wants: Wants,
+    /// Clients whose join was pushed and whose leave was not.
+    pub joined: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,7 +106,7 @@ enum State {
 }
 
 enum Asked {
-    Connect,
+    Connect { begun: Vec<(String, Option<Seen>)> },
     Subscribe { channel: String, since: Option<Seen> },
     Unsubscribe { channel: String },
     Publish,
@@ -91,6 +126,8 @@ pub struct Client {
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Positions from earlier connections, for recovery.
     pub remembered: BTreeMap<String, Seen>,
+    /// Offset and payload of the last publication of each channel, from earlier connections too: patches build upon it.
+    bases: HashMap<String, (u64, Vec<u8>)>,
     /// The server said that the connection ends.
     pub saw_close: bool,
     /// Pings to be answered.
@@ -116,6 +153,7 @@ impl Client {
             is_stuck: false,
             subscriptions: BTreeMap::new(),
             remembered: BTreeMap::new(),
+            bases: HashMap::new(),
             saw_close: false,
             owed_pongs: 0,
             number,
@@ -169,10 +207,38 @@ impl Client {
         command
     }
 
-    /// The connect command.
-    pub fn connect(&mut self) -> Vec<u8> {
-        let command = self.ask(Asked::Connect, |command| command.connect = Some(Box::new(ConnectRequest::default())));
+    /// The connect command. Some clients begin with a subscription of the channel in the same step.
+    pub fn connect(&mut self, channel: &str) -> Vec<u8> {
+        let mut request = ConnectRequest::default();
+        let mut begun = Vec::new();
+        if self.number.is_multiple_of(3) {
+            let since = self.recall(channel);
+            let mut wanted = self.subscribe_request(channel, since.as_ref());
+            // A subscription that begins with the connection has no filter.
+            wanted.tf = None;
+            request.subs.push((Cow::Owned(channel.to_owned()), wanted));
+            begun.push((channel.to_owned(), since));
+        }
+        let command = self.ask(Asked::Connect { begun }, |command| command.connect = Some(Box::new(request)));
         wire::frame(self.protocol, &[command])
+    }
+
+    /// The place to recover from. With delta it is one whose payload the client has: the server takes that for granted
+    /// when nothing was missed, as upstream does.
+    fn recall(&mut self, channel: &str) -> Option<Seen> {
+        let seen = self.remembered.remove(channel)?;
+        let has_base = self.bases.get(channel).is_some_and(|(offset, _)| *offset == seen.offset);
+        (has_base || !Wants::of(self.number, channel).delta).then_some(seen)
+    }
+
+    fn subscribe_request(&self, channel: &str, since: Option<&Seen>) -> SubscribeRequest<'static> {
+        let mut request = Wants::of(self.number, channel).request(channel);
+        if let Some(seen) = since {
+            request.recover = true;
+            request.offset = seen.offset;
+            request.epoch = Cow::Owned(seen.epoch.clone());
+        }
+        request
     }
 
     /// Subscribes to several channels in one frame; with recovery where a position is remembered.
@@ -182,17 +248,12 @@ impl Client {
             if self.subscriptions.contains_key(*channel) {
                 continue;
             }
-            let since = self.remembered.remove(*channel);
-            let mut request = SubscribeRequest { channel: Cow::Owned((*channel).to_owned()), ..Default::default() };
-            if let Some(seen) = &since {
-                request.recover = true;
-                request.offset = seen.offset;
-                request.epoch = Cow::Owned(seen.epoch.clone());
-            }
+            let since = self.recall(channel);
+            let request = self.subscribe_request(channel, since.as_ref());
             let asked = Asked::Subscribe { channel: (*channel).to_owned(), since: since.clone() };
             let command = self.ask(asked, |command| command.subscribe = Some(Box::new(request)));
             let state = State::Asked { id: command.id };
-            let subscription = Subscription { state, seen: since, last_of: HashMap::new() };
+            let subscription = Subscription::new(state, since, Wants::of(self.number, channel));
             self.subscriptions.insert((*channel).to_owned(), subscription);
             commands.push(command);
         }
@@ -219,7 +280,8 @@ impl Client {
             .map(|_| {
                 let number = self.published.entry(channel.to_owned()).or_default();
                 *number += 1;
-                let data = format!("{{\"p\":{},\"n\":{number}}}", self.number * LIVES + self.lives);
+                let same = if channel.starts_with("delta") { SAME } else { "" };
+                let data = format!("{{\"same\":\"{same}\",\"p\":{},\"n\":{number}}}", self.number * LIVES + self.lives);
                 let request = PublishRequest {
                     channel: Cow::Owned(channel.to_owned()),
                     data: Raw(Cow::Owned(data.into_bytes())),
@@ -264,9 +326,17 @@ impl Client {
             return Err(format!("reply {} is error {} {}", reply.id, error.code, error.message));
         }
         match asked {
-            Asked::Connect => {
+            Asked::Connect { begun } => {
                 let result = reply.connect.as_ref().ok_or("the reply to connect holds something else")?;
                 self.id = Some(result.client.to_string());
+                for (channel, since) in begun {
+                    let subscribed = result.subs.iter().find(|(name, _)| *name == channel);
+                    let (_, subscribed) = subscribed.ok_or_else(|| format!("{channel} did not begin with connect"))?;
+                    let wants = Wants { filter: false, ..Wants::of(self.number, &channel) };
+                    let state = State::Asked { id: reply.id };
+                    self.subscriptions.insert(channel.clone(), Subscription::new(state, since.clone(), wants));
+                    self.on_subscribed(&channel, since, reply.id, subscribed, truth, history_size)?;
+                }
             }
             Asked::Subscribe { channel, since } => {
                 let result = reply.subscribe.as_ref().ok_or("the reply to subscribe holds something else")?;
@@ -303,6 +373,10 @@ impl Client {
             return Err(format!("{channel} answered in state {:?}", subscription.state));
         }
         subscription.state = State::Live;
+        if result.delta != subscription.wants.delta {
+            return Err(format!("{channel}: delta is {}", result.delta));
+        }
+        let wants = subscription.wants;
         if !result.positioned {
             subscription.seen = None;
             return Ok(());
@@ -321,12 +395,31 @@ impl Client {
                 if offset != since.offset {
                     return Err(format!("{channel}: recovered from {} though {} was asked", offset, since.offset));
                 }
+                let is_cache = channel.starts_with("cache");
+                if is_cache && result.publications.len() > 1 {
+                    return Err(format!("{channel}: more than the newest publication"));
+                }
                 for publication in &result.publications {
-                    if publication.offset != offset + 1 {
+                    let payload = wants.payload(
+                        self.protocol,
+                        publication,
+                        self.bases.get(channel).map(|(_, payload)| payload),
+                    )?;
+                    let follows = publication.offset == offset + 1;
+                    if !(follows || is_cache || wants.filter && publication.offset > offset) {
                         return Err(format!("{channel}: recovered {} behind {offset}", publication.offset));
                     }
+                    if !is_cache {
+                        look_at_tags(channel, &epoch, offset, publication, wants, truth)?;
+                    }
                     offset = publication.offset;
-                    truth.agree(channel, &epoch, offset, publication.data.as_bytes())?;
+                    truth.agree(channel, &epoch, offset, &payload)?;
+                    self.counts.patches += u64::from(publication.delta);
+                    self.bases.insert(channel.to_owned(), (publication.offset, payload));
+                }
+            } else if channel.starts_with("cache") {
+                if offset > 0 {
+                    return Err(format!("{channel}: the newest publication was not recovered"));
                 }
             } else if since.epoch == epoch
                 && offset.saturating_sub(since.offset) <= history_size
@@ -351,11 +444,21 @@ impl Client {
                 return Err(format!("{channel}: publication before the reply to subscribe"));
             }
             self.counts.publications += 1;
-            return subscription.on_publication(channel, publication, truth);
+            self.counts.patches += u64::from(publication.delta);
+            let payload = subscription.wants.payload(
+                self.protocol,
+                publication,
+                self.bases.get(channel).map(|(_, payload)| payload),
+            )?;
+            subscription.on_publication(channel, publication, &payload, truth)?;
+            self.bases.insert(channel.to_owned(), (publication.offset, payload));
+            return Ok(());
         }
         if push.join.is_some() || push.leave.is_some() {
-            return match self.subscriptions.get(channel) {
-                Some(subscription) if !matches!(subscription.state, State::Asked { .. }) => Ok(()),
+            return match self.subscriptions.get_mut(channel) {
+                Some(subscription) if !matches!(subscription.state, State::Asked { .. }) => {
+                    subscription.on_presence(channel, push)
+                }
                 _ => Err(format!("join or leave for {channel}, unasked")),
             };
         }
@@ -364,17 +467,38 @@ impl Client {
 }
 
 impl Subscription {
+    fn new(state: State, seen: Option<Seen>, wants: Wants) -> Self {
+        Self { state, seen, last_of: HashMap::new(), wants, joined: BTreeSet::new() }
+    }
+
+    /// Who joined is not joined already: nobody's leave was lost.
+    fn on_presence(&mut self, channel: &str, push: &Push<'_>) -> Result<(), String> {
+        let joined = push.join.as_ref().and_then(|join| join.info.as_ref());
+        let left = push.leave.as_ref().and_then(|leave| leave.info.as_ref());
+        if let Some(info) = joined
+            && !self.joined.insert(info.client.to_string())
+        {
+            return Err(format!("{channel}: {} joined twice", info.client));
+        }
+        if let Some(info) = left {
+            self.joined.remove(&*info.client);
+        }
+        Ok(())
+    }
+
     fn on_publication(
         &mut self,
         channel: &str,
         publication: &Publication<'_>,
+        data: &[u8],
         truth: &mut Truth,
     ) -> Result<(), String> {
-        let data = publication.data.as_bytes();
         if let Some(seen) = &mut self.seen {
-            if publication.offset != seen.offset + 1 {
+            let follows = publication.offset == seen.offset + 1;
+            if !(follows || self.wants.filter && publication.offset > seen.offset) {
                 return Err(format!("{channel}: {} behind {}", publication.offset, seen.offset));
             }
+            look_at_tags(channel, &seen.epoch, seen.offset, publication, self.wants, truth)?;
             seen.offset = publication.offset;
             return truth.agree(channel, &seen.epoch, seen.offset, data);
         }
@@ -385,6 +509,22 @@ impl Subscription {
         }
         Ok(())
     }
+}
+
+/// What came is what the client wants, and what did not come between is what it does not want.
+fn look_at_tags(
+    channel: &str,
+    epoch: &str,
+    seen: u64,
+    publication: &Publication<'_>,
+    wants: Wants,
+    truth: &mut Truth,
+) -> Result<(), String> {
+    if is_unwanted(publication) {
+        return if wants.filter { Err(format!("{channel}: the filter let {publication:?} through")) } else { Ok(()) };
+    }
+    truth.saw_wanted(channel, epoch, publication.offset)?;
+    if wants.filter { truth.skipped(channel, epoch, seen + 1..publication.offset) } else { Ok(()) }
 }
 
 /// Publisher and number of a payload.

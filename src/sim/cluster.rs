@@ -192,8 +192,17 @@ impl Cluster {
     /// # Panics
     /// When the client is not a member afterwards.
     pub fn subscribe(&mut self, client: Client, channel: &str) {
-        let before = self.engines[client.shard].audit().members;
-        self.send(client, &mut subscribe_frame(client.protocol, channel));
+        self.subscribe_with(client, SubscribeRequest { channel: channel.into(), ..SubscribeRequest::default() });
+    }
+
+    /// Subscribes as the request says, and lets it happen.
+    ///
+    /// # Panics
+    /// When the client is not a member afterwards.
+    pub fn subscribe_with(&mut self, client: Client, request: SubscribeRequest<'_>) {
+        let (before, channel) = (self.engines[client.shard].audit().members, request.channel.to_string());
+        let command = Command { id: 2, subscribe: Some(Box::new(request)), ..Command::default() };
+        self.send(client, &mut wire::frame(client.protocol, &[command]));
         self.settle();
         assert_eq!(self.engines[client.shard].audit().members, before + 1, "subscribing to {channel}");
     }

@@ -10,6 +10,7 @@ mod checks;
 mod client;
 pub mod cluster;
 mod setup;
+mod wants;
 mod wire;
 mod world;
 

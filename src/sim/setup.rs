@@ -31,9 +31,13 @@ pub(super) const HISTORY_SIZE: u32 = 8;
 pub(super) const QUEUE_MAX_SIZE: usize = 3 * 1024;
 
 impl Setup {
-    /// Names of the channels: some keep history, some only pass publications on.
+    /// Names of the channels: some keep history, some only pass publications on; a few are for delta, for filters and
+    /// for the newest publication alone.
     pub(super) fn names(&self) -> Vec<String> {
-        (0..self.channels).flat_map(|n| [format!("kept:{n}"), format!("live:{n}")]).collect()
+        let most = (0..self.channels).flat_map(|n| [format!("kept:{n}"), format!("live:{n}")]);
+        let few =
+            (0..self.channels.div_ceil(3)).flat_map(|n| ["delta", "tags", "cache"].map(|kind| format!("{kind}:{n}")));
+        most.chain(few).collect()
     }
 
     /// The configuration: everyone may do everything.
@@ -53,9 +57,20 @@ impl Setup {
         kept["force_recovery"] = true.into();
         kept["history_size"] = HISTORY_SIZE.into();
         kept["history_ttl"] = "1h".into();
+        let mut delta = kept.clone();
+        delta["name"] = "delta".into();
+        delta["allowed_delta_types"] = ["fossil"].into();
+        delta["delta_publish"] = true.into();
+        delta["allow_tags_filter"] = true.into();
+        let mut tags = kept.clone();
+        tags["name"] = "tags".into();
+        tags["allow_tags_filter"] = true.into();
+        let mut cache = kept.clone();
+        cache["name"] = "cache".into();
+        cache["force_recovery_mode"] = "cache".into();
         let text = serde_json::json!({
             "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE },
-            "channel": { "namespaces": [kept, open] },
+            "channel": { "namespaces": [kept, open, delta, tags, cache] },
             "http_api": { "insecure": true },
         })
         .to_string();

@@ -8,8 +8,9 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::client::{Client, Truth};
+use super::client::{Client, SAME, Truth};
 use super::setup::{HISTORY_SIZE, QUEUE_MAX_SIZE};
+use super::wants::TAG;
 use super::{Failure, Setup, checks};
 use crate::api::{self, Node};
 use crate::auth::Verifiers;
@@ -36,6 +37,8 @@ pub struct Report {
     pub connections: u64,
     /// Connections that the server ended because the client was slow.
     pub slow: u64,
+    /// Publications that came as patches.
+    pub patches: u64,
     /// Bytes that clients received.
     pub bytes: u64,
 }
@@ -134,7 +137,8 @@ impl World {
             90..96 => {
                 let shard = self.rng.random_range(0..self.engines.len());
                 let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
-                self.publish_by_api(shard, &channel);
+                let is_tagged = self.rng.random_bool(0.5);
+                self.publish_by_api(shard, &channel, is_tagged);
             }
             _ => self.pass_time(),
         }
@@ -228,6 +232,7 @@ impl World {
         self.report.publications += after.publications - before.publications;
         self.report.recoveries += after.recoveries - before.recoveries;
         self.report.slow += after.slow - before.slow;
+        self.report.patches += after.patches - before.patches;
         self.carry_out_actions(shard);
         if self.clients[index].saw_close {
             self.kill(index);
@@ -298,7 +303,8 @@ impl World {
         self.report.connections += 1;
         self.clients[index].at = Some((shard, conn));
         self.clients[index].is_stuck = false;
-        let connect = self.clients[index].connect();
+        let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
+        let connect = self.clients[index].connect(&channel);
         self.send(index, connect);
     }
 
@@ -322,11 +328,14 @@ impl World {
         self.clients[index].disconnected();
     }
 
-    /// Publishes over the server API of a shard.
-    pub(super) fn publish_by_api(&mut self, shard: usize, channel: &str) {
+    /// Publishes over the server API of a shard; what is tagged is not for whoever has a filter.
+    pub(super) fn publish_by_api(&mut self, shard: usize, channel: &str, is_tagged: bool) {
         // Over the API nobody counts, so these carry a publisher of their own each time.
         let publisher: u32 = self.rng.random();
-        let body = format!("{{\"channel\":\"{channel}\",\"data\":{{\"p\":{},\"n\":1}}}}", u64::from(publisher) << 20);
+        let same = if channel.starts_with("delta") { SAME } else { "" };
+        let data = format!("{{\"same\":\"{same}\",\"p\":{},\"n\":1}}", u64::from(publisher) << 20);
+        let tags = if is_tagged { format!(",\"tags\":{{\"{}\":\"{}\"}}", TAG.0, TAG.1) } else { String::new() };
+        let body = format!("{{\"channel\":\"{channel}\",\"data\":{data}{tags}}}");
         self.call(shard, "publish", &body);
     }
 

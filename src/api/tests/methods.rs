@@ -69,7 +69,7 @@ fn a_publication_carries_everything_it_was_given() {
         assert_eq!((tags, publish.publication.info.is_none()), (Some(2), true));
         assert_eq!(publish.history, HistoryOptions { size: 10, ttl_s: 300, meta_ttl_s: 600 });
         assert_eq!((publish.idempotency_key.as_deref(), publish.version), (Some("k"), 3));
-        assert_eq!(&*publish.version_epoch, "v");
+        assert_eq!((&*publish.version_epoch, publish.delta), ("v", true));
         Answer::Published(top(7))
     };
     // b64data beats data.
@@ -81,6 +81,7 @@ fn a_publication_carries_everything_it_was_given() {
         let Op::Publish(publish) = op else { panic!("{op:?}") };
         assert_eq!(publish.history, HistoryOptions { size: 0, ttl_s: 0, meta_ttl_s: 600 });
         assert_eq!((&publish.idempotency_key, &publish.publication.tags), (&None, &None));
+        assert!(!publish.delta);
         Answer::Failed(Error::NOT_AVAILABLE)
     };
     let body = r#"{"channel":"hist:a","data":1,"skip_history":true,"tags":{},"idempotency_key":""}"#;

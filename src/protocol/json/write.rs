@@ -1,5 +1,6 @@
 //! Writes JSON, byte for byte as upstream does.
 
+use crate::protocol::json::text::text;
 use crate::protocol::json::valid::{compact_html, is_valid};
 
 /// Whose JSON is written.
@@ -159,6 +160,13 @@ impl<'b> Writer<'b> {
             let _ = write!(self.out, "{number}");
         }
     }
+}
+
+/// Bytes as text in quotes, as [`Writer::string`] writes it; each byte that is not UTF-8 becomes U+FFFD.
+pub fn quote(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 4 + 2);
+    Writer::new(&mut out, Style::Client).string(&text(bytes));
+    out
 }
 
 /// Bytes of a string that may have to be escaped.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::auth::{TokenError, TokenSubscription};
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::rules;
 use crate::config::snapshot::{ChannelOptions, Snapshot};
 use crate::protocol::client::ConnectRequest;
@@ -114,6 +115,7 @@ pub(super) fn complete(
         // Decoded maps are sorted.
         let asked = request.subs.binary_search_by(|(name, _)| (**name).cmp(&*channel)).ok();
         let asked = asked.and_then(|at| request.subs.get(at));
+        let asked = asked.filter(|_| !is_on(Mutation::ForgetServerSideRecovery));
         let wish = asked.map(|(_, asked)| Wish { reject_unrecovered: false, ..Wish::of(asked) });
         Planned { channel, grant, wish: wish.unwrap_or_default() }
     });

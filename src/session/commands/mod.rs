@@ -3,7 +3,6 @@
 
 pub(super) mod connect;
 mod connect_plan;
-mod filter;
 mod history;
 mod presence;
 mod publish;

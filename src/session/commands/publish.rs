@@ -33,6 +33,7 @@ impl Session {
                 taken_us: 0,
             },
             history: options.history,
+            delta: options.delta_publish,
             idempotency_key: None,
             version: 0,
             version_epoch: "".into(),

@@ -1,8 +1,10 @@
 //! `subscribe`: who may, with which options, and the reply (upstream: centrifuge client.go `handleSubscribe`,
 //! `validateSubscribeRequest`, `subscribeCmd`; centrifugo internal/client/handler.go `OnSubscribe`).
 
-use super::filter;
+use std::sync::Arc;
+
 use crate::auth::TokenError;
+use crate::channel::filter::{Filter, Invalid};
 use crate::channel::op::Answer;
 use crate::channel::rules;
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
@@ -10,14 +12,11 @@ use crate::protocol::client::{Reply, SubscribeRequest};
 use crate::protocol::disconnect::Disconnect;
 use crate::protocol::error::Error;
 use crate::session::Cx;
-use crate::session::grant::{Grant, Wish};
+use crate::session::grant::{DELTA_FOSSIL, Grant, Wish};
 use crate::session::permissions::Claim;
 use crate::session::state::{Outcome, Pending, Refusal, Session, name_of};
 use crate::session::subscribing::{Subscribing, failure};
 use crate::session::subscriptions::Traits;
-
-/// The only delta type there is.
-const DELTA_FOSSIL: &str = "fossil";
 
 impl Session {
     pub(super) fn subscribe(&mut self, cx: &mut Cx<'_>, id: u32, request: &SubscribeRequest<'_>) -> Outcome {
@@ -68,13 +67,13 @@ impl Session {
         if grant.expire_at > 0 && grant.expire_at <= cx.now.unix_s() {
             return Err(Error::EXPIRED.into());
         }
-        check_tags_filter(request, &grant)?;
+        let filter = tags_filter(cx, request, &grant)?;
         if request.r#type > SubscriptionType::SharedPoll as i32 {
             // Upstream takes an unknown type for a map in one place and for a stream in another, and gives up.
             return Err(Disconnect::SERVER_ERROR.into());
         }
         let name = name_of(cx, local, channel);
-        let subscribing = Subscribing::begin(self, cx, name, grant, Wish::of(request));
+        let subscribing = Subscribing::begin(self, cx, name, grant, Wish { filter, ..Wish::of(request) });
         self.pending_tag = subscribing.tag;
         self.pending = Pending::Subscribe { id, subscribing: Box::new(subscribing) };
         Ok(())
@@ -88,13 +87,9 @@ impl Session {
         answer: Answer,
     ) -> Outcome {
         let subscribed = match answer {
-            Answer::Subscribed(subscribed) if subscribing.is_rejected(&subscribed) => {
-                subscribing.abandon(self, cx);
-                return Err(Error::UNRECOVERABLE_POSITION.into());
-            }
             Answer::Subscribed(subscribed) => subscribed,
             answer => {
-                subscribing.abandon(self, cx);
+                subscribing.refused(self, cx);
                 return Err(failure(answer));
             }
         };
@@ -183,12 +178,15 @@ fn map_type(number: i32) -> SubscriptionType {
         .unwrap_or(SubscriptionType::Stream)
 }
 
-/// A filter must be allowed and make sense. Filtering is not served yet: it is refused rather than passed over, for
-/// the client would get what it does not want.
-fn check_tags_filter(request: &SubscribeRequest<'_>, grant: &Grant) -> Outcome {
-    let Some(tags_filter) = &request.tf else { return Ok(()) };
-    if !grant.allow_tags_filter || !filter::is_valid(tags_filter) {
+/// A filter must be allowed and make sense, and there must be room for it.
+fn tags_filter(cx: &Cx<'_>, request: &SubscribeRequest<'_>, grant: &Grant) -> Result<Option<Arc<Filter>>, Refusal> {
+    let Some(node) = &request.tf else { return Ok(None) };
+    if !grant.allow_tags_filter {
         return Err(Error::BAD_REQUEST.into());
     }
-    Err(Error::NOT_AVAILABLE.into())
+    let filter = Filter::compile(node).map_err(|Invalid| Error::BAD_REQUEST)?;
+    if !cx.hub.filters().has_room(&filter) {
+        return Err(Error::LIMIT_EXCEEDED.into());
+    }
+    Ok(Some(Arc::new(filter)))
 }

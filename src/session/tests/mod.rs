@@ -1,7 +1,7 @@
 //! Sessions in conversation: one shard with a real hub and real homes, played from scripts.
 //!
 //! A script is lines. `a> {..}` is a command of connection `a` (opened when it is first named), `a< {..}` what it
-//! must be sent next, `a< !3501` how it must end. `pub> CHANNEL DATA` publishes over the server API, `a! ..` is the
+//! must be sent next, `a< !3501` how it must end. `pub> CHANNEL DATA #KEY=VALUE` publishes over the server API (the tag may be left out), `a! ..` is the
 //! server API acting on `a`, `+1000` lets a second pass. Everything that comes out must stand in the script, in order.
 //! Client ids show as `<a>`, epochs as `<e>`. `$jwt{..}` in a command is a token with these claims.
 
@@ -9,9 +9,11 @@ mod commands;
 mod connect;
 mod server_side;
 mod subscribe;
+mod tailored;
 mod time;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,12 +28,16 @@ use crate::base::ids::ShardId;
 use crate::channel::home::Homes;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Delivery, Op, PublishOp, ReplyTo};
-use crate::channel::publication::{Epoch, Position, Publication};
+use crate::channel::publication::{Epoch, Position, Publication, Tags};
 use crate::config::env::Env;
 use crate::config::prepare::{Host, prepare};
 use crate::config::{load, validate};
+use crate::fanout::delta::DeltaVariants;
+use crate::fanout::frame::FrameBuilder;
 use crate::fanout::hub::Continuity;
 use crate::fanout::member::MemberFlags;
+use crate::fanout::tailor::Form;
+use crate::fanout::variant::Variants;
 use crate::protocol::client::{self, Push, Reply};
 use crate::protocol::commands::Commands;
 use crate::protocol::disconnect::{Disconnect, Unsubscribe};
@@ -232,11 +238,14 @@ impl Bench {
         self.settle();
     }
 
-    fn publish(&mut self, channel: &str, data: &str) {
+    /// The payload may be followed by one tag, `#key=value`.
+    fn publish(&mut self, channel: &str, text: &str) {
+        let (data, tag) = text.rsplit_once(" #").map_or((text, None), |(data, tag)| (data, tag.split_once('=')));
+        let tags: Option<Tags> = tag.map(|(key, value)| Box::from([(Box::from(key), Box::from(value))]));
         let publication = Publication {
             data: Bytes::copy_from_slice(data.as_bytes()),
             info: None,
-            tags: None,
+            tags: tags.map(Arc::new),
             offset: 0,
             epoch: Epoch::NONE,
             unix_ms: 0,
@@ -246,6 +255,7 @@ impl Bench {
         let op = PublishOp {
             publication,
             history: options.history,
+            delta: options.delta_publish,
             idempotency_key: None,
             version: 0,
             version_epoch: "".into(),
@@ -357,7 +367,10 @@ impl Bench {
                     self.step(conn.slot as usize, |session, cx| session.on_answer(cx, tag, answer));
                 }
                 Delivery::Answer(..) => {}
-                Delivery::Publication(channel, publication) => self.deliver_publication(&channel, &publication),
+                Delivery::Publication(channel, publication) => self.deliver_publication(&channel, &publication, None),
+                Delivery::PublicationBehind(channel, publication, previous) => {
+                    self.deliver_publication(&channel, &publication, Some(&previous));
+                }
                 Delivery::Join(channel, info) => {
                     let join = client::Join { info: Some(client::ClientInfo::of(&info)) };
                     self.deliver(&channel, Push { join: Some(join), ..Push::default() }, MemberFlags::JOIN_LEAVE, true);
@@ -375,7 +388,12 @@ impl Bench {
         }
     }
 
-    fn deliver_publication(&mut self, channel: &ChannelName, publication: &Publication) {
+    fn deliver_publication(
+        &mut self,
+        channel: &ChannelName,
+        publication: &Publication,
+        previous: Option<&Publication>,
+    ) {
         let Some(local) = self.hub.find_name(channel) else { return };
         let position = Position { offset: publication.offset, epoch: publication.epoch };
         let for_positioned = match self.hub.advance(local, position) {
@@ -389,8 +407,24 @@ impl Bench {
                 false
             }
         };
-        let push = Push { r#pub: Some(client::Publication::of(publication)), ..Push::default() };
-        self.deliver(channel, push, MemberFlags::NONE, for_positioned);
+        let Some(local) = self.hub.find_name(channel) else { return };
+        let is_for = |flags: MemberFlags| for_positioned || !flags.contains(MemberFlags::POSITIONED);
+        let mut builder = FrameBuilder::new();
+        let mut variants = Variants::publication(channel, publication);
+        let mut deltas = DeltaVariants::new(channel, publication, previous);
+        let mut came = Vec::new();
+        self.hub.tailor(local, publication, is_for, |member, form| {
+            let frame = match form {
+                Form::Plain => variants.frame(MemberFlags::NONE, &mut builder),
+                Form::Whole | Form::Patch => deltas.frame(Protocol::Json, form, &mut builder),
+            };
+            let frame = frame.expect("JSON");
+            let message = &frame.as_bytes()[frame.len() - frame.message_len()..];
+            came.push((member.conn.slot as usize, message.to_vec()));
+        });
+        for (who, message) in came {
+            self.came.push_back(format!("{}< {}", name(who), self.shown(&message)));
+        }
     }
 
     fn deliver(&mut self, channel: &ChannelName, push: Push<'_>, wanted: MemberFlags, for_positioned: bool) {
