@@ -78,6 +78,11 @@ fn messages_of_tungstenite(input: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
+/// One saw what the other saw, and one of them perhaps more.
+fn agree(ours: &[Vec<u8>], theirs: &[Vec<u8>]) -> bool {
+    ours.starts_with(theirs) || theirs.starts_with(ours)
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((step, input)) = input.split_first() else {
         return;
@@ -90,6 +95,12 @@ fuzz_target!(|input: &[u8]| {
         _ => None,
     });
     let ours: Vec<_> = ours.collect();
-    // It stops earlier than we do at text that is not UTF-8.
-    assert!(ours.starts_with(&messages_of_tungstenite(input)));
+    let theirs = messages_of_tungstenite(input);
+    match whole.1 {
+        // Upstream judges a control frame by the short length, and so do we: 126 is too long even where the extended
+        // length that follows is not. Tungstenite reads on.
+        Some(Violation::Header(faults)) if faults.long_control => assert!(agree(&ours, &theirs)),
+        // It stops earlier than we do at text that is not UTF-8.
+        _ => assert!(ours.starts_with(&theirs)),
+    }
 });
