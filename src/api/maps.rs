@@ -1,67 +1,183 @@
-//! `map_*` and `shared_poll_publish`: the checks of upstream (internal/api/api.go). Channels of these kinds do not
-//! exist on this server yet, so what passes the checks is answered with 108.
+//! `map_*` and `shared_poll_publish` (upstream: internal/api/api.go). Channels with shared polls do not exist on this
+//! server yet, so what passes the checks of the latter is answered with 108.
 
-use super::publish::payload;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::publish::{payload, tags};
 use super::request::ApiCx;
-use super::step::{Step, options};
-use crate::config::snapshot::SubscriptionType;
+use super::step::{Outcome, Step, Wait, ask, options, write};
+use crate::channel::map_op::{KeyMode, MapOp, MapOptions, MapPublishOp, MapState, StatePage, Suppression};
+use crate::channel::op::{Answer, Op, Since};
+use crate::channel::publication::{Epoch, MapEntry, Position, Publication};
+use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::api::{
-    MapClearRequest, MapPublishRequest, MapReadStateRequest, MapReadStreamRequest, MapRemoveRequest, MapStatsRequest,
-    SharedPollPublishRequest,
+    self, MapClearRequest, MapClearResult, MapPublishRequest, MapPublishResult, MapReadStateRequest,
+    MapReadStateResult, MapReadStreamRequest, MapReadStreamResult, MapRemoveRequest, MapRemoveResult, MapStatsRequest,
+    MapStatsResult, SharedPollPublishRequest,
 };
 use crate::protocol::error::Error;
+use crate::protocol::raw::Raw;
 
-pub(super) fn publish(cx: &mut ApiCx<'_>, request: &MapPublishRequest<'_>) -> Step {
-    let checked = with_key(&request.key)
-        .and_then(|()| in_map(cx, &request.channel))
-        .and_then(|()| payload(&request.data, &request.b64data))
-        .and_then(|_| match &*request.key_mode {
-            "" | "if_new" | "if_exists" => Ok(()),
-            _ => Err(Error::BAD_REQUEST),
-        });
-    unavailable(checked)
+/// What is made of a map's answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MapWait {
+    Publish,
+    Remove,
+    State,
+    Stream,
+    Stats,
+    Clear,
 }
 
-pub(super) fn remove(cx: &mut ApiCx<'_>, request: &MapRemoveRequest<'_>) -> Step {
-    unavailable(with_key(&request.key).and_then(|()| in_map(cx, &request.channel)))
+/// Ordering by score and data for the stream alone are accepted and without effect, as upstream.
+pub(super) fn publish(cx: &mut ApiCx<'_>, request: &MapPublishRequest<'_>) -> Result<Step, Error> {
+    with_key(&request.key)?;
+    let (options, map) = in_map(cx, &request.channel)?;
+    let data = payload(&request.data, &request.b64data)?;
+    let op = MapPublishOp {
+        options: map,
+        publication: Publication {
+            data,
+            info: None,
+            tags: tags(&request.tags),
+            entry: MapEntry::set(&request.key),
+            offset: 0,
+            epoch: Epoch::NONE,
+            unix_ms: 0,
+            taken_us: 0,
+        },
+        key_mode: KeyMode::by_name(&request.key_mode).ok_or(Error::BAD_REQUEST)?,
+        refresh_ttl: false,
+        version: request.version,
+        version_epoch: Box::from(&*request.version_epoch),
+        delta: request.delta || options.delta_publish,
+        idempotency_key: given(&request.idempotency_key),
+    };
+    Ok(ask_map(&request.channel, MapOp::Publish(op), MapWait::Publish))
 }
 
-pub(super) fn read_state(cx: &mut ApiCx<'_>, request: &MapReadStateRequest<'_>) -> Step {
-    unavailable(in_map(cx, &request.channel))
+pub(super) fn remove(cx: &mut ApiCx<'_>, request: &MapRemoveRequest<'_>) -> Result<Step, Error> {
+    with_key(&request.key)?;
+    let (_, options) = in_map(cx, &request.channel)?;
+    let idempotency_key = given(&request.idempotency_key);
+    let op = MapOp::Remove { options, key: Box::from(&*request.key), idempotency_key };
+    Ok(ask_map(&request.channel, op, MapWait::Remove))
 }
 
-pub(super) fn read_stream(cx: &mut ApiCx<'_>, request: &MapReadStreamRequest<'_>) -> Step {
-    unavailable(in_map(cx, &request.channel))
+/// The order of the keys is always that of their bytes: `asc` is without effect, as upstream.
+pub(super) fn read_state(cx: &mut ApiCx<'_>, request: &MapReadStateRequest<'_>) -> Result<Step, Error> {
+    let (_, options) = in_map(cx, &request.channel)?;
+    let page = StatePage {
+        cursor: Box::from(&*request.cursor),
+        limit: request.limit,
+        revision: since(request.revision_offset, &request.revision_epoch),
+    };
+    let op = MapOp::ReadState { options, key: given(&request.key), page };
+    Ok(ask_map(&request.channel, op, MapWait::State))
 }
 
-pub(super) fn stats(cx: &mut ApiCx<'_>, request: &MapStatsRequest<'_>) -> Step {
-    unavailable(in_map(cx, &request.channel))
+pub(super) fn read_stream(cx: &mut ApiCx<'_>, request: &MapReadStreamRequest<'_>) -> Result<Step, Error> {
+    let (_, options) = in_map(cx, &request.channel)?;
+    let since = since(request.since_offset, &request.since_epoch);
+    let op = MapOp::ReadStream { options, since, limit: request.limit, reverse: request.reverse };
+    Ok(ask_map(&request.channel, op, MapWait::Stream))
 }
 
-pub(super) fn clear(cx: &mut ApiCx<'_>, request: &MapClearRequest<'_>) -> Step {
-    unavailable(in_map(cx, &request.channel))
+pub(super) fn stats(cx: &mut ApiCx<'_>, request: &MapStatsRequest<'_>) -> Result<Step, Error> {
+    in_map(cx, &request.channel)?;
+    Ok(ask_map(&request.channel, MapOp::Stats, MapWait::Stats))
 }
 
-pub(super) fn shared_poll_publish(cx: &mut ApiCx<'_>, request: &SharedPollPublishRequest<'_>) -> Step {
+pub(super) fn clear(cx: &mut ApiCx<'_>, request: &MapClearRequest<'_>) -> Result<Step, Error> {
+    in_map(cx, &request.channel)?;
+    Ok(ask_map(&request.channel, MapOp::Clear, MapWait::Clear))
+}
+
+pub(super) fn shared_poll_publish(cx: &mut ApiCx<'_>, request: &SharedPollPublishRequest<'_>) -> Result<Step, Error> {
     if request.key.is_empty() || request.version == 0 {
-        return Step::Failed(Error::BAD_REQUEST);
+        return Err(Error::BAD_REQUEST);
     }
-    unavailable(in_namespace(cx, &request.channel, |kind| kind == SubscriptionType::SharedPoll))
+    if options(cx, &request.channel)?.subscription_type != SubscriptionType::SharedPoll {
+        return Err(Error::BAD_REQUEST);
+    }
+    Err(Error::NOT_AVAILABLE)
+}
+
+impl MapWait {
+    /// Writes the result.
+    pub(super) fn answered(self, answer: Answer, out: &mut Vec<u8>) -> Outcome {
+        match (self, answer) {
+            (Self::Publish, Answer::MapUpdated(position, suppression)) => {
+                let (offset, epoch, suppressed, suppress_reason) = updated(&position, suppression);
+                write(&MapPublishResult { offset, epoch, suppressed, suppress_reason }, out)
+            }
+            (Self::Remove, Answer::MapUpdated(position, suppression)) => {
+                let (offset, epoch, suppressed, suppress_reason) = updated(&position, suppression);
+                write(&MapRemoveResult { offset, epoch, suppressed, suppress_reason }, out)
+            }
+            (Self::State, Answer::MapState(state)) => {
+                let MapState { entries, position, cursor } = &*state;
+                let (offset, epoch) = (position.offset, position.epoch.as_str().into());
+                write(&MapReadStateResult { entries: written(entries), offset, epoch, cursor: (&**cursor).into() }, out)
+            }
+            (Self::Stream, Answer::History(changes, top)) => {
+                let (offset, epoch) = (top.offset, top.epoch.as_str().into());
+                write(&MapReadStreamResult { entries: written(&changes), offset, epoch }, out)
+            }
+            (Self::Stats, Answer::MapKeys(keys)) => {
+                write(&MapStatsResult { num_keys: i32::try_from(keys).unwrap_or(i32::MAX) }, out)
+            }
+            (Self::Clear, Answer::Done) => write(&MapClearResult {}, out),
+            (Self::State | Self::Stream, Answer::Failed(error)) if error.code == Error::UNRECOVERABLE_POSITION.code => {
+                Err(Error::UNRECOVERABLE_POSITION.into())
+            }
+            _ => Err(Error::INTERNAL.into()),
+        }
+    }
+}
+
+fn updated(position: &Position, suppression: Option<Suppression>) -> (u64, Cow<'_, str>, bool, Cow<'static, str>) {
+    let reason = suppression.map_or("", Suppression::name);
+    (position.offset, position.epoch.as_str().into(), suppression.is_some(), reason.into())
+}
+
+fn written(publications: &[Arc<Publication>]) -> Vec<api::MapEntry<'_>> {
+    publications.iter().map(|publication| entry(publication)).collect()
+}
+
+fn entry(publication: &Publication) -> api::MapEntry<'_> {
+    let named = publication.entry.as_deref();
+    let tag = |(key, value): &'_ (Box<str>, Box<str>)| (Cow::Owned(key.to_string()), Cow::Owned(value.to_string()));
+    api::MapEntry {
+        key: named.map_or("", |entry| &entry.key).into(),
+        data: Raw(Cow::Borrowed(&publication.data)),
+        tags: publication.tags().iter().map(tag).collect(),
+        offset: publication.offset,
+        score: 0,
+        removed: named.is_some_and(|entry| entry.removed),
+        time: publication.unix_ms as i64,
+    }
+}
+
+fn ask_map(channel: &str, op: MapOp, wait: MapWait) -> Step {
+    ask(channel, Op::Map(Box::new(op)), Wait::Map(wait))
 }
 
 fn with_key(key: &str) -> Result<(), Error> {
     if key.is_empty() { Err(Error::BAD_REQUEST) } else { Ok(()) }
 }
 
-fn in_map(cx: &ApiCx<'_>, channel: &str) -> Result<(), Error> {
-    use SubscriptionType::{Map, MapClients, MapUsers};
-    in_namespace(cx, channel, |kind| matches!(kind, Map | MapClients | MapUsers))
+fn in_map<'c>(cx: &ApiCx<'c>, channel: &str) -> Result<(&'c ChannelOptions, MapOptions), Error> {
+    let options = options(cx, channel)?;
+    options.map.map(|map| (options, map)).ok_or(Error::BAD_REQUEST)
 }
 
-fn in_namespace(cx: &ApiCx<'_>, channel: &str, fits: impl FnOnce(SubscriptionType) -> bool) -> Result<(), Error> {
-    if fits(options(cx, channel)?.subscription_type) { Ok(()) } else { Err(Error::BAD_REQUEST) }
+/// A position is given when either half of it is.
+fn since(offset: u64, epoch: &str) -> Option<Since> {
+    (offset > 0 || !epoch.is_empty()).then(|| Since { offset, epoch: Box::from(epoch) })
 }
 
-fn unavailable(checked: Result<(), Error>) -> Step {
-    Step::Failed(checked.err().unwrap_or(Error::NOT_AVAILABLE))
+fn given(text: &str) -> Option<Box<str>> {
+    (!text.is_empty()).then(|| Box::from(text))
 }

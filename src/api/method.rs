@@ -41,13 +41,13 @@ pub(super) fn prepare(cx: &mut ApiCx<'_>, method: Api, body: &[u8]) -> Result<St
         Api::Info => info::info(&decode_whole(body)?),
         Api::Rpc => rpc::rpc(&decode_whole(body)?),
         Api::Channels => channels::channels(&decode_whole(body)?),
-        Api::MapPublish => maps::publish(cx, &decode_whole(body)?),
-        Api::MapRemove => maps::remove(cx, &decode_whole(body)?),
-        Api::MapReadState => maps::read_state(cx, &decode_whole(body)?),
-        Api::MapReadStream => maps::read_stream(cx, &decode_whole(body)?),
-        Api::MapStats => maps::stats(cx, &decode_whole(body)?),
-        Api::MapClear => maps::clear(cx, &decode_whole(body)?),
-        Api::SharedPollPublish => maps::shared_poll_publish(cx, &decode_whole(body)?),
+        Api::MapPublish => maps::publish(cx, &decode_whole(body)?).into(),
+        Api::MapRemove => maps::remove(cx, &decode_whole(body)?).into(),
+        Api::MapReadState => maps::read_state(cx, &decode_whole(body)?).into(),
+        Api::MapReadStream => maps::read_stream(cx, &decode_whole(body)?).into(),
+        Api::MapStats => maps::stats(cx, &decode_whole(body)?).into(),
+        Api::MapClear => maps::clear(cx, &decode_whole(body)?).into(),
+        Api::SharedPollPublish => maps::shared_poll_publish(cx, &decode_whole(body)?).into(),
         Api::Batch | Api::BroadcastPublish | Api::Unknown => Step::Failed(NOT_FOUND),
     })
 }
@@ -75,13 +75,13 @@ pub(super) fn prepare_command(cx: &mut ApiCx<'_>, command: &Command<'_>) -> (Api
         rpc: Rpc, rpc::rpc(rpc);
         refresh: Refresh, sessions::refresh(refresh);
         channels: Channels, channels::channels(channels);
-        map_publish: MapPublish, maps::publish(cx, map_publish);
-        map_remove: MapRemove, maps::remove(cx, map_remove);
-        map_read_state: MapReadState, maps::read_state(cx, map_read_state);
-        map_read_stream: MapReadStream, maps::read_stream(cx, map_read_stream);
-        map_stats: MapStats, maps::stats(cx, map_stats);
-        map_clear: MapClear, maps::clear(cx, map_clear);
-        shared_poll_publish: SharedPollPublish, maps::shared_poll_publish(cx, shared_poll_publish);
+        map_publish: MapPublish, maps::publish(cx, map_publish).into();
+        map_remove: MapRemove, maps::remove(cx, map_remove).into();
+        map_read_state: MapReadState, maps::read_state(cx, map_read_state).into();
+        map_read_stream: MapReadStream, maps::read_stream(cx, map_read_stream).into();
+        map_stats: MapStats, maps::stats(cx, map_stats).into();
+        map_clear: MapClear, maps::clear(cx, map_clear).into();
+        shared_poll_publish: SharedPollPublish, maps::shared_poll_publish(cx, shared_poll_publish).into();
     }
     (Api::Unknown, Step::Failed(NOT_FOUND))
 }

@@ -200,7 +200,7 @@ fn history(options: &ChannelOptions, skip: bool) -> HistoryOptions {
     if skip { HistoryOptions { meta_ttl_s, ..HistoryOptions::default() } } else { options.history }
 }
 
-fn tags(tags: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Arc<Tags>> {
+pub(super) fn tags(tags: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Arc<Tags>> {
     let owned = |(key, value): &(Cow<'_, str>, Cow<'_, str>)| (Box::from(&**key), Box::from(&**value));
     (!tags.is_empty()).then(|| Arc::new(tags.iter().map(owned).collect()))
 }

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::control::{Control, ControlAnswer};
 use super::request::ApiCx;
-use super::{channels, history, info, presence, publish, scrape, sessions};
+use super::{channels, history, info, maps, presence, publish, scrape, sessions};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op};
 use crate::channel::rules;
@@ -35,6 +35,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) enum Wait {
     Publish,
+    Map(maps::MapWait),
     Broadcast(publish::Broadcast),
     Presence,
     PresenceStats,
@@ -92,6 +93,7 @@ impl Wait {
         out: &mut Vec<u8>,
     ) -> Option<Outcome> {
         match self {
+            Wait::Map(wait) => Some(wait.answered(answer, out)),
             Wait::Publish => Some(publish::published(answer, out)),
             Wait::Broadcast(broadcast) => broadcast.on_answer(cx, at, answer, out),
             Wait::Presence => Some(presence::present(answer, out)),
@@ -116,6 +118,7 @@ impl Wait {
             Wait::Info(info) => info.add(answer),
             Wait::Scrape(scrape) => scrape.add(answer),
             Wait::Publish
+            | Wait::Map(_)
             | Wait::Broadcast(_)
             | Wait::Presence
             | Wait::PresenceStats

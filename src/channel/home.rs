@@ -13,6 +13,7 @@ use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::{NEVER, Now};
 use crate::channel::deadlines::Deadlines;
 use crate::channel::idempotency::{self, Results};
+use crate::channel::map::keys::Limits as MapLimits;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since, SubscribeOp, Subscribed};
 use crate::channel::presence::Presence;
@@ -39,17 +40,29 @@ impl Default for Limits {
     }
 }
 
+/// Where deliveries go.
+pub(in crate::channel) type Out<'o> = dyn FnMut(ShardId, Delivery) + 'o;
+
+/// An epoch that no stream had before.
+pub(in crate::channel) fn new_epoch(rng: &mut StdRng) -> Epoch {
+    let mut random = [0; 8];
+    rng.fill_bytes(&mut random);
+    Epoch::from_random(random)
+}
+
 /// All channels whose home is this shard.
 #[derive(Debug)]
 pub struct Homes {
-    table: Table,
+    pub(in crate::channel) table: Table,
+    pub(in crate::channel) map_limits: MapLimits,
+    pub(in crate::channel) map_results: Results,
     /// When to look at a slot again: never later than [`Home::deadline_ms`], perhaps earlier.
     deadlines: Deadlines,
     results: Results,
-    retired: Retired,
+    pub(in crate::channel) retired: Retired,
     /// Channels with subscribers.
     interested: usize,
-    rng: StdRng,
+    pub(in crate::channel) rng: StdRng,
 }
 
 impl Homes {
@@ -62,6 +75,8 @@ impl Homes {
     pub fn with_limits(rng: StdRng, limits: Limits) -> Self {
         Self {
             table: Table::new(limits.channels),
+            map_limits: MapLimits::default(),
+            map_results: Results::new(limits.results),
             deadlines: Deadlines::default(),
             results: Results::new(limits.results),
             retired: Retired::default(),
@@ -121,19 +136,19 @@ impl Homes {
                 }
                 None => Answer::Failed(Error::LIMIT_EXCEEDED),
             },
-            Op::Map(_) => Answer::Failed(Error::NOT_AVAILABLE),
+            Op::Map(op) => return self.handle_map(from, channel, *op, reply, now, out),
         };
         respond(from, reply, answer, out);
     }
 
     /// Drops what is past its time; at most `budget` entries are looked at. Called every turn.
-    pub fn expire(&mut self, now: Now, budget: usize) {
+    pub fn expire(&mut self, now: Now, budget: usize, out: &mut impl FnMut(ShardId, Delivery)) {
         let mut left = budget;
         while left > 0
             && let Some((at_ms, slot)) = self.deadlines.first()
             && at_ms <= now.mono_ms
         {
-            left -= self.revisit(slot, now, left).clamp(1, left);
+            left -= self.revisit(slot, now, left, out).clamp(1, left);
         }
         left -= self.results.expire(now, left);
         self.retired.free(left);
@@ -155,7 +170,7 @@ impl Homes {
         channel: &ChannelName,
         op: PublishOp,
         now: Now,
-        out: &mut impl FnMut(ShardId, Delivery),
+        out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) -> Answer {
         let PublishOp { mut publication, history, delta, idempotency_key, version, version_epoch } = op;
         if let Some(key) = &idempotency_key
@@ -203,7 +218,7 @@ impl Homes {
         op: SubscribeOp,
         reply: ReplyTo,
         now: Now,
-        out: &mut impl FnMut(ShardId, Delivery),
+        out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) {
         let Some(slot) = self.table.find_or_insert(channel) else {
             return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
@@ -244,7 +259,7 @@ impl Homes {
         last_on: Option<ShardId>,
         client: Option<ClientId>,
         leave: Option<Arc<ClientInfo>>,
-        out: &mut impl FnMut(ShardId, Delivery),
+        out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) -> Answer {
         let Some(slot) = self.table.find(channel) else {
             return Answer::Done;
@@ -331,14 +346,31 @@ impl Homes {
         Some((slot, current_stream(home, &mut self.retired, &mut self.rng, now)))
     }
 
+    /// A client of this shard is subscribed from now on, and perhaps present for so many milliseconds.
+    pub(in crate::channel) fn register(
+        &mut self,
+        slot: u32,
+        from: ShardId,
+        presence: Option<(Arc<ClientInfo>, u64)>,
+        now: Now,
+    ) {
+        if let Some(home) = self.table.get(slot) {
+            self.interested += usize::from(home.interest.is_empty());
+            home.interest.insert(from);
+            if let Some((info, ttl_ms)) = presence {
+                home.presence.get_or_insert_default().set(info, ttl_ms, now);
+            }
+        }
+    }
+
     /// Sends a publication, and the one before it where patches are wanted, to every interested shard. The last one
     /// gets our own reference, so that a publication for a single shard is never counted up and down again.
-    fn deliver(
+    pub(in crate::channel) fn deliver(
         &mut self,
         slot: u32,
         publication: Arc<Publication>,
         previous: Option<Arc<Publication>>,
-        out: &mut impl FnMut(ShardId, Delivery),
+        out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) {
         let Some(home) = self.table.get(slot) else { return };
         let mut shards = home.interest.iter();
@@ -353,11 +385,11 @@ impl Homes {
         out(shard, delivery(home.name.clone(), publication, previous));
     }
 
-    fn broadcast(
+    pub(in crate::channel) fn broadcast(
         &mut self,
         slot: u32,
         delivery: impl Fn(ChannelName) -> Delivery,
-        out: &mut impl FnMut(ShardId, Delivery),
+        out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) {
         let Some(home) = self.table.get(slot) else { return };
         for shard in home.interest.iter() {
@@ -366,13 +398,13 @@ impl Homes {
     }
 
     /// Makes sure that the slot is looked at in time. A deadline that moved back is noticed when it comes due.
-    fn reschedule(&mut self, slot: u32) {
+    pub(in crate::channel) fn reschedule(&mut self, slot: u32) {
         if let Some(home) = self.table.get(slot) {
             self.deadlines.lower(slot, home.deadline_ms());
         }
     }
 
-    fn forget_if_idle(&mut self, slot: u32) -> bool {
+    pub(in crate::channel) fn forget_if_idle(&mut self, slot: u32) -> bool {
         let idle = self.table.get(slot).is_some_and(|home| home.is_idle());
         if idle {
             self.table.remove(slot);
@@ -382,13 +414,15 @@ impl Homes {
     }
 
     /// Looks at a slot whose deadline has come; gives the number of entries visited.
-    fn revisit(&mut self, slot: u32, now: Now, budget: usize) -> usize {
+    fn revisit(&mut self, slot: u32, now: Now, budget: usize, out: &mut Out<'_>) -> usize {
         let Some(home) = self.table.get(slot) else {
             self.deadlines.set(slot, NEVER);
             return 1;
         };
         home.expire_stream(now, &mut self.retired);
-        let visits = home.sweep_presence(now, budget);
+        let mut visits = home.sweep_presence(now, budget);
+        visits += self.sweep_map(slot, now, budget, out);
+        let Some(home) = self.table.get(slot) else { return 1 };
         let deadline_ms = home.deadline_ms();
         if !self.forget_if_idle(slot) {
             self.deadlines.set(slot, deadline_ms);
@@ -407,14 +441,15 @@ fn delivery(name: ChannelName, publication: Arc<Publication>, previous: Option<A
 /// The stream without what is past its time; a new one, in a new epoch, when there is none or it is over.
 fn current_stream<'h>(home: &'h mut Home, retired: &mut Retired, rng: &mut StdRng, now: Now) -> &'h mut Stream {
     home.expire_stream(now, retired);
-    home.stream.get_or_insert_with(|| {
-        let mut random = [0; 8];
-        rng.fill_bytes(&mut random);
-        Box::new(Stream::new(Epoch::from_random(random)))
-    })
+    home.stream.get_or_insert_with(|| Box::new(Stream::new(new_epoch(rng))))
 }
 
-fn respond(to: ShardId, reply: ReplyTo, answer: Answer, out: &mut impl FnMut(ShardId, Delivery)) {
+pub(in crate::channel) fn respond(
+    to: ShardId,
+    reply: ReplyTo,
+    answer: Answer,
+    out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
+) {
     if reply != ReplyTo::None {
         out(to, Delivery::Answer(reply, answer));
     }

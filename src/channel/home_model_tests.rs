@@ -167,7 +167,7 @@ impl Run {
             }
             Step::Wait { ms, budget } => {
                 bench.now.mono_ms += ms;
-                bench.homes.expire(bench.now, budget);
+                bench.homes.expire(bench.now, budget, &mut |_, _| ());
             }
         }
     }

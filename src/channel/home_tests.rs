@@ -52,7 +52,7 @@ impl Bench {
     fn wait(&mut self, ms: u64) {
         self.now.mono_ms += ms;
         self.now.unix_ms += ms;
-        self.homes.expire(self.now, 1000);
+        self.homes.expire(self.now, 1000, &mut |_, _| ());
     }
 }
 
@@ -441,7 +441,7 @@ fn expiry_keeps_to_its_budget() {
     }
     bench.now.mono_ms += 1000;
     for left in [70, 40, 10, 0] {
-        bench.homes.expire(bench.now, 30);
+        bench.homes.expire(bench.now, 30, &mut |_, _| ());
         assert_eq!(bench.homes.len(), left);
     }
     assert_eq!(bench.homes.next_expiry(), None);

@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod delta;
+pub mod map;
 pub mod map_delta;
 pub mod map_op;
 pub mod name;

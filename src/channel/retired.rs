@@ -4,15 +4,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::channel::map::Map;
+use crate::channel::map::keys::Keys;
 use crate::channel::publication::Publication;
 
 /// Rings up to this length are freed on the spot.
 const SHORT: usize = 64;
 
-/// What remains to be freed. Bounded by what the streams held.
+/// What remains to be freed. Bounded by what the streams and maps held.
 #[derive(Debug, Default)]
 pub struct Retired {
     rings: Vec<VecDeque<Arc<Publication>>>,
+    keys: Vec<Keys>,
 }
 
 impl Retired {
@@ -23,7 +26,16 @@ impl Retired {
         }
     }
 
-    /// Frees up to `budget` publications.
+    /// Takes a map's keys and changes.
+    pub fn take_map(&mut self, map: Map) {
+        let (keys, changes) = map.into_parts();
+        self.take(changes);
+        if keys.len() > SHORT {
+            self.keys.push(keys);
+        }
+    }
+
+    /// Frees up to `budget` publications and keys.
     pub fn free(&mut self, mut budget: usize) {
         while budget > 0
             && let Some(ring) = self.rings.last_mut()
@@ -35,11 +47,19 @@ impl Retired {
                 self.rings.pop();
             }
         }
+        while budget > 0
+            && let Some(keys) = self.keys.last_mut()
+        {
+            budget -= keys.free(budget).clamp(1, budget);
+            if keys.is_empty() {
+                self.keys.pop();
+            }
+        }
     }
 
     /// Whether nothing remains.
     pub fn is_empty(&self) -> bool {
-        self.rings.is_empty()
+        self.rings.is_empty() && self.keys.is_empty()
     }
 }
 

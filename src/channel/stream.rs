@@ -63,7 +63,22 @@ impl Stream {
 
     /// The stream is in use: its offset and epoch are kept for another `meta_ttl_s` seconds (0 = for ever).
     pub fn touch(&mut self, meta_ttl_s: u32, now: Now) {
-        self.stream_ends_ms = if meta_ttl_s == 0 { NEVER } else { after(now, meta_ttl_s) };
+        self.touch_ms(u64::from(meta_ttl_s) * 1000, now);
+    }
+
+    /// As [`Stream::touch`], in milliseconds.
+    pub fn touch_ms(&mut self, meta_ttl_ms: u64, now: Now) {
+        self.stream_ends_ms = if meta_ttl_ms == 0 { NEVER } else { now.mono_ms.saturating_add(meta_ttl_ms) };
+    }
+
+    /// The publications are kept for another `ttl_ms` milliseconds.
+    pub fn keep_ms(&mut self, ttl_ms: u64, now: Now) {
+        self.publications_end_ms = now.mono_ms.saturating_add(ttl_ms);
+    }
+
+    /// When the publications are dropped.
+    pub fn publications_end_ms(&self) -> u64 {
+        self.publications_end_ms
     }
 
     /// A publication arrives, kept or suppressed: both prolong the stream as the options say.

@@ -4,6 +4,7 @@ use crate::base::index::Index;
 use crate::base::slab::Slab;
 use crate::base::time::{NEVER, Now};
 use crate::channel::interest::Interest;
+use crate::channel::map::Map;
 use crate::channel::name::ChannelName;
 use crate::channel::presence::Presence;
 use crate::channel::retired::Retired;
@@ -20,19 +21,21 @@ pub struct Home {
     pub stream: Option<Box<Stream>>,
     /// Who is present, while somebody is.
     pub presence: Option<Box<Presence>>,
+    /// Keys and changes of a map, once it was used.
+    pub map: Option<Box<Map>>,
 }
 
 impl Home {
     /// Whether nothing is kept and nobody listens.
     pub fn is_idle(&self) -> bool {
-        self.interest.is_empty() && self.stream.is_none() && self.presence.is_none()
+        self.interest.is_empty() && self.stream.is_none() && self.presence.is_none() && self.map.is_none()
     }
 
     /// When something kept here expires.
     pub fn deadline_ms(&self) -> u64 {
         let stream = self.stream.as_ref().map_or(NEVER, |stream| stream.deadline_ms());
         let presence = self.presence.as_ref().map_or(NEVER, |presence| presence.deadline_ms());
-        stream.min(presence)
+        stream.min(presence).min(self.map.as_ref().map_or(NEVER, |map| map.deadline_ms()))
     }
 
     /// Drops publications that are past their time, or the whole stream.
@@ -43,6 +46,15 @@ impl Home {
             self.stream = None;
         } else if stream.is_stale(now) {
             retired.take(stream.clear());
+        }
+    }
+
+    /// Forgets a map that is past its time.
+    pub fn end_map_if_over(&mut self, now: Now, retired: &mut Retired) {
+        if self.map.as_ref().is_some_and(|map| map.is_over(now))
+            && let Some(map) = self.map.take()
+        {
+            retired.take_map(*map);
         }
     }
 
@@ -91,7 +103,7 @@ impl Table {
         if let Some(slot) = self.find(name) {
             return Some(slot);
         }
-        let home = Home { name: name.clone(), interest: Interest::default(), stream: None, presence: None };
+        let home = Home { name: name.clone(), interest: Interest::default(), stream: None, presence: None, map: None };
         let slot = self.homes.insert(home).ok()?.slot;
         self.index.insert(name.hash(), slot);
         Some(slot)

@@ -245,7 +245,10 @@ impl Engine {
         more |= self.run_unblocked();
         more |= self.run_departures();
         more |= self.deliver_local(TURN_BUDGET);
-        self.homes.expire(self.now, TURN_BUDGET);
+        let Self { id, homes, port, local, now, .. } = self;
+        homes.expire(*now, TURN_BUDGET, &mut |to, delivery| {
+            if to == *id { local.push_back(delivery) } else { port.stage_delivery(to, delivery) }
+        });
         if self.trims_at <= self.now.mono_ms {
             self.trims_at = self.now.mono_ms + TRIM_INTERVAL_MS;
             self.pool.trim(TURN_BUDGET);

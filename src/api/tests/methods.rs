@@ -250,35 +250,7 @@ fn rpc_finds_no_extension() {
 }
 
 #[test]
-fn map_and_shared_poll_methods_check_and_are_not_available() {
-    let key = [
-        (r#"{"channel":"kv:a","key":"k","version":1}"#, "", E108),
-        (r#"{"channel":"kv:a"}"#, "", E107),
-        (r#"{"key":"k"}"#, "", E107),
-        (r#"{"channel":"nowhere:a","key":"k"}"#, "", E102),
-        (r#"{"channel":"open:a","key":"k"}"#, "", E107),
-    ];
-    check("map_publish", &key);
-    check("map_remove", &key);
-    check(
-        "map_publish",
-        &[
-            (r#"{"channel":"kv:a","key":"k","b64data":"*"}"#, "", E107),
-            (r#"{"channel":"kv:a","key":"k","key_mode":"if_new"}"#, "", E108),
-            (r#"{"channel":"kv:a","key":"k","key_mode":"always"}"#, "", E107),
-        ],
-    );
-    for method in ["map_read_state", "map_read_stream", "map_stats", "map_clear"] {
-        check(
-            method,
-            &[
-                (r#"{"channel":"kv:a"}"#, "", E108),
-                (r#"{}"#, "", E107),
-                (r#"{"channel":"nowhere:a"}"#, "", E102),
-                (r#"{"channel":"poll:a"}"#, "", E107),
-            ],
-        );
-    }
+fn shared_poll_publish_checks_and_is_not_available() {
     check(
         "shared_poll_publish",
         &[

@@ -1,6 +1,7 @@
 //! The server API against scripted homes and shards.
 
 mod calls;
+mod maps;
 mod methods;
 mod surveys;
 
@@ -96,7 +97,7 @@ impl World {
         text
     }
 
-    fn cx<'a>(&'a mut self, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
+    pub(super) fn cx<'a>(&'a mut self, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
         static NODE: std::sync::LazyLock<Node> =
             std::sync::LazyLock::new(|| Node { uid: "uid-1".into(), version: "1.2.3".into() });
         ApiCx { now: self.now, config: &self.config, node: &NODE, shards: SHARDS, effects, metrics: &mut self.metrics }
@@ -174,7 +175,9 @@ pub(super) fn config(more: &str) -> Snapshot {
             {"name": "hist", "history_size": 10, "history_ttl": "300s", "history_meta_ttl": "600s"},
             {"name": "pres", "presence": true, "join_leave": true, "force_recovery": true},
             {"name": "fobj", "publication_data_format": "json_object"},
-            {"name": "fbin", "publication_data_format": "binary"}
+            {"name": "fbin", "publication_data_format": "binary"},
+            {"name": "kv", "subscription_type": "map", "map": {"mode": "recoverable", "key_ttl": "60s"}},
+            {"name": "eph", "subscription_type": "map", "map": {"mode": "ephemeral", "key_ttl": "60s"}}
         ]}}"#,
     )
     .unwrap();
@@ -185,10 +188,9 @@ pub(super) fn config(more: &str) -> Snapshot {
     let loaded = load::load(sources).unwrap();
     let host = prepare::Host { name: "host", resolve: &|_| None };
     let mut config = prepare::prepare(&loaded.options, &host, false).unwrap();
-    // The kinds that this server does not serve are not part of valid configurations.
-    let kinds = &mut config.channel.namespaces;
-    for (name, kind) in [("kv", SubscriptionType::Map), ("poll", SubscriptionType::SharedPoll)] {
-        kinds.insert(name.into(), ChannelOptions { subscription_type: kind, ..ChannelOptions::default() });
-    }
+    // The kind that this server does not serve is not part of valid configurations.
+    let kind = SubscriptionType::SharedPoll;
+    let poll = ChannelOptions { subscription_type: kind, ..ChannelOptions::default() };
+    config.channel.namespaces.insert("poll".into(), poll);
     config
 }

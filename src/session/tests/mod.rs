@@ -283,7 +283,12 @@ impl Bench {
             let at = due.map_or(end, |who| self.sessions[who].next_deadline()).clamp(self.now.mono_ms, end);
             self.now.unix_ms += at - self.now.mono_ms;
             self.now.mono_ms = at;
-            self.homes.expire(self.now, 1000);
+            let Self { homes, deliveries, now, .. } = &mut *self;
+            let waiting = deliveries.len();
+            homes.expire(*now, 1000, &mut |_, delivery| deliveries.push_back(delivery));
+            if deliveries.len() > waiting {
+                self.settle();
+            }
             match due.filter(|who| self.sessions[*who].next_deadline() <= at) {
                 Some(who) => self.step(who, |session, cx| session.on_timer(cx)),
                 None => return,
