@@ -1,5 +1,8 @@
 //! The keys that tokens are checked with, prepared once.
 
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
@@ -12,8 +15,15 @@ pub(super) struct Keys {
     /// The secret before the last change, and until when it counts (Unix seconds; 0 = no end).
     previous_hmac: Option<(DecodingKey, i64)>,
     rsa: Option<DecodingKey>,
-    /// The key and the one algorithm that fits its curve.
-    ecdsa: Option<(DecodingKey, Algorithm)>,
+    ecdsa: Option<Ecdsa>,
+}
+
+/// A key on an elliptic curve. Each curve fits one algorithm.
+enum Ecdsa {
+    P256(DecodingKey),
+    P384(DecodingKey),
+    /// The point. `jsonwebtoken` does not know this curve.
+    P521(UnparsedPublicKey<Box<[u8]>>),
 }
 
 impl Keys {
@@ -59,23 +69,28 @@ impl Keys {
             "RS256" => self.rsa.as_ref().is_some_and(|key| is_good(key, Algorithm::RS256)),
             "RS384" => self.rsa.as_ref().is_some_and(|key| is_good(key, Algorithm::RS384)),
             "RS512" => self.rsa.as_ref().is_some_and(|key| is_good(key, Algorithm::RS512)),
-            "ES256" | "ES384" => self.ecdsa.as_ref().is_some_and(|(key, fitting)| {
-                let is_fitting =
-                    matches!((algorithm, fitting), ("ES256", Algorithm::ES256) | ("ES384", Algorithm::ES384));
-                is_fitting && is_good(key, *fitting)
-            }),
+            "ES256" | "ES384" | "ES512" => match (algorithm, &self.ecdsa) {
+                ("ES256", Some(Ecdsa::P256(key))) => is_good(key, Algorithm::ES256),
+                ("ES384", Some(Ecdsa::P384(key))) => is_good(key, Algorithm::ES384),
+                ("ES512", Some(Ecdsa::P521(key))) => {
+                    URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+                }
+                _ => false,
+            },
             _ => false,
         }
     }
 }
 
 /// The curve shows in the length of the point: one byte, then both coordinates.
-fn ecdsa(pem: &str) -> Result<(DecodingKey, Algorithm), ConfigError> {
+fn ecdsa(pem: &str) -> Result<Ecdsa, ConfigError> {
     let key = DecodingKey::from_ec_pem(pem.as_bytes()).map_err(|_| ConfigError::EcdsaPublicKey)?;
-    let algorithm = match key.try_get_as_bytes().map(<[u8]>::len) {
-        Ok(65) => Algorithm::ES256,
-        Ok(97) => Algorithm::ES384,
-        _ => return Err(ConfigError::EcdsaCurve),
-    };
-    Ok((key, algorithm))
+    match key.try_get_as_bytes() {
+        Ok(point) if point.len() == 65 => Ok(Ecdsa::P256(key)),
+        Ok(point) if point.len() == 97 => Ok(Ecdsa::P384(key)),
+        Ok(point) if point.len() == 133 => {
+            Ok(Ecdsa::P521(UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, Box::from(point))))
+        }
+        _ => Err(ConfigError::EcdsaCurve),
+    }
 }

@@ -48,7 +48,7 @@ impl fmt::Display for ConfigError {
         match self {
             Self::RsaPublicKey => f.write_str("error parsing RSA public key: it must be a public key in PEM"),
             Self::EcdsaPublicKey => f.write_str("error parsing ECDSA public key: it must be a public key in PEM"),
-            Self::EcdsaCurve => f.write_str("ECDSA public keys must lie on the curve P-256 or P-384"),
+            Self::EcdsaCurve => f.write_str("ECDSA public keys must lie on the curve P-256, P-384 or P-521"),
             Self::TwoAudiences => f.write_str("set only one of audience and audience_regex"),
             Self::TwoIssuers => f.write_str("set only one of issuer and issuer_regex"),
             Self::Regex { option, error } => write!(f, "error compiling {option}: {error}"),

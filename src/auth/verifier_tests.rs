@@ -1,5 +1,11 @@
 //! Tokens by the dozen: claims first, then signatures.
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, KeyPair,
+};
 use bytes::Bytes;
 use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -247,6 +253,41 @@ fn secrets() {
     ] {
         let token = signed(header, "{}", "secret", algorithm);
         assert_eq!(outcome(verifiers(with_secret(), false).verify_connection(&token, NOW)), expected, "{header}");
+    }
+}
+
+/// A key pair on a curve, and its public key as PEM.
+fn on_curve(algorithm: &'static EcdsaSigningAlgorithm) -> (EcdsaKeyPair, Token) {
+    let pair = EcdsaKeyPair::generate(algorithm).unwrap();
+    let der = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+    (pair, Token { ecdsa_public_key: pem.into(), ..Token::default() })
+}
+
+#[test]
+fn each_curve_has_its_algorithm() {
+    let curves = [
+        (&ECDSA_P256_SHA256_FIXED_SIGNING, "ES256"),
+        (&ECDSA_P384_SHA384_FIXED_SIGNING, "ES384"),
+        (&ECDSA_P521_SHA512_FIXED_SIGNING, "ES512"),
+    ];
+    for (curve, name) in curves {
+        let (pair, keys) = on_curve(curve);
+        let (_, other) = on_curve(curve);
+        for (_, claimed) in curves {
+            let message = format!("{}.{}", encode(&format!(r#"{{"alg":"{claimed}"}}"#)), encode("{}"));
+            let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+            let good = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature));
+            let short = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature.as_ref()[1..]));
+            let expected = if claimed == name { "ok" } else { "invalid" };
+            for (keys, token, expected) in
+                [(&keys, &good, expected), (&keys, &short, "invalid"), (&other, &good, "invalid")]
+            {
+                let outcome = outcome(verifiers(keys.clone(), false).verify_connection(token, NOW));
+                assert_eq!(outcome, expected, "{claimed} on the curve of {name}");
+            }
+        }
     }
 }
 
