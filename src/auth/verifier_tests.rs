@@ -278,7 +278,7 @@ fn each_curve_has_its_algorithm() {
         for (_, claimed) in curves {
             let message = format!("{}.{}", encode(&format!(r#"{{"alg":"{claimed}"}}"#)), encode("{}"));
             let signature = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-            let good = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature));
+            let good = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
             let short = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature.as_ref()[1..]));
             let expected = if claimed == name { "ok" } else { "invalid" };
             for (keys, token, expected) in
