@@ -12,7 +12,8 @@ fuzz_target!(|input: &[u8]| {
         Some(at) => (&input[..at], &input[at + 1..]),
         None => (input, &b""[..]),
     };
-    let tags = json::decode_whole::<Publication<'_>>(second).map_or_else(|_| Vec::new(), |publication| publication.tags);
+    let tags =
+        json::decode_whole::<Publication<'_>>(second).map_or_else(|_| Vec::new(), |publication| publication.tags);
     let tags: Vec<(Box<str>, Box<str>)> = tags.iter().map(|(key, value)| ((**key).into(), (**value).into())).collect();
     for node in [json::decode_whole::<FilterNode<'_>>(first), proto::decode::<FilterNode<'_>>(first)] {
         let Ok(node) = node else { continue };
