@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::api::Node;
 use crate::auth::Verifiers;
-use crate::cli::Start;
+use crate::cli::{Again, Start};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
-use crate::shard::{self, Running, Startup};
+use crate::shard::{self, Rules, Running, Startup};
 
 /// How long to wait between looks at shards that are stopping.
 const STOP_LOOK: Duration = Duration::from_millis(10);
@@ -23,12 +23,12 @@ const STOP_LOOK: Duration = Duration::from_millis(10);
 /// # Errors
 /// A sentence that says what is missing and what to change.
 pub fn run(start: Start) -> Result<(), String> {
-    let config = Arc::new(start.snapshot);
+    let mut rules = rules(start.snapshot)?;
+    let config = rules.config.clone();
     limits::raise()?;
     let assigned = assign_cores(&config)?;
     let startup = Startup {
-        config: config.clone(),
-        verifiers: Arc::new(Verifiers::new(&config).map_err(|error| error.to_string())?),
+        rules: rules.clone(),
         origins: Origins::new(&config.client.allowed_origins)?,
         cores: assigned,
         node: Arc::new(Node {
@@ -44,7 +44,15 @@ pub fn run(start: Start) -> Result<(), String> {
         match signals.wait() {
             Signal::Stop(signal) => break signal,
             Signal::Reload => {
-                tracing::warn!("SIGHUP: the configuration cannot be reloaded in this version; restart to change it");
+                tracing::info!("reloading configuration");
+                match reload(&start.again, &rules.config) {
+                    Ok(newer) => {
+                        running.reload(&newer);
+                        rules = newer;
+                        tracing::info!("configuration successfully reloaded");
+                    }
+                    Err(error) => tracing::error!(error, "error reloading: the configuration stays as it was"),
+                }
             }
         }
     };
@@ -52,6 +60,20 @@ pub fn run(start: Start) -> Result<(), String> {
     let result = stop(running, config.server.shutdown_timeout, &mut signals);
     drop(end_watch);
     result
+}
+
+fn rules(config: Snapshot) -> Result<Rules, String> {
+    let verifiers = Arc::new(Verifiers::new(&config).map_err(|error| error.to_string())?);
+    Ok(Rules { config: Arc::new(config), verifiers })
+}
+
+/// The rules to go on with, from the configuration as it is written now.
+///
+/// # Errors
+/// What is wrong with it.
+fn reload(again: &Again, current: &Snapshot) -> Result<Rules, String> {
+    let newer = again.snapshot().map_err(|error| error.to_string())?;
+    rules(current.reloaded(newer))
 }
 
 fn assign_cores(config: &Snapshot) -> Result<Vec<Option<usize>>, String> {

@@ -19,6 +19,7 @@ pub mod load;
 pub mod origin;
 pub mod pattern;
 pub mod prepare;
+pub mod reload;
 pub mod text;
 pub mod validate;
 pub mod value;

@@ -93,7 +93,8 @@ impl Host for ShardHost {
         if !self.shared.take_token() {
             return false;
         }
-        let is_full = self.shared.is_full();
+        let limit = self.inner.borrow().engine.config().client.connection_limit;
+        let is_full = self.shared.is_full(limit);
         if is_full {
             self.inner.borrow_mut().engine.metrics().connection_refused();
         }

@@ -50,6 +50,25 @@ pub struct Pulse {
     pub stop: AtomicBool,
     /// It stops, and has neither clients nor callers any more.
     pub is_drained: AtomicBool,
+    /// `rules` hold something.
+    pub(super) has_rules: AtomicBool,
+    /// What the shard is to go on with.
+    pub(super) rules: Mutex<Option<Rules>>,
+}
+
+/// A configuration and the token keys that belong to it.
+#[derive(Clone)]
+pub struct Rules {
+    /// The configuration.
+    pub config: Arc<Snapshot>,
+    /// Prepared token keys.
+    pub verifiers: Arc<Verifiers>,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// What all shards of the process share.
@@ -58,7 +77,6 @@ pub(super) struct Shared {
     pulses: Vec<Arc<CachePadded<Pulse>>>,
     /// All shards are drained: none answers another one any more.
     is_over: AtomicBool,
-    connection_limit: usize,
     rate: Option<Mutex<Bucket>>,
     clock: Clock,
 }
@@ -96,19 +114,17 @@ impl Shared {
         true
     }
 
-    /// Whether the node has as many connections as it may.
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether the node has as many connections as it may (0 = any number).
+    pub(super) fn is_full(&self, limit: usize) -> bool {
         let open = || -> u64 { self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum() };
-        self.connection_limit > 0 && open() >= self.connection_limit as u64
+        limit > 0 && open() >= limit as u64
     }
 }
 
 /// What shards are started with.
 pub struct Startup {
-    /// The configuration.
-    pub config: Arc<Snapshot>,
-    /// Prepared token keys.
-    pub verifiers: Arc<Verifiers>,
+    /// The configuration and its token keys.
+    pub rules: Rules,
     /// Compiled `client.allowed_origins`.
     pub origins: Origins,
     /// The core of each shard; none where it is not pinned.
@@ -179,14 +195,13 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         .collect::<io::Result<Vec<_>>>()
         .map_err(|error| StartError::Executor(format!("cannot create an eventfd: {error}; raise `ulimit -n`")))?
         .into();
-    let listeners = open_listeners(&startup.config, shards)?;
+    let listeners = open_listeners(&startup.rules.config, shards)?;
     let pulses: Vec<_> = (0..shards).map(|_| Arc::new(CachePadded::new(Pulse::default()))).collect();
-    let client = &startup.config.client;
+    let client = &startup.rules.config.client;
     let shared = Arc::new(Shared {
         origins: startup.origins,
         pulses: pulses.clone(),
         is_over: AtomicBool::new(false),
-        connection_limit: client.connection_limit,
         rate: (client.connection_rate_limit > 0).then(|| {
             let burst = client.connection_rate_limit as f64;
             Mutex::new(Bucket { tokens: burst, burst, filled_ms: clock.now().mono_ms })
@@ -206,8 +221,8 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             id: ShardId(index as u16),
             port,
             shards: shards as u16,
-            config: startup.config.clone(),
-            verifiers: startup.verifiers.clone(),
+            config: startup.rules.config.clone(),
+            verifiers: startup.rules.verifiers.clone(),
             node: startup.node.clone(),
             seed: rand::random(),
             now: clock.now(),
@@ -215,7 +230,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         let ended = pulses[index].clone();
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
         let alive = Alive::new(&running.alive);
-        let spin_us = startup.config.shards.spin_us;
+        let spin_us = startup.rules.config.shards.spin_us;
         let placement = startup.cores[index].map_or(Placement::Unbound, Placement::Fixed);
         let thread = LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{index}"))
@@ -343,6 +358,15 @@ impl Running {
     pub fn stop(&self) {
         for (pulse, bell) in self.pulses.iter().zip(&*self.bells) {
             pulse.stop.store(true, Ordering::Relaxed);
+            bell.ring();
+        }
+    }
+
+    /// All shards go on under these rules from their next turn.
+    pub fn reload(&self, rules: &Rules) {
+        for (pulse, bell) in self.pulses.iter().zip(&*self.bells) {
+            *pulse.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules.clone());
+            pulse.has_rules.store(true, Ordering::Release);
             bell.ring();
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,9 @@ impl super::host::ShardHost {
         inner.pulse.turns.fetch_add(1, Ordering::Relaxed);
         if inner.pulse.stop.load(Ordering::Relaxed) && !inner.is_stopping {
             inner.begin_stop();
+        }
+        if inner.pulse.has_rules.load(Ordering::Acquire) {
+            inner.reload();
         }
         let mut more = inner.take_events(now.mono_ms, accepted);
         // What other shards sent comes before new input: a client must not see an effect before its cause.
@@ -327,6 +330,13 @@ impl Inner {
         self.pulse.is_asleep.store(false, Ordering::Relaxed);
         self.ring.silence();
         self.engine.awake();
+    }
+
+    fn reload(&mut self) {
+        self.pulse.has_rules.store(false, Ordering::Relaxed);
+        if let Some(rules) = self.pulse.rules.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.engine.reload(rules.config, rules.verifiers);
+        }
     }
 
     fn begin_stop(&mut self) {

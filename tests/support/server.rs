@@ -17,6 +17,8 @@ pub struct Server {
     child: Child,
     pub address: SocketAddr,
     log: Arc<Log>,
+    /// The configuration and its file.
+    written: Option<(Value, String)>,
 }
 
 #[derive(Default)]
@@ -54,7 +56,16 @@ impl Server {
         std::fs::write(&path, config.to_string()).expect("a configuration file");
         let mut command = command(env!("CARGO_BIN_EXE_spindle"));
         command.args(["--shards", "2", "-c", &path]);
-        Self::run(command, port)
+        let mut server = Self::run(command, port);
+        server.written = Some((config, path));
+        server
+    }
+
+    /// Adds to the configuration file.
+    pub fn rewrite(&mut self, more: Value) {
+        let (config, path) = self.written.as_mut().expect("a configuration file");
+        merge(config, more);
+        std::fs::write(path, config.to_string()).expect("a configuration file");
     }
 
     /// Runs a command and waits until it serves.
@@ -72,7 +83,7 @@ impl Server {
             written.lines.lock().expect("no poison").1 = true;
             written.grown.notify_all();
         });
-        let server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log };
+        let server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, written: None };
         server.wait_for_log("\"serving\"");
         server
     }
