@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::PATIENCE;
 use crate::support::http::{self, header, write_call};
 use crate::support::server::{Server, free_port};
-use crate::support::ws::{CLOSE, Client, commands_frame, frame};
+use crate::support::ws::{CLOSE, Client, frame};
 
 #[test]
 fn sigterm_tells_everyone_and_ends_with_success() {
