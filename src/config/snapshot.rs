@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub websocket: WebSocket,
     /// `http_api.*`.
     pub http_api: HttpApi,
+    /// `init.*`: prefix when enabled.
+    pub init: Option<Box<str>>,
     /// `health.*`: prefix when enabled.
     pub health: Option<Box<str>>,
     /// `prometheus.*`: prefix when enabled.

@@ -67,6 +67,7 @@ enum Route<'p> {
     WebSocket,
     /// The server API, and the method that the path names.
     Api(&'p str),
+    Init,
     Health,
     Prometheus,
     Demo,
@@ -82,6 +83,7 @@ pub async fn answer<H: Host>(host: &H, side: Side, request: hyper::Request<Body>
     let answered = match route {
         Route::WebSocket => websocket(host, &config, &request),
         Route::Api(method) => (server_api(host, &config, request, method).await, None),
+        Route::Init => (init(host, &request), None),
         Route::Health => (reply(StatusCode::OK, "application/json", b"{}".as_slice()), None),
         Route::Prometheus => (from_api(host.scrape(ScrapeForm::Prometheus).await), None),
         Route::Demo => (reply(StatusCode::OK, "text/html; charset=utf-8", DEMO_PAGE), None),
@@ -102,6 +104,9 @@ fn route<'p>(config: &Snapshot, side: Side, path: &'p str) -> Option<Route<'p>> 
     let on_internal = side != Side::External;
     if on_external && is_at(path, config.websocket.handler_prefix.as_deref()) {
         return Some(Route::WebSocket);
+    }
+    if on_external && is_at(path, config.init.as_deref()) {
+        return Some(Route::Init);
     }
     let serves_api = match side {
         Side::Both => true,
@@ -188,6 +193,36 @@ fn websocket<H: Host>(host: &H, config: &Snapshot, request: &hyper::Request<Body
         .filter(|user| !user.is_empty())
         .map(Box::from);
     (reply, Some(Upgrade { protocol: accept.protocol, native_ping: accept.native_ping, user_header }))
+}
+
+/// What clients may ask before they connect (upstream: internal/conninit, behind the middleware of connections).
+fn init<H: Host>(host: &H, request: &hyper::Request<Body>) -> Reply {
+    if request.method() != Method::GET {
+        return empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if !host.admits_connection() {
+        return empty(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let mut reply = reply(StatusCode::OK, "application/json; charset=utf-8", b"{}".as_slice());
+    allow_origin(host.origins(), request.headers(), reply.headers_mut());
+    reply
+}
+
+/// Lets pages of allowed origins read the reply (upstream: internal/middleware/cors.go).
+fn allow_origin(origins: &Origins, asked: &HeaderMap, out: &mut HeaderMap) {
+    let origin = asked.get(header::ORIGIN);
+    if !origins.allow(origin.map(|value| value.to_str().unwrap_or("?"))) {
+        return;
+    }
+    let origin = origin.cloned().unwrap_or(HeaderValue::from_static(""));
+    out.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if let Some(headers) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        && !headers.is_empty()
+        && headers != "null"
+    {
+        out.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+    }
+    out.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
 }
 
 async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Request<Body>, method: &str) -> Reply {

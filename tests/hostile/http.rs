@@ -222,3 +222,27 @@ fn calls_with_broken_requests_change_nothing() {
     let info = server.api("info", json!({}));
     assert_eq!(info["nodes"][0]["num_channels"], 0);
 }
+
+#[test]
+fn the_init_endpoint_tells_pages_of_allowed_origins() {
+    let server = Server::start(json!({
+        "client": {"allowed_origins": ["http://good.example"]},
+        "init": {"enabled": true},
+    }));
+    let check = |method: &str, headers: &str, status: u16, origin: Option<&str>| {
+        let mut stream = server.dial();
+        let request = format!("{method} /connection/init HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).expect("the server reads");
+        let response = read(&mut stream).expect("a response");
+        assert_eq!(response.status, status, "{method} {headers}");
+        assert_eq!(header(&response.head, "access-control-allow-origin"), origin, "{method} {headers}");
+        let credentials = origin.map(|_| "true");
+        assert_eq!(header(&response.head, "access-control-allow-credentials"), credentials, "{method} {headers}");
+    };
+    check("GET", "", 200, Some(""));
+    check("GET", "Origin: http://good.example\r\n", 200, Some("http://good.example"));
+    check("GET", "Origin: http://GOOD.example\r\n", 200, Some("http://GOOD.example"));
+    check("GET", "Origin: http://bad.example\r\n", 200, None);
+    check("POST", "", 405, None);
+    check("OPTIONS", "Origin: http://good.example\r\n", 405, None);
+}

@@ -112,6 +112,6 @@ pub const EMULATION: &[Opt] = &[
 
 /// `init.*`.
 pub const INIT: &[Opt] = &[
-    switch("enabled", "Serve an endpoint that clients can call before connecting."),
-    text("handler_prefix", "/connection/init", "Path of the endpoint."),
+    switch("enabled", "Serve an endpoint that clients can call before connecting.").live(),
+    text("handler_prefix", "/connection/init", "Path of the endpoint.").live(),
 ];

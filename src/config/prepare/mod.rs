@@ -46,6 +46,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         channel: channels::channels(options)?,
         websocket: websocket(options),
         http_api: http_api(options)?,
+        init: endpoint(options, "init"),
         health: endpoint(options, "health"),
         prometheus: endpoint(options, "prometheus"),
         recovered_publications_histogram: options.bool("prometheus.recovered_publications_histogram"),

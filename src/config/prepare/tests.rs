@@ -198,9 +198,10 @@ fn namespaces() {
 fn endpoints() {
     let found = snapshot(
         r#"{"health":{"enabled":true,"handler_prefix":"/h/"},"prometheus":{"enabled":true,"handler_prefix":"/"},
-            "websocket":{"disabled":true},"http_api":{"handler_prefix":"/v1//","error_mode":"transport","key":"k"}}"#,
+            "init":{"enabled":true},"websocket":{"disabled":true},"http_api":{"handler_prefix":"/v1//","error_mode":"transport","key":"k"}}"#,
     );
     assert_eq!((found.health.as_deref(), found.prometheus.as_deref()), (Some("/h"), Some("/")));
+    assert_eq!(found.init.as_deref(), Some("/connection/init"));
     assert_eq!((found.websocket.handler_prefix, found.http_api.handler_prefix.as_deref()), (None, Some("/v1")));
     assert!(found.http_api.error_mode_transport);
     refused(r#"{"http_api":{"error_mode":"strange"}}"#, "http_api.error_mode: unknown value \"strange\"");
