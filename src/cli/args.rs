@@ -2,11 +2,12 @@
 
 use crate::config::option::{Kind, Opt};
 use crate::config::options;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 /// Spindle: a real-time messaging server.
 #[derive(Debug, Parser)]
-#[command(name = "spindle", disable_version_flag = true, disable_help_subcommand = true)]
+#[command(name = "spindle", disable_version_flag = true)]
 #[command(about = "Spindle: a real-time messaging server, compatible with Centrifugo.\n\nWithout a command it serves.")]
 pub struct Line {
     /// What to do in place of serving.
@@ -42,6 +43,14 @@ pub enum Command {
     Checktoken(CheckToken),
     /// Check a subscription token.
     Checksubtoken(CheckToken),
+    /// Print all environment variables with the values that a configuration gives them.
+    Defaultenv(DefaultEnv),
+    /// Show the documentation of all configuration options.
+    Configdoc(ConfigDoc),
+    /// Serve the files of a folder (for development only).
+    Serve(ServeFiles),
+    /// Print the script that makes a shell complete this command line.
+    Completion(Completion),
 }
 
 /// The configuration file of a command.
@@ -75,6 +84,69 @@ pub struct DefaultConfig {
     /// Print the configuration and write no file.
     #[arg(short, long)]
     pub dry_run: bool,
+}
+
+/// Flags of `defaultenv`.
+#[derive(Debug, Args)]
+pub struct DefaultEnv {
+    /// Path of a configuration file whose values to take over.
+    #[arg(short, long)]
+    pub base: Option<String>,
+    /// Print only what the file sets to something else than zero.
+    #[arg(long)]
+    pub base_non_zero_only: bool,
+}
+
+/// Flags of `configdoc`.
+#[derive(Debug, Args)]
+pub struct ConfigDoc {
+    /// Print Markdown in place of serving a page.
+    #[arg(short, long)]
+    pub markdown: bool,
+    /// Show only sections of the top level whose name begins so.
+    #[arg(short, long, default_value = "")]
+    pub section: String,
+    /// Port to serve the page on.
+    #[arg(short, long, default_value_t = 6060)]
+    pub port: u16,
+    /// Levels to add to every heading.
+    #[arg(short = 'l', long, default_value_t = 0)]
+    pub base_level: u8,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeFiles {
+    /// The folder.
+    #[arg(short, long, default_value = "./")]
+    pub dir: PathBuf,
+    /// Port to serve on.
+    #[arg(short, long, default_value_t = 3000)]
+    pub port: u16,
+    /// Interface to serve on; empty means all interfaces.
+    #[arg(short, long, default_value = "")]
+    pub address: String,
+}
+
+/// The shell of `completion`.
+#[derive(Debug, Args)]
+pub struct Completion {
+    /// The shell.
+    pub shell: Option<Shell>,
+}
+
+/// Shells that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Fish.
+    Fish,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+    /// Zsh.
+    Zsh,
 }
 
 /// Flags of `gentoken`.
@@ -112,7 +184,8 @@ pub struct CheckToken {
     #[command(flatten)]
     pub file: ConfigFile,
     /// The token to check.
-    pub token: Option<String>,
+    #[arg(value_name = "TOKEN")]
+    pub tokens: Vec<String>,
 }
 
 /// A flag that sets an option.

@@ -4,7 +4,10 @@ mod args;
 mod checkconfig;
 mod checksubtoken;
 mod checktoken;
+mod completion;
+mod configdoc;
 mod defaultconfig;
+mod defaultenv;
 mod genconfig;
 mod gensubtoken;
 mod gentoken;
@@ -13,9 +16,11 @@ mod pid;
 mod read;
 pub mod serve;
 mod start;
+mod staticfiles;
 mod token;
 mod usage;
 mod version;
+mod web;
 mod write;
 
 pub use start::{Again, Start};
@@ -45,5 +50,9 @@ pub fn main<E: Display>(
         Some(Command::Gensubtoken(args)) => gensubtoken::run(&args),
         Some(Command::Checktoken(args)) => checktoken::run(&args),
         Some(Command::Checksubtoken(args)) => checksubtoken::run(&args),
+        Some(Command::Defaultenv(args)) => defaultenv::run(&args),
+        Some(Command::Configdoc(args)) => configdoc::run(&args),
+        Some(Command::Serve(args)) => staticfiles::run(&args),
+        Some(Command::Completion(args)) => completion::run(&args),
     }
 }

@@ -51,7 +51,10 @@ pub fn verifiers(config: &str, subscription: bool) -> Result<Verifiers, String> 
 
 /// The token to check.
 pub fn given(args: &CheckToken) -> Result<&str, String> {
-    args.token.as_deref().ok_or_else(|| "error: provide the token to check".to_owned())
+    match args.tokens.as_slice() {
+        [token] => Ok(token),
+        _ => Err("error: provide one token to check".to_owned()),
+    }
 }
 
 /// The time.

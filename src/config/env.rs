@@ -9,6 +9,7 @@ use super::error::Error;
 use super::option::{Kind, Opt};
 use super::text;
 use super::value::{Entry, Origin, Section, Value};
+use super::write;
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
@@ -50,6 +51,29 @@ pub fn apply(section: &mut Section, prefix: &str, env: &Env, report: &mut Report
         report.known.insert(variable);
     }
     Ok(())
+}
+
+/// Calls `each` with the name of every variable that stands for an option of the section, entries of named lists
+/// included.
+pub fn variables<'s>(section: &'s Section, prefix: &str, each: &mut impl FnMut(String, &'s Entry)) {
+    for entry in &section.entries {
+        let variable = variable_name(prefix, entry.option);
+        match (&entry.value, entry.option.kind) {
+            (Value::Section(inner), _) => {
+                if !write::is_hidden(entry) {
+                    variables(inner, &variable, each);
+                }
+                continue;
+            }
+            (Value::List(items), Kind::List { named: true, .. }) => {
+                for item in items {
+                    variables(item, &format!("{variable}_{}", item_name(item.text("name"))), each);
+                }
+            }
+            _ => {}
+        }
+        each(variable, entry);
+    }
 }
 
 /// The variable of an option below a prefix.

@@ -10,6 +10,7 @@ pub mod option;
 pub mod options;
 
 pub mod decode;
+pub mod doc;
 pub mod dotenv;
 pub mod duration;
 pub mod env;

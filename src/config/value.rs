@@ -76,6 +76,13 @@ pub struct Entry {
     pub origin: Origin,
 }
 
+impl Entry {
+    /// Whether the value is the zero of its kind, which is what a default replaces.
+    pub fn is_zero(&self) -> bool {
+        self.value == Value::zero(self.option.kind)
+    }
+}
+
 /// The options of one section, in the order of the table.
 #[derive(Clone)]
 pub struct Section {

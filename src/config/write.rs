@@ -1,7 +1,8 @@
-//! The tree of options as the text of a configuration file.
+//! The tree of options as the text of a configuration file, and single values as they stand in the environment.
 
 use super::duration;
 use super::file::Format;
+use super::option::Kind;
 use super::value::{Entry, Origin, Section, Value};
 use serde_json::{Map, Value as Json};
 
@@ -19,7 +20,7 @@ pub fn write(options: &Section, format: Format) -> String {
 }
 
 fn object(section: &Section, format: Format) -> Json {
-    let shown = section.entries.iter().filter(|entry| !hidden(entry));
+    let shown = section.entries.iter().filter(|entry| !is_hidden(entry));
     // TOML takes what follows a table for a part of it: plain values have to come first.
     let (tables, mut plain): (Vec<_>, Vec<_>) = shown.partition(|entry| format == Format::Toml && is_table(entry));
     plain.extend(tables);
@@ -27,7 +28,8 @@ fn object(section: &Section, format: Format) -> Json {
     Json::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn hidden(entry: &Entry) -> bool {
+/// Whether an option is left out of what is generated: it is unreleased, or of Spindle alone and not set.
+pub fn is_hidden(entry: &Entry) -> bool {
     let unset = |entry: &Entry| match &entry.value {
         Value::Section(section) => section.entries.iter().all(|entry| entry.origin == Origin::Unset),
         _ => entry.origin == Origin::Unset,
@@ -56,4 +58,28 @@ fn value(entry: &Entry, format: Format) -> Json {
         Value::Section(section) => object(section, format),
         Value::List(items) => items.iter().map(|item| object(item, format)).collect(),
     }
+}
+
+/// The value of an option as a variable has it, quoted for a shell or a `.env` file.
+///
+/// Mirrors `internal/cli/defaultenv.go`: named lists by their names, other lists of sections as JSON.
+pub fn env_value(entry: &Entry) -> String {
+    match &entry.value {
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Duration(ns) => duration::format(*ns),
+        Value::Text(text) => quoted(text),
+        Value::Texts(texts) => match texts.as_deref() {
+            None | Some([]) => quoted(""),
+            Some(texts) => texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(" "),
+        },
+        Value::List(items) if matches!(entry.option.kind, Kind::List { named: true, .. }) => {
+            quoted(&items.iter().map(|item| item.text("name")).collect::<Vec<_>>().join(" "))
+        }
+        Value::Map(_) | Value::List(_) | Value::Section(_) => quoted(&value(entry, Format::Json).to_string()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

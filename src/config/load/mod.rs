@@ -32,15 +32,24 @@ pub struct Loaded {
     pub idle: Vec<String>,
 }
 
+/// The options as the file alone sets them, without defaults: zero where it says nothing.
+pub fn as_written(sources: Sources<'_>) -> Result<Section, Error> {
+    decode(sources).map(|(options, _)| options)
+}
+
+/// The options of the file, and its keys that no option has.
+fn decode(sources: Sources<'_>) -> Result<(Section, Vec<String>), Error> {
+    let mut options = Section::new(ROOT);
+    let mut decoder = Decoder::new(sources.env, Origin::File);
+    if let Some((name, content)) = sources.file {
+        decoder.section(&mut options, &file::parse(name, content)?, "")?;
+    }
+    Ok((options, decoder.unknown))
+}
+
 /// Loads the options. The strongest source wins: flags, then environment, then file, then defaults.
 pub fn load(sources: Sources<'_>) -> Result<Loaded, Error> {
-    let mut options = Section::new(ROOT);
-    let mut unknown_keys = Vec::new();
-    if let Some((name, content)) = sources.file {
-        let mut decoder = Decoder::new(sources.env, Origin::File);
-        decoder.section(&mut options, &file::parse(name, content)?, "")?;
-        unknown_keys = decoder.unknown;
-    }
+    let (mut options, unknown_keys) = decode(sources)?;
     for (path, value) in sources.flags {
         let entry = options.find_mut(path).unwrap_or_else(|| panic!("flags are made from options: {path}"));
         let kind = entry.option.kind;
