@@ -137,6 +137,7 @@ pub struct Completion {
 
 /// Shells that can complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "PowerShell is called so")]
 pub enum Shell {
     /// GNU Bash.
     Bash,

@@ -66,9 +66,7 @@ fn sighup_changes_rules_under_clients_that_stay() {
     for (number, bad) in [json!([{"name": "a b"}]), json!(5)].into_iter().enumerate() {
         server.rewrite(json!({"channel": {"namespaces": bad}}));
         server.signal("HUP");
-        while server.count_in_log("error reloading") <= number {
-            std::thread::yield_now();
-        }
+        server.wait_for_log_lines("error reloading", number + 1);
         assert_eq!(subscribe(&mut clients[0], &format!("chat:b{number}")), None);
     }
     for client in &mut clients {

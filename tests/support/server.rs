@@ -91,9 +91,15 @@ impl Server {
     /// Waits until the log has a line with this text.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) {
+        self.wait_for_log_lines(text, 1);
+    }
+
+    /// Waits until so many lines of the log have this text.
+    #[track_caller]
+    pub fn wait_for_log_lines(&self, text: &str, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().expect("no poison");
-        while !lines.0.iter().any(|line| line.contains(text)) {
+        while lines.0.iter().filter(|line| line.contains(text)).count() < count {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero() && !lines.1, "no {text:?} in the log: {:#?}", lines.0);
             lines = self.log.grown.wait_timeout(lines, left).expect("no poison").0;
