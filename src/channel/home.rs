@@ -151,6 +151,7 @@ impl Homes {
             left -= self.revisit(slot, now, left, out).clamp(1, left);
         }
         left -= self.results.expire(now, left);
+        left -= self.map_results.expire(now, left);
         self.retired.free(left);
     }
 
@@ -160,7 +161,8 @@ impl Homes {
             return Some(0);
         }
         let channels = self.deadlines.first().map(|(at_ms, _)| at_ms);
-        channels.into_iter().chain(self.results.next_expiry()).min()
+        let results = self.results.next_expiry().into_iter().chain(self.map_results.next_expiry());
+        channels.into_iter().chain(results).min()
     }
 
     /// Upstream: `MemoryBroker.Publish`. The delivery goes out before the answer, so a publisher that is

@@ -6,7 +6,9 @@ use rand::SeedableRng;
 use super::*;
 use crate::base::ids::ConnId;
 use crate::channel::idempotency::RESULT_TTL_MS;
+use crate::channel::map_op::{KeyMode, MapOp, MapOptions, MapPublishOp};
 use crate::channel::op::{HistoryOptions, Recover};
+use crate::channel::publication::MapEntry;
 
 pub(super) const HISTORY: HistoryOptions = HistoryOptions { size: 3, ttl_s: 10, meta_ttl_s: 60 };
 const REPLY: ReplyTo = ReplyTo::Conn { conn: ConnId { slot: 1, generation: 2 }, tag: 3 };
@@ -369,6 +371,27 @@ fn a_key_publishes_once_in_its_time() {
         bench.wait(RESULT_TTL_MS);
         assert_eq!(bench.op(0, "a", publish_keyed("z", "k", history)).len(), 2);
     }
+}
+
+#[test]
+fn results_of_maps_are_forgotten_in_their_time() {
+    let mut bench = Bench::new();
+    let op = MapPublishOp {
+        options: MapOptions { key_ttl_ms: 0, stream: None },
+        publication: Publication { entry: MapEntry::set("k"), ..publish_op("x", HISTORY).publication },
+        key_mode: KeyMode::Replace,
+        refresh_ttl: false,
+        version: 0,
+        version_epoch: Box::default(),
+        delta: false,
+        idempotency_key: Some("once".into()),
+    };
+    bench.op_for(0, "a", Op::Map(Box::new(MapOp::Publish(op))), ReplyTo::None);
+    assert_eq!(bench.homes.map_results.len(), 1);
+    assert_eq!(bench.homes.map_results.next_expiry(), Some(RESULT_TTL_MS));
+    assert!(bench.homes.next_expiry().is_some_and(|at_ms| at_ms <= RESULT_TTL_MS));
+    bench.wait(RESULT_TTL_MS);
+    assert!(bench.homes.map_results.is_empty());
 }
 
 #[test]
