@@ -1,31 +1,8 @@
 // The official JavaScript client, its JSON and its Protobuf build, against the server named by SDK_WS.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, describe, test } from 'node:test';
-import { Centrifuge as JsonClient } from 'centrifuge';
-import { Centrifuge as ProtobufClient } from 'centrifuge/build/protobuf';
-import WebSocket from 'ws';
-
-const builds = [
-  { name: 'JSON', Client: JsonClient, encode: (value) => value, decode: (data) => data },
-  {
-    name: 'Protobuf',
-    Client: ProtobufClient,
-    encode: (value) => new TextEncoder().encode(JSON.stringify(value)),
-    decode: (data) => JSON.parse(new TextDecoder().decode(data)),
-  },
-];
-
-/** What `emitter` says next under `event`; fails rather than hangs. */
-function next(emitter, event) {
-  return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new Error(`no '${event}' within 10 s`)), 10_000);
-    emitter.once(event, (context) => {
-      clearTimeout(deadline);
-      resolve(context);
-    });
-  });
-}
+import { describe, test } from 'node:test';
+import { builds, clientsOf, connected as connect, next } from './support.js';
 
 /** The first `count` publications of a subscription, as they come. */
 function collect(sub, count, decode) {
@@ -44,16 +21,8 @@ function collect(sub, count, decode) {
 
 for (const { name, Client, encode, decode } of builds) {
   describe(`centrifuge-js, ${name}`, () => {
-    const clients = [];
-    after(() => clients.forEach((client) => client.disconnect()));
-
-    async function connected() {
-      const client = new Client(process.env.SDK_WS, { websocket: WebSocket, token: process.env.SDK_TOKEN });
-      clients.push(client);
-      client.connect();
-      await client.ready(10_000);
-      return client;
-    }
+    const newClient = clientsOf(Client);
+    const connected = () => connect(newClient());
 
     async function subscribed(client, channel) {
       const sub = client.newSubscription(channel);
@@ -122,8 +91,7 @@ for (const { name, Client, encode, decode } of builds) {
     });
 
     test('a bad token ends the connection for good', async () => {
-      const client = new Client(process.env.SDK_WS, { websocket: WebSocket, token: 'no.good.token' });
-      clients.push(client);
+      const client = newClient({ token: 'no.good.token' });
       const ended = next(client, 'disconnected');
       client.connect();
       assert.equal((await ended).code, 3500);

@@ -2,33 +2,8 @@
 // SDK_WS.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, describe, test } from 'node:test';
-import { Centrifuge as JsonClient } from 'centrifuge';
-import { Centrifuge as ProtobufClient } from 'centrifuge/build/protobuf';
-import WebSocket from 'ws';
-
-const builds = [
-  { name: 'JSON', Client: JsonClient, encode: (value) => value, decode: (data) => data },
-  {
-    name: 'Protobuf',
-    Client: ProtobufClient,
-    encode: (value) => new TextEncoder().encode(JSON.stringify(value)),
-    decode: (data) => JSON.parse(new TextDecoder().decode(data)),
-  },
-];
-
-/** A promise that fails rather than hangs. */
-function within(what, start) {
-  return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new Error(`no ${what} within 10 s`)), 10_000);
-    start((value) => {
-      clearTimeout(deadline);
-      resolve(value);
-    });
-  });
-}
-
-const next = (emitter, event) => within(`'${event}'`, (resolve) => emitter.once(event, resolve));
+import { describe, test } from 'node:test';
+import { builds, clientsOf, connected as connect, next, within } from './support.js';
 
 /** What a subscription shows of a map, as its user keeps it: whole after a sync, then change by change. */
 class Mirror {
@@ -71,16 +46,8 @@ class Mirror {
 
 for (const { name, Client, encode, decode } of builds) {
   describe(`maps of centrifuge-js, ${name}`, () => {
-    const clients = [];
-    after(() => clients.forEach((client) => client.disconnect()));
-
-    async function connected() {
-      const client = new Client(process.env.SDK_WS, { websocket: WebSocket, token: process.env.SDK_TOKEN });
-      clients.push(client);
-      client.connect();
-      await client.ready(10_000);
-      return client;
-    }
+    const newClient = clientsOf(Client);
+    const connected = () => connect(newClient());
 
     async function subscribed(sub, read = decode) {
       const mirror = new Mirror(sub, read);

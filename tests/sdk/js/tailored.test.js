@@ -1,15 +1,8 @@
 // Delta, tags filters and recovery with the official JavaScript client, against the server named by SDK_WS.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, describe, test } from 'node:test';
-import { Centrifuge as JsonClient } from 'centrifuge';
-import { Centrifuge as ProtobufClient } from 'centrifuge/build/protobuf';
-import WebSocket from 'ws';
-
-const builds = [
-  { name: 'JSON', Client: JsonClient, decode: (data) => data },
-  { name: 'Protobuf', Client: ProtobufClient, decode: (data) => JSON.parse(new TextDecoder().decode(data)) },
-];
+import { describe, test } from 'node:test';
+import { builds, clientsOf, next } from './support.js';
 
 /** Most of a payload stays the same; the letters of several bytes differ in their first or last one only. */
 const payload = (n) => ({ text: `něco, co zůstává pořád <stejné> ${'žšůú'[n % 4]}${'日本曰'[n % 3]}`.repeat(4), n });
@@ -46,16 +39,12 @@ function watch(sub, decode) {
   };
 }
 
-const subscribedAgain = (sub) => new Promise((resolve) => sub.once('subscribed', resolve));
-
 for (const { name, Client, decode } of builds) {
   describe(`centrifuge-js, ${name}, made to measure`, () => {
-    const clients = [];
-    after(() => clients.forEach((client) => client.disconnect()));
+    const newClient = clientsOf(Client);
 
     async function subscribed(channel, options) {
-      const client = new Client(process.env.SDK_WS, { websocket: WebSocket, token: process.env.SDK_TOKEN });
-      clients.push(client);
+      const client = newClient();
       client.connect();
       const sub = client.newSubscription(channel, options);
       const seen = watch(sub, decode);
@@ -92,7 +81,7 @@ for (const { name, Client, decode } of builds) {
       for (const missed of [[3, 4, 5], []]) {
         client.disconnect();
         for (const n of missed) await publish(channel, payload(n));
-        const again = subscribedAgain(sub);
+        const again = next(sub, 'subscribed');
         client.connect();
         assert.equal((await again).recovered, true);
       }
@@ -120,7 +109,7 @@ for (const { name, Client, decode } of builds) {
       await offer('C', '50');
       await offer('E', '11');
       await offer('E', '1');
-      const again = subscribedAgain(sub);
+      const again = next(sub, 'subscribed');
       client.connect();
       assert.equal((await again).recovered, true);
       await offer('F', '10');
@@ -136,7 +125,7 @@ for (const { name, Client, decode } of builds) {
       client.disconnect();
       await publish(channel, { n: 3 });
       await publish(channel, { n: 4 });
-      const again = subscribedAgain(sub);
+      const again = next(sub, 'subscribed');
       client.connect();
       assert.equal((await again).recovered, true);
       assert.deepEqual((await seen(2)).map((p) => p.data.n), [2, 4]);
