@@ -88,7 +88,8 @@ impl Map {
     }
 
     /// Whether every change behind the position is kept. Upstream lets offset 0 and expired changes pass, and a client
-    /// then misses keys without a word; here it is told to read the keys anew.
+    /// then misses keys without a word; where it pages through changes it is told here to read the keys anew. Going
+    /// live still passes as upstream does.
     fn meets(&self, since: &Since) -> Result<(), Error> {
         let (top, kept) = (self.position().offset, self.stream().len() as u64);
         if since.offset < top && top - since.offset > kept { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(()) }
