@@ -227,22 +227,18 @@ impl Homes {
         };
         let mut subscribed = Subscribed { position: Position::default(), recovered: false, publications: Vec::new() };
         let mut is_refused = false;
-        if let Some(home) = self.table.get(slot) {
-            self.interested += usize::from(home.interest.is_empty());
-            home.interest.insert(from);
-            if op.position || op.recover.is_some() {
-                let stream = current_stream(home, &mut self.retired, &mut self.rng, now);
-                stream.touch(op.meta_ttl_s, now);
-                subscribed.position = stream.position();
-                if let Some(recover) = &op.recover {
-                    subscribed = recovery::recover(stream, recover);
-                    is_refused = recover.or_fail && !recover.cache && !subscribed.recovered;
-                }
-            }
-            if let Some((info, ttl_ms)) = op.presence.filter(|_| !is_refused) {
-                home.presence.get_or_insert_default().set(info, ttl_ms, now);
+        if let Some(home) = self.table.get(slot)
+            && (op.position || op.recover.is_some())
+        {
+            let stream = current_stream(home, &mut self.retired, &mut self.rng, now);
+            stream.touch(op.meta_ttl_s, now);
+            subscribed.position = stream.position();
+            if let Some(recover) = &op.recover {
+                subscribed = recovery::recover(stream, recover);
+                is_refused = recover.or_fail && !recover.cache && !subscribed.recovered;
             }
         }
+        self.register(slot, from, op.presence.filter(|_| !is_refused), now);
         self.reschedule(slot);
         if is_refused {
             // The shard takes its interest back as it does for any subscriber that leaves.

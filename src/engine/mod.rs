@@ -245,10 +245,7 @@ impl Engine {
         more |= self.run_unblocked();
         more |= self.run_departures();
         more |= self.deliver_local(TURN_BUDGET);
-        let Self { id, homes, port, local, now, .. } = self;
-        homes.expire(*now, TURN_BUDGET, &mut |to, delivery| {
-            if to == *id { local.push_back(delivery) } else { port.stage_delivery(to, delivery) }
-        });
+        self.expire_homes();
         if self.trims_at <= self.now.mono_ms {
             self.trims_at = self.now.mono_ms + TRIM_INTERVAL_MS;
             self.pool.trim(TURN_BUDGET);

@@ -1,9 +1,11 @@
 //! Requests between this shard and the homes of channels.
 
-use super::{Engine, Request, TURN_BUDGET};
+use std::collections::VecDeque;
+
+use super::{Engine, Request, ShardPort, TURN_BUDGET};
 use crate::base::ids::ShardId;
 use crate::channel::name::ChannelName;
-use crate::channel::op::{Op, ReplyTo};
+use crate::channel::op::{Delivery, Op, ReplyTo};
 use crate::metrics::Shard as Metrics;
 use crate::metrics::labels::{Action, Message};
 
@@ -22,13 +24,13 @@ impl Engine {
         let Self { id, homes, port, local, now, metrics, .. } = self;
         let Request { channel, op, reply } = request;
         count(metrics, &op);
-        homes.handle(from, &channel, op, reply, *now, &mut |to, delivery| {
-            if to == *id {
-                local.push_back(delivery);
-            } else {
-                port.stage_delivery(to, delivery);
-            }
-        });
+        homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
+    }
+
+    /// Drops what is past its time at homes; what follows from that goes out like all else.
+    pub(super) fn expire_homes(&mut self) {
+        let Self { id, homes, port, local, now, .. } = self;
+        homes.expire(*now, TURN_BUDGET, &mut outlet(*id, local, port));
     }
 
     /// Takes what other shards sent. Deliveries always; requests only while what they cause can be handed over, so
@@ -69,6 +71,17 @@ impl Engine {
 }
 
 /// Counts what a home is asked, under the names the reference has for what it asks of its broker and presence manager.
+/// Where deliveries of this shard's homes go: into its own line, or to other shards.
+fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> impl FnMut(ShardId, Delivery) {
+    move |to, delivery| {
+        if to == me {
+            local.push_back(delivery);
+        } else {
+            port.stage_delivery(to, delivery);
+        }
+    }
+}
+
 fn count(metrics: &mut Metrics, op: &Op) {
     match op {
         Op::Publish(_) => {
