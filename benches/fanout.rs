@@ -18,14 +18,9 @@ fn main() {
 
 fn publication() -> Publication {
     Publication {
-        data: Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#),
-        info: None,
-        tags: None,
-        entry: None,
         offset: 7,
         epoch: Epoch::from_random([1; 8]),
-        unix_ms: 0,
-        taken_us: 0,
+        ..Publication::bare(Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#))
     }
 }
 

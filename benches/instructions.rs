@@ -13,7 +13,7 @@ use spindle::base::time::Now;
 use spindle::channel::home::Homes;
 use spindle::channel::name::ChannelName;
 use spindle::channel::op::{HistoryOptions, Op, PublishOp, ReplyTo, SubscribeOp};
-use spindle::channel::publication::{Epoch, Publication};
+use spindle::channel::publication::Publication;
 use spindle::protocol::client::{self, Push, Reply};
 use spindle::protocol::commands::Commands;
 use spindle::protocol::raw::Raw;
@@ -94,16 +94,7 @@ fn home_publish(history: HistoryOptions) -> Operation {
     homes.handle(ShardId(0), &name, Op::Subscribe(Box::new(subscribe)), ReplyTo::None, NOW, &mut |_, _| ());
     Box::new(move || {
         let op = PublishOp {
-            publication: Publication {
-                data: Bytes::from_static(DATA),
-                info: None,
-                tags: None,
-                entry: None,
-                offset: 0,
-                epoch: Epoch::NONE,
-                unix_ms: 0,
-                taken_us: 0,
-            },
+            publication: Publication::bare(Bytes::from_static(DATA)),
             history,
             delta: false,
             idempotency_key: None,

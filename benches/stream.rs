@@ -31,16 +31,7 @@ fn main() {
 }
 
 fn publication() -> Publication {
-    Publication {
-        data: Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#),
-        info: None,
-        tags: None,
-        entry: None,
-        offset: 0,
-        epoch: Epoch::NONE,
-        unix_ms: 0,
-        taken_us: 0,
-    }
+    Publication::bare(Bytes::from_static(br#"{"text":"one message of some sixty bytes, as chats send them"}"#))
 }
 
 fn filled() -> Stream {

@@ -9,7 +9,7 @@ use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, ask, options, write};
 use crate::channel::map_op::{KeyMode, MapOp, MapOptions, MapPublishOp, MapState, StatePage, Suppression};
 use crate::channel::op::{Answer, Op, Since};
-use crate::channel::publication::{Epoch, MapEntry, Position, Publication};
+use crate::channel::publication::{MapEntry, Position, Publication};
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::api::{
     self, MapClearRequest, MapClearResult, MapPublishRequest, MapPublishResult, MapReadStateRequest,
@@ -17,7 +17,6 @@ use crate::protocol::api::{
     MapStatsResult, SharedPollPublishRequest,
 };
 use crate::protocol::error::Error;
-use crate::protocol::raw::Raw;
 
 /// What is made of a map's answer.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +37,9 @@ pub(super) fn publish(cx: &mut ApiCx<'_>, request: &MapPublishRequest<'_>) -> Re
     let op = MapPublishOp {
         options: map,
         publication: Publication {
-            data,
-            info: None,
             tags: tags(&request.tags),
             entry: MapEntry::set(&request.key),
-            offset: 0,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
+            ..Publication::bare(data)
         },
         key_mode: KeyMode::by_name(&request.key_mode).ok_or(Error::BAD_REQUEST)?,
         refresh_ttl: false,
@@ -143,21 +137,7 @@ fn updated(position: &Position, suppression: Option<Suppression>) -> (u64, Cow<'
 }
 
 fn written(publications: &[Arc<Publication>]) -> Vec<api::MapEntry<'_>> {
-    publications.iter().map(|publication| entry(publication)).collect()
-}
-
-fn entry(publication: &Publication) -> api::MapEntry<'_> {
-    let named = publication.entry.as_deref();
-    let tag = |(key, value): &'_ (Box<str>, Box<str>)| (Cow::Owned(key.to_string()), Cow::Owned(value.to_string()));
-    api::MapEntry {
-        key: named.map_or("", |entry| &entry.key).into(),
-        data: Raw(Cow::Borrowed(&publication.data)),
-        tags: publication.tags().iter().map(tag).collect(),
-        offset: publication.offset,
-        score: 0,
-        removed: named.is_some_and(|entry| entry.removed),
-        time: publication.unix_ms as i64,
-    }
+    publications.iter().map(|publication| api::MapEntry::of(publication)).collect()
 }
 
 fn ask_map(channel: &str, op: MapOp, wait: MapWait) -> Step {

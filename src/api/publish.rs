@@ -12,7 +12,7 @@ use super::request::ApiCx;
 use super::step::{Ops, Outcome, Step, Wait, ask, options, write};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, HistoryOptions, Op, PublishOp};
-use crate::channel::publication::{Epoch, Position, Publication, Tags};
+use crate::channel::publication::{Position, Publication, Tags};
 use crate::channel::rules;
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::metrics::labels::Api;
@@ -177,16 +177,7 @@ fn op(
     version_epoch: &str,
 ) -> Op {
     Op::Publish(Box::new(PublishOp {
-        publication: Publication {
-            data,
-            info: None,
-            tags,
-            entry: None,
-            offset: 0,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
-        },
+        publication: Publication { tags, ..Publication::bare(data) },
         history,
         delta,
         idempotency_key: Some(idempotency_key).filter(|key| !key.is_empty()).map(Box::from),

@@ -20,3 +20,8 @@ impl Now {
 
 /// A deadline that never comes.
 pub const NEVER: u64 = u64::MAX;
+
+/// A delay as a deadline, milliseconds; a delay of 0 is off.
+pub fn deadline(now_ms: u64, delay_ms: u64) -> u64 {
+    if delay_ms == 0 { NEVER } else { now_ms.saturating_add(delay_ms) }
+}

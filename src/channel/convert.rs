@@ -94,6 +94,22 @@ impl<'a> api::Publication<'a> {
     }
 }
 
+impl<'a> api::MapEntry<'a> {
+    /// A publication of a map as callers of the server API receive it.
+    pub fn of(publication: &'a publication::Publication) -> Self {
+        let entry = publication.entry.as_deref();
+        Self {
+            key: Cow::Borrowed(entry.map_or("", |entry| &entry.key)),
+            data: Raw(Cow::Borrowed(&publication.data)),
+            tags: tags(publication),
+            offset: publication.offset,
+            score: 0,
+            removed: entry.is_some_and(|entry| entry.removed),
+            time: publication.unix_ms as i64,
+        }
+    }
+}
+
 fn tags(publication: &publication::Publication) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let tags = publication.tags();
     tags.iter().map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value))).collect()

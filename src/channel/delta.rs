@@ -87,14 +87,9 @@ mod tests {
 
     fn publication(offset: u64, data: &[u8]) -> Arc<Publication> {
         Arc::new(Publication {
-            data: Bytes::copy_from_slice(data),
-            info: None,
-            tags: None,
-            entry: None,
             offset,
             epoch: Epoch::from_random([0; 8]),
-            unix_ms: 0,
-            taken_us: 0,
+            ..Publication::bare(Bytes::copy_from_slice(data))
         })
     }
 

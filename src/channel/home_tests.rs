@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use super::*;
 use crate::base::ids::ConnId;
 use crate::channel::idempotency::RESULT_TTL_MS;
-use crate::channel::map_op::{KeyMode, MapOp, MapOptions, MapPublishOp};
+use crate::channel::map_op::{MapOp, MapOptions, MapPublishOp};
 use crate::channel::op::{HistoryOptions, Recover};
 use crate::channel::publication::MapEntry;
 
@@ -104,16 +104,7 @@ fn publication_word(publication: &Publication) -> String {
 
 fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
-    let publication = Publication {
-        data,
-        info: None,
-        tags: None,
-        entry: None,
-        offset: 0,
-        epoch: Epoch::NONE,
-        unix_ms: 0,
-        taken_us: 0,
-    };
+    let publication = Publication::bare(data);
     PublishOp { publication, history, delta: false, idempotency_key: None, version: 0, version_epoch: Box::default() }
 }
 
@@ -376,16 +367,9 @@ fn a_key_publishes_once_in_its_time() {
 #[test]
 fn results_of_maps_are_forgotten_in_their_time() {
     let mut bench = Bench::new();
-    let op = MapPublishOp {
-        options: MapOptions { key_ttl_ms: 0, stream: None },
-        publication: Publication { entry: MapEntry::set("k"), ..publish_op("x", HISTORY).publication },
-        key_mode: KeyMode::Replace,
-        refresh_ttl: false,
-        version: 0,
-        version_epoch: Box::default(),
-        delta: false,
-        idempotency_key: Some("once".into()),
-    };
+    let publication = Publication { entry: MapEntry::set("k"), ..Publication::bare(Bytes::from_static(b"x")) };
+    let options = MapOptions { key_ttl_ms: 0, stream: None };
+    let op = MapPublishOp { idempotency_key: Some("once".into()), ..MapPublishOp::plain(options, publication) };
     bench.op_for(0, "a", Op::Map(Box::new(MapOp::Publish(op))), ReplyTo::None);
     assert_eq!(bench.homes.map_results.len(), 1);
     assert_eq!(bench.homes.map_results.next_expiry(), Some(RESULT_TTL_MS));

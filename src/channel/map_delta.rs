@@ -55,14 +55,10 @@ mod tests {
             let (key, data) = line.split_once(' ').map_or((line, None), |(key, data)| (key, Some(data)));
             let entry = MapEntry { key: key.into(), removed: data.is_none() };
             Arc::new(Publication {
-                data: Bytes::from(data.unwrap_or_default().to_owned()),
-                info: None,
-                tags: None,
                 entry: Some(Box::new(entry)),
                 offset: at as u64 + 1,
                 epoch: Epoch::from_random([1; 8]),
-                unix_ms: 0,
-                taken_us: 0,
+                ..Publication::bare(Bytes::from(data.unwrap_or_default().to_owned()))
             })
         };
         text.split(", ").enumerate().map(publication).collect()

@@ -81,6 +81,22 @@ pub struct MapPublishOp {
     pub idempotency_key: Option<Box<str>>,
 }
 
+impl MapPublishOp {
+    /// Sets the key, whatever stands there, as often as it is asked.
+    pub fn plain(options: MapOptions, publication: Publication) -> Self {
+        Self {
+            options,
+            publication,
+            key_mode: KeyMode::Replace,
+            refresh_ttl: false,
+            version: 0,
+            version_epoch: Box::default(),
+            delta: false,
+            idempotency_key: None,
+        }
+    }
+}
+
 /// Under which condition a key is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum KeyMode {

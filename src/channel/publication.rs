@@ -100,6 +100,11 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// A payload that nobody is named for and that no home took yet.
+    pub fn bare(data: Bytes) -> Self {
+        Self { data, info: None, tags: None, entry: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 }
+    }
+
     /// The tags; none for a publication without.
     pub fn tags(&self) -> &[(Box<str>, Box<str>)] {
         self.tags.as_deref().map_or(&[], |tags| &**tags)

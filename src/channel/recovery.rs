@@ -130,16 +130,7 @@ mod tests {
     fn stream(count: u64, kept: u32) -> Stream {
         let mut stream = Stream::new(epoch());
         for n in 1..=count {
-            let publication = Publication {
-                data: Bytes::from(n.to_string()),
-                info: None,
-                tags: None,
-                entry: None,
-                offset: 0,
-                epoch: Epoch::NONE,
-                unix_ms: 0,
-                taken_us: 0,
-            };
+            let publication = Publication::bare(Bytes::from(n.to_string()));
             stream.append(publication, kept.max(1), 0, Box::default());
         }
         if kept == 0 {

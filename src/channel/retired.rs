@@ -68,20 +68,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::channel::publication::Epoch;
 
     #[test]
     fn long_rings_go_in_pieces() {
-        let publication = Arc::new(Publication {
-            data: Bytes::new(),
-            info: None,
-            tags: None,
-            entry: None,
-            offset: 0,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
-        });
+        let publication = Arc::new(Publication::bare(Bytes::new()));
         let mut retired = Retired::default();
         retired.take(std::iter::repeat_n(publication.clone(), SHORT).collect());
         assert!(retired.is_empty() && Arc::strong_count(&publication) == 1);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::time::{NEVER, Now};
+use crate::base::time::{NEVER, Now, deadline};
 use crate::channel::op::HistoryOptions;
 use crate::channel::publication::{Epoch, Position, Publication};
 
@@ -68,7 +68,7 @@ impl Stream {
 
     /// As [`Stream::touch`], in milliseconds.
     pub fn touch_ms(&mut self, meta_ttl_ms: u64, now: Now) {
-        self.stream_ends_ms = if meta_ttl_ms == 0 { NEVER } else { now.mono_ms.saturating_add(meta_ttl_ms) };
+        self.stream_ends_ms = deadline(now.mono_ms, meta_ttl_ms);
     }
 
     /// The publications are kept for another `ttl_ms` milliseconds.
@@ -83,7 +83,7 @@ impl Stream {
 
     /// A publication arrives, kept or suppressed: both prolong the stream as the options say.
     pub fn prolong(&mut self, history: &HistoryOptions, now: Now) {
-        self.publications_end_ms = after(now, history.ttl_s);
+        self.keep_ms(u64::from(history.ttl_s) * 1000, now);
         self.touch(history.meta_ttl_s, now);
     }
 
@@ -191,10 +191,6 @@ impl Stream {
         let back = usize::try_from(self.top.checked_sub(offset)?).ok()?;
         self.ring.len().checked_sub(1)?.checked_sub(back)
     }
-}
-
-fn after(now: Now, seconds: u32) -> u64 {
-    now.mono_ms.saturating_add(u64::from(seconds) * 1000)
 }
 
 #[cfg(test)]

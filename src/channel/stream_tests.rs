@@ -6,16 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn publication(data: u64) -> Publication {
-    Publication {
-        data: Bytes::from(data.to_string()),
-        info: None,
-        tags: None,
-        entry: None,
-        offset: 0,
-        epoch: Epoch::NONE,
-        unix_ms: 0,
-        taken_us: 0,
-    }
+    Publication::bare(Bytes::from(data.to_string()))
 }
 
 fn epoch() -> Epoch {

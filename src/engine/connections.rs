@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 
 use rand::RngExt;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::input::Held;
 use super::{Action, CLOSE_WAIT_MS, Engine, TURN_BUDGET};
@@ -16,7 +15,7 @@ use crate::protocol::Protocol;
 use crate::protocol::disconnect::Disconnect;
 use crate::session::{Cx, Effect, Session, Setup, TransportKind};
 use crate::transport::ws::Reader;
-use crate::transport::ws::header::{write_close, write_ping};
+use crate::transport::ws::header::{opcode_of, write_close, write_ping};
 
 /// Bytes of reason that fit into a close frame.
 const MAX_CLOSE_REASON: usize = 123;
@@ -347,11 +346,4 @@ impl Engine {
 
 fn user_of(conns: &crate::base::slab::Slab<Conn>, id: ConnId) -> &str {
     conns.get(id).map_or("", |conn| conn.session.user())
-}
-
-fn opcode_of(protocol: Protocol) -> OpCode {
-    match protocol {
-        Protocol::Json => OpCode::Data(Data::Text),
-        Protocol::Protobuf => OpCode::Data(Data::Binary),
-    }
 }

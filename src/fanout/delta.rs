@@ -1,14 +1,12 @@
 //! A publication for members with delta: encoded once for each protocol and form, the patch made once for all.
 
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-
 use super::frame::{Frame, FrameBuilder};
 use super::tailor::Form;
+use super::variant::frame_of;
 use crate::channel::convert::IdText;
 use crate::channel::delta;
 use crate::channel::name::ChannelName;
 use crate::channel::publication::Publication;
-use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
 
 /// The frames of one publication on one shard. Made for each delivery to a channel with such members.
@@ -64,13 +62,8 @@ fn encode(
     publication: client::Publication<'_>,
     builder: &mut FrameBuilder,
 ) -> Result<Frame, NotJson> {
-    let opcode = match protocol {
-        Protocol::Json => Data::Text,
-        Protocol::Protobuf => Data::Binary,
-    };
     let push = client::Push { channel: channel.into(), r#pub: Some(publication), ..client::Push::default() };
-    let reply = client::Reply { push: Some(push), ..client::Reply::default() };
-    builder.websocket(OpCode::Data(opcode), |out| encode_reply(protocol, &reply, out))
+    frame_of(protocol, push, builder)
 }
 
 #[cfg(test)]
@@ -82,14 +75,9 @@ mod tests {
 
     fn publication(offset: u64, n: u32) -> Publication {
         Publication {
-            data: Bytes::from(format!("{{\"text\":\"something that stays the same\",\"n\":{n}}}")),
-            info: None,
-            tags: None,
-            entry: None,
             offset,
             epoch: Epoch::from_random([1; 8]),
-            unix_ms: 0,
-            taken_us: 0,
+            ..Publication::bare(Bytes::from(format!("{{\"text\":\"something that stays the same\",\"n\":{n}}}")))
         }
     }
 

@@ -69,21 +69,12 @@ mod tests {
     use crate::base::ids::ConnId;
     use crate::channel::filter::Filter;
     use crate::channel::name::ChannelName;
-    use crate::channel::publication::{Epoch, Tags};
+    use crate::channel::publication::Tags;
     use crate::protocol::client::FilterNode;
 
     fn publication(offset: u64, tag: &str) -> Publication {
         let tags: Tags = Box::new([("k".into(), tag.into())]);
-        Publication {
-            data: Bytes::new(),
-            info: None,
-            tags: Some(Arc::new(tags)),
-            entry: None,
-            offset,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
-        }
+        Publication { tags: Some(Arc::new(tags)), offset, ..Publication::bare(Bytes::new()) }
     }
 
     /// What one member with these flags gets of publications with these offsets and tags; `-` is nothing.

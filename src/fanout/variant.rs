@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-
 use super::frame::{Frame, FrameBuilder};
 use super::member::MemberFlags;
 use crate::channel::convert::IdText;
@@ -12,6 +10,7 @@ use crate::channel::name::ChannelName;
 use crate::channel::publication::{ClientInfo, Publication};
 use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
+use crate::transport::ws::opcode_of;
 
 /// What happened in the channel.
 #[derive(Clone, Copy, Debug)]
@@ -56,17 +55,16 @@ impl<'e> Variants<'e> {
     #[inline]
     pub fn frame(&mut self, flags: MemberFlags, builder: &mut FrameBuilder) -> Result<Frame, NotJson> {
         let protocol = flags.protocol();
-        let (slot, opcode) = match protocol {
-            Protocol::Json => (&mut self.json, Data::Text),
-            Protocol::Protobuf => (&mut self.protobuf, Data::Binary),
-        };
         let (channel, event) = (self.channel, self.event);
-        let encode = || builder.websocket(OpCode::Data(opcode), |out| encode(protocol, channel, event, out));
-        slot.get_or_insert_with(encode).clone()
+        let slot = match protocol {
+            Protocol::Json => &mut self.json,
+            Protocol::Protobuf => &mut self.protobuf,
+        };
+        slot.get_or_insert_with(|| encode(protocol, channel, event, builder)).clone()
     }
 }
 
-fn encode(protocol: Protocol, channel: &str, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), NotJson> {
+fn encode(protocol: Protocol, channel: &str, event: Event<'_>, builder: &mut FrameBuilder) -> Result<Frame, NotJson> {
     let mut id: IdText = [0; 36];
     let mut push = client::Push { channel: channel.into(), ..client::Push::default() };
     match event {
@@ -78,7 +76,17 @@ fn encode(protocol: Protocol, channel: &str, event: Event<'_>, out: &mut Vec<u8>
             push.leave = Some(client::Leave { info: Some(client::ClientInfo::with(info, &mut id)) });
         }
     }
-    encode_reply(protocol, &client::Reply { push: Some(push), ..client::Reply::default() }, out)
+    frame_of(protocol, push, builder)
+}
+
+/// The frame of a push, to be shared by all who understand it.
+pub(super) fn frame_of(
+    protocol: Protocol,
+    push: client::Push<'_>,
+    builder: &mut FrameBuilder,
+) -> Result<Frame, NotJson> {
+    let reply = client::Reply { push: Some(push), ..client::Reply::default() };
+    builder.websocket(opcode_of(protocol), |out| encode_reply(protocol, &reply, out))
 }
 
 #[cfg(test)]
@@ -89,16 +97,7 @@ mod tests {
     use bytes::Bytes;
 
     fn publication(data: &'static [u8]) -> Publication {
-        Publication {
-            data: Bytes::from_static(data),
-            info: None,
-            tags: None,
-            entry: None,
-            offset: 2,
-            epoch: Epoch::from_random([1; 8]),
-            unix_ms: 0,
-            taken_us: 0,
-        }
+        Publication { offset: 2, epoch: Epoch::from_random([1; 8]), ..Publication::bare(Bytes::from_static(data)) }
     }
 
     fn info() -> Arc<ClientInfo> {

@@ -15,7 +15,7 @@ use crate::base::ids::ClientId;
 use crate::channel::map_op::{KeyMode, MapOp, MapPublishOp};
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
-use crate::channel::publication::{ClientInfo, Epoch, MapEntry, Publication};
+use crate::channel::publication::{ClientInfo, MapEntry, Publication};
 use crate::channel::rules;
 use crate::config::snapshot::{ChannelOptions, MapOptions, Snapshot};
 use crate::fanout::hub::LocalChannel;
@@ -72,24 +72,10 @@ fn mirror(config: &Snapshot, prefix: &str, channel: &ChannelName) -> Option<(Cha
 }
 
 fn presence(options: MapOptions, key: &str, info: Option<Arc<ClientInfo>>) -> Op {
-    let publication = Publication {
-        data: Bytes::new(),
-        info,
-        tags: None,
-        entry: MapEntry::set(key),
-        offset: 0,
-        epoch: Epoch::NONE,
-        unix_ms: 0,
-        taken_us: 0,
-    };
+    let publication = Publication { info, entry: MapEntry::set(key), ..Publication::bare(Bytes::new()) };
     Op::Map(Box::new(MapOp::Publish(MapPublishOp {
-        options,
-        publication,
         key_mode: KeyMode::IfNew,
         refresh_ttl: true,
-        version: 0,
-        version_epoch: "".into(),
-        delta: false,
-        idempotency_key: None,
+        ..MapPublishOp::plain(options, publication)
     })))
 }

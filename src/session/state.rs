@@ -10,10 +10,10 @@ use super::counting::{TRANSPORT, frame_of, method_of};
 use super::map_steps::{Loading, Step};
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
-use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers, after};
+use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers};
 use super::{Cx, Departure, Effect, SessionControl, Setup};
 use crate::base::ids::ClientId;
-use crate::base::time::Now;
+use crate::base::time::{Now, deadline};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op};
 use crate::channel::publication::ClientInfo;
@@ -130,7 +130,8 @@ impl Session {
     /// A connection that was just opened. `rng` spreads the WebSocket pings of connections that opened together.
     pub fn new(setup: Setup, config: &Snapshot, now: Now, rng: &mut StdRng) -> Self {
         let now_ms = now.mono_ms;
-        let mut timers = Timers { housekeeping_at: after(now_ms, config.client.stale_close_delay_ms), ..Timers::OFF };
+        let mut timers =
+            Timers { housekeeping_at: deadline(now_ms, config.client.stale_close_delay_ms), ..Timers::OFF };
         if setup.native_ping {
             let interval_ms = native_ping_interval_ms(config);
             timers.ping_at = now_ms + super::upkeep::spread(interval_ms, rng);

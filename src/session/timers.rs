@@ -39,8 +39,3 @@ pub(super) fn is_due(deadline: &mut u64, now_ms: u64) -> bool {
     }
     due
 }
-
-/// A delay that is 0 when it is off, as a deadline.
-pub(super) fn after(now_ms: u64, delay_ms: u64) -> u64 {
-    if delay_ms == 0 { NEVER } else { now_ms.saturating_add(delay_ms) }
-}

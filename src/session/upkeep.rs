@@ -8,9 +8,9 @@ use super::counting::TRANSPORT;
 use super::state::{Phase, Session, native_ping_interval_ms, native_pong_timeout_ms};
 use super::subscribing::PRESENCE_TTL_MS;
 use super::subscriptions::{Subscription, Traits};
-use super::timers::{after, is_due};
+use super::timers::is_due;
 use super::{Cx, Effect};
-use crate::base::time::NEVER;
+use crate::base::time::{NEVER, deadline};
 use crate::channel::map_op::MapOp;
 use crate::channel::op::{Answer, Op};
 use crate::channel::rules;
@@ -79,7 +79,7 @@ impl Session {
     /// Sets the timers of a connection whose connect was answered.
     pub(super) fn start_timers(&mut self, cx: &mut Cx<'_>) {
         let (now_ms, client) = (cx.now.mono_ms, &cx.config.client);
-        let spread_over = |interval_ms, rng: &mut StdRng| after(now_ms, spread(interval_ms, rng));
+        let spread_over = |interval_ms, rng: &mut StdRng| deadline(now_ms, spread(interval_ms, rng));
         self.timers.housekeeping_at = spread_over(client.presence_update_interval_ms, cx.rng);
         if !self.native_ping {
             self.timers.ping_at = spread_over(client.ping_interval_ms, cx.rng);
@@ -154,8 +154,8 @@ impl Session {
         cx.metrics.sent(TRANSPORT, Frame::ServerPing, 1, ping.len() as u64);
         self.awaits_pong = true;
         self.pinged_us = cx.now.mono_us as u32;
-        self.timers.ping_at = after(now_ms, cx.config.client.ping_interval_ms);
-        self.timers.pong_at = after(now_ms, cx.config.client.pong_timeout_ms);
+        self.timers.ping_at = deadline(now_ms, cx.config.client.ping_interval_ms);
+        self.timers.pong_at = deadline(now_ms, cx.config.client.pong_timeout_ms);
     }
 
     fn check_lifetime(&mut self, cx: &mut Cx<'_>) {
@@ -187,7 +187,7 @@ impl Session {
         }
         let now_ms = cx.now.mono_ms;
         self.timers.housekeeping_at = match self.upkeep_left {
-            0 => after(now_ms, cx.config.client.presence_update_interval_ms),
+            0 => deadline(now_ms, cx.config.client.presence_update_interval_ms),
             _ => now_ms,
         };
     }

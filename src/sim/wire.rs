@@ -3,11 +3,12 @@
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, OpCode};
 
 use crate::protocol::client::{Command, Reply};
 use crate::protocol::json::write::Style;
 use crate::protocol::{Protocol, json, proto};
+use crate::transport::ws::opcode_of;
 
 /// A mask that is no palindrome of itself, so that unmasking at the wrong offset shows.
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
@@ -26,19 +27,16 @@ pub fn frame(protocol: Protocol, commands: &[Command<'_>]) -> Vec<u8> {
             Protocol::Protobuf => proto::encode_delimited(command, &mut payload),
         }
     }
-    let opcode = match protocol {
-        Protocol::Json => OpCode::Data(Data::Text),
-        Protocol::Protobuf => OpCode::Data(Data::Binary),
-    };
-    masked(opcode, payload)
+    masked(opcode_of(protocol), payload)
 }
 
 /// The answer to a ping of the server.
 pub fn pong(protocol: Protocol) -> Vec<u8> {
-    match protocol {
-        Protocol::Json => masked(OpCode::Data(Data::Text), b"{}".to_vec()),
-        Protocol::Protobuf => masked(OpCode::Data(Data::Binary), vec![0]),
-    }
+    let payload: &[u8] = match protocol {
+        Protocol::Json => b"{}",
+        Protocol::Protobuf => &[0],
+    };
+    masked(opcode_of(protocol), payload.to_vec())
 }
 
 fn masked(opcode: OpCode, mut payload: Vec<u8>) -> Vec<u8> {

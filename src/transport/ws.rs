@@ -9,6 +9,6 @@ mod parse;
 mod reader;
 mod violation;
 
-pub use header::{write_close, write_header, write_ping, write_pong};
+pub use header::{opcode_of, write_close, write_header, write_ping, write_pong};
 pub use reader::{Event, Reader};
 pub use violation::{HeaderFaults, Violation};

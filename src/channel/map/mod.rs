@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::keys::{Keys, Limits, Version, Visit};
-use crate::base::time::{NEVER, Now};
+use crate::base::time::{NEVER, Now, deadline};
 use crate::channel::map_op::{KeyMode, MapOptions, MapPublishOp, MapState, StatePage, Suppression};
 use crate::channel::op::Since;
 use crate::channel::publication::{Epoch, MapEntry, Position, Publication};
@@ -85,7 +85,7 @@ impl Map {
     pub fn publish(&mut self, op: MapPublishOp, limits: Limits, now: Now) -> Result<Update, Error> {
         let MapPublishOp { options, mut publication, key_mode, refresh_ttl, version, version_epoch, delta, .. } = op;
         let key = publication.entry.as_ref().map(|entry| entry.key.clone()).unwrap_or_default();
-        let expires_ms = after(now, options.key_ttl_ms);
+        let expires_ms = deadline(now.mono_ms, options.key_ttl_ms);
         if version > 0 && options.stream.is_none() {
             return Err(Error::INTERNAL);
         }
@@ -227,17 +227,10 @@ impl Map {
 fn removal(removed: &Publication, now: Now) -> Publication {
     let entry = removed.entry.as_ref().map(|entry| Box::new(MapEntry { key: entry.key.clone(), removed: true }));
     Publication {
-        data: Bytes::new(),
-        info: None,
         tags: removed.tags.clone(),
         entry,
-        offset: 0,
-        epoch: Epoch::NONE,
         unix_ms: now.unix_ms,
         taken_us: now.mono_us,
+        ..Publication::bare(Bytes::new())
     }
-}
-
-fn after(now: Now, ttl_ms: u64) -> u64 {
-    if ttl_ms == 0 { NEVER } else { now.mono_ms.saturating_add(ttl_ms) }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::options_of;
 use crate::channel::op::{Answer, Op, PublishOp};
-use crate::channel::publication::{Epoch, Publication};
+use crate::channel::publication::Publication;
 use crate::channel::rules;
 use crate::protocol::client::{PublishRequest, PublishResult, Reply};
 use crate::protocol::error::Error;
@@ -23,14 +23,8 @@ impl Session {
         }
         let op = PublishOp {
             publication: Publication {
-                data: Bytes::copy_from_slice(request.data.as_bytes()),
                 info: Some(self.info_in(channel)),
-                tags: None,
-                entry: None,
-                offset: 0,
-                epoch: Epoch::NONE,
-                unix_ms: 0,
-                taken_us: 0,
+                ..Publication::bare(Bytes::copy_from_slice(request.data.as_bytes()))
             },
             history: options.history,
             delta: options.delta_publish,

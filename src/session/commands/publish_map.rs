@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::options_of;
-use crate::channel::map_op::{KeyMode, MapOp, MapPublishOp};
+use crate::channel::map_op::{MapOp, MapPublishOp};
 use crate::channel::op::Op;
-use crate::channel::publication::{Epoch, MapEntry, Publication};
+use crate::channel::publication::{MapEntry, Publication};
 use crate::config::snapshot::ClientKey;
 use crate::protocol::client::PublishRequest;
 use crate::protocol::error::Error;
@@ -43,25 +43,11 @@ impl Session {
             MapOp::Remove { options: kept, key: key.into(), idempotency_key: None }
         } else {
             let publication = Publication {
-                data: Bytes::copy_from_slice(request.data.as_bytes()),
                 info: Some(self.info_in(channel)),
-                tags: None,
                 entry: MapEntry::set(&key),
-                offset: 0,
-                epoch: Epoch::NONE,
-                unix_ms: 0,
-                taken_us: 0,
+                ..Publication::bare(Bytes::copy_from_slice(request.data.as_bytes()))
             };
-            MapOp::Publish(MapPublishOp {
-                options: kept,
-                publication,
-                key_mode: KeyMode::Replace,
-                refresh_ttl: false,
-                version: 0,
-                version_epoch: "".into(),
-                delta: options.delta_publish,
-                idempotency_key: None,
-            })
+            MapOp::Publish(MapPublishOp { delta: options.delta_publish, ..MapPublishOp::plain(kept, publication) })
         };
         let name = name_of(cx, channel, &request.channel);
         self.wait_for(cx, name, Op::Map(Box::new(op)), Pending::Publish { id });

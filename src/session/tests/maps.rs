@@ -1,7 +1,7 @@
 //! Subscriptions to maps: pages, going live, coming back (upstream: client_map_test.go).
 
 use super::*;
-use crate::channel::map_op::{KeyMode, MapOp, MapPublishOp};
+use crate::channel::map_op::{MapOp, MapPublishOp};
 use crate::channel::publication::MapEntry;
 
 /// Pages of two keys or changes, of three when the client asks.
@@ -40,25 +40,11 @@ impl Bench {
         let tags = tag.map(|(name, value)| Arc::new(Tags::from([(name.into(), value.into())])));
         let set = |key: &str, data: &str| {
             let publication = Publication {
-                data: Bytes::copy_from_slice(data.as_bytes()),
-                info: None,
                 tags: tags.clone(),
                 entry: MapEntry::set(key),
-                offset: 0,
-                epoch: Epoch::NONE,
-                unix_ms: 0,
-                taken_us: 0,
+                ..Publication::bare(Bytes::copy_from_slice(data.as_bytes()))
             };
-            MapOp::Publish(MapPublishOp {
-                options,
-                publication,
-                key_mode: KeyMode::Replace,
-                refresh_ttl: false,
-                version: 0,
-                version_epoch: "".into(),
-                delta,
-                idempotency_key: None,
-            })
+            MapOp::Publish(MapPublishOp { delta, ..MapPublishOp::plain(options, publication) })
         };
         let ops: Vec<MapOp> = match words[0] {
             "set" => vec![set(words[2], words[3])],
@@ -76,14 +62,7 @@ impl Bench {
 
 /// Plays a script after `a` has connected as user `u`.
 pub(super) fn check_as_user(script: &str) {
-    let mut bench = Bench::new(config(r#""channel_limit": 3"#, MAPS));
-    bench.play(
-        r#"
-        a> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
-        a< {"id":1,"connect":{"client":"<a>"}}
-    "#,
-    );
-    bench.play(script);
+    check_connected(r#""channel_limit": 3"#, MAPS, script);
 }
 
 #[test]

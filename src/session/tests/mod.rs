@@ -33,7 +33,7 @@ use crate::base::ids::ShardId;
 use crate::channel::home::Homes;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Delivery, Op, PublishOp, ReplyTo};
-use crate::channel::publication::{Epoch, Position, Publication, Tags};
+use crate::channel::publication::{Position, Publication, Tags};
 use crate::config::env::Env;
 use crate::config::prepare::{Host, prepare};
 use crate::config::{load, validate};
@@ -53,6 +53,15 @@ const START: Now = Now { mono_ms: 1_000_000, mono_us: 1_000_000_000, unix_ms: 1_
 fn check(client: &str, namespaces: &str, script: &str) {
     let mut bench = Bench::new(config(client, namespaces));
     bench.play(script);
+}
+
+/// As [`check`], after `a` has connected as user `u`.
+fn check_connected(client: &str, namespaces: &str, script: &str) {
+    let connect = r#"
+        a> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
+        a< {"id":1,"connect":{"client":"<a>"}}
+    "#;
+    check(client, namespaces, &[connect, script].concat());
 }
 
 /// Namespaces that many scripts use.
@@ -252,16 +261,8 @@ impl Bench {
     fn publish(&mut self, channel: &str, text: &str) {
         let (data, tag) = text.rsplit_once(" #").map_or((text, None), |(data, tag)| (data, tag.split_once('=')));
         let tags: Option<Tags> = tag.map(|(key, value)| Box::from([(Box::from(key), Box::from(value))]));
-        let publication = Publication {
-            data: Bytes::copy_from_slice(data.as_bytes()),
-            info: None,
-            tags: tags.map(Arc::new),
-            entry: None,
-            offset: 0,
-            epoch: Epoch::NONE,
-            unix_ms: 0,
-            taken_us: 0,
-        };
+        let publication =
+            Publication { tags: tags.map(Arc::new), ..Publication::bare(Bytes::copy_from_slice(data.as_bytes())) };
         let options = crate::channel::rules::options(&self.config.channel, channel).expect("a namespace");
         let op = PublishOp {
             publication,

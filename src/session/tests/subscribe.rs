@@ -3,14 +3,7 @@
 use super::*;
 
 fn check_as_user(script: &str) {
-    let mut bench = Bench::new(config(r#""channel_limit": 4"#, NAMESPACES));
-    bench.play(
-        r#"
-        a> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
-        a< {"id":1,"connect":{"client":"<a>"}}
-    "#,
-    );
-    bench.play(script);
+    check_connected(r#""channel_limit": 4"#, NAMESPACES, script);
 }
 
 #[test]

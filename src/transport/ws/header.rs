@@ -1,12 +1,22 @@
 //! Writing of server frames: headers, and whole control frames. Server frames are not masked.
 
-use tungstenite::protocol::frame::coding::{Control, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use crate::protocol::Protocol;
 
 /// The longest header of a server frame, in bytes.
 pub const MAX_HEADER: usize = 10;
 
 /// The longest payload of a control frame, in bytes.
 pub const MAX_CONTROL: usize = 125;
+
+/// What messages of a client protocol are framed as.
+pub fn opcode_of(protocol: Protocol) -> OpCode {
+    match protocol {
+        Protocol::Json => OpCode::Data(Data::Text),
+        Protocol::Protobuf => OpCode::Data(Data::Binary),
+    }
+}
 
 /// The header of one final frame with a payload of `len` bytes, and the header's own length.
 pub fn header(opcode: OpCode, len: usize) -> ([u8; MAX_HEADER], usize) {
