@@ -32,15 +32,18 @@ pub fn is_user_limited(channels: &Channels, name: &str) -> bool {
 
 /// Whether the user stands in the list behind the name's last `user_boundary`; true when there is no list.
 /// An empty entry is the anonymous user.
+///
+/// Boundaries are looked for from the left, as upstream does: of `x###1` with the boundary `##`, the list is `#1`.
+/// Looking from the right would let in users whom the name does not mean.
 pub fn user_allowed(channels: &Channels, name: &str, user: &str) -> bool {
-    if channels.user_boundary.is_empty() {
+    if !is_user_limited(channels, name) {
         return true;
     }
-    match name.rsplit_once(&*channels.user_boundary) {
-        None => true,
-        Some((_, list)) if channels.user_separator.is_empty() => list == user,
-        Some((_, list)) => list.split(&*channels.user_separator).any(|entry| entry == user),
+    let list = name.split(&*channels.user_boundary).last().unwrap_or_default();
+    if channels.user_separator.is_empty() {
+        return list == user;
     }
+    list.split(&*channels.user_separator).any(|entry| entry == user)
 }
 
 /// Whether the name fits: `channel_regex` on the part behind the namespace, or ASCII only where no regex is
@@ -168,6 +171,54 @@ mod tests {
         assert!(user_allowed(&no_separator, "a#1,2", "1,2") && !user_allowed(&no_separator, "a#1,2", "1"));
         let no_boundary = Channels { user_boundary: "".into(), ..channels() };
         assert!(!is_user_limited(&no_boundary, "a#1") && user_allowed(&no_boundary, "a#1", "2"));
+    }
+
+    /// Each row as the functions of upstream's internal/config/container.go answer it.
+    #[test]
+    fn separators_of_several_characters_are_found_from_the_left() {
+        let channels = Channels {
+            private_prefix: "$$".into(),
+            namespace_boundary: "::".into(),
+            user_boundary: "##".into(),
+            user_separator: ",,".into(),
+            ..channels()
+        };
+        for (name, user, limited, allowed) in [
+            ("x##1", "1", true, true),
+            ("x###1", "1", true, false),
+            ("x###1", "#1", true, true),
+            ("x####1", "1", true, true),
+            ("x#####1", "1", true, false),
+            ("x#####1", "#1", true, true),
+            ("x##1##", "", true, true),
+            ("x##1##", "1", true, false),
+            ("x##1###", "#", true, true),
+            ("x#1", "2", false, true),
+            ("x##1,,2", "1", true, true),
+            ("x##1,,2", "2", true, true),
+            ("x##1,2", "1", true, false),
+            ("x##1,2", "1,2", true, true),
+            ("x##1,,,2", "2", true, false),
+            ("x##1,,,2", ",2", true, true),
+            ("x##1,,,,2", "", true, true),
+        ] {
+            assert_eq!(is_user_limited(&channels, name), limited, "{name}");
+            assert_eq!(user_allowed(&channels, name, user), allowed, "{name} for {user:?}");
+        }
+        for (name, private, namespace, rest) in [
+            ("$$chat::1", true, "chat", Some("1")),
+            ("$chat::1", false, "102", Some("1")),
+            ("$$$chat::1", true, "102", Some("1")),
+            ("chat:::1", false, "chat", Some(":1")),
+            ("chat::::1", false, "chat", Some("::1")),
+            ("chat:1", false, "-", None),
+            (":::x", false, "-", Some(":x")),
+            ("$$::x", true, "-", Some("x")),
+        ] {
+            assert_eq!(is_private(&channels, name), private, "{name}");
+            assert_eq!(resolved(&channels, name), namespace, "{name}");
+            assert_eq!(split(&channels, name).map(|(_, rest)| rest), rest, "{name}");
+        }
     }
 
     #[test]
