@@ -98,6 +98,23 @@ pub fn pong(protocol: Protocol) -> &'static [u8] {
     }
 }
 
+/// Leaves a channel that it is not on, with `padding` bytes in a field that no server knows: read to its end, done at
+/// once, and answered briefly.
+pub fn padded_unsubscribe(protocol: Protocol, id: u64, padding: usize) -> Vec<u8> {
+    let padding = "x".repeat(padding);
+    match protocol {
+        Protocol::Json => {
+            format!("{{\"id\":{id},\"unsubscribe\":{{\"channel\":\"-\",\"padding\":\"{padding}\"}}}}").into_bytes()
+        }
+        Protocol::Protobuf => {
+            let mut request = Vec::new();
+            bytes_field(&mut request, 1, b"-");
+            bytes_field(&mut request, 1000, padding.as_bytes());
+            framed(&command(id, 6, &request))
+        }
+    }
+}
+
 /// A push of one publication as a server without history sends it: what the floor sends.
 pub fn push(protocol: Protocol, channel: &str, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

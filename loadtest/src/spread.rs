@@ -148,7 +148,7 @@ impl Spread {
                 }
             }
             if let Some(bad) = &mut bad {
-                until = until.min(bad.act(now, &mut fleet)?);
+                until = until.min(bad.act(now, &mut fleet));
             }
             fleet.turn(until, &mut hearing)?;
             if let (Some(publisher), [_, ..]) = (&mut publisher, fleet.news()) {
@@ -220,8 +220,12 @@ impl Hear for Hearing {
     }
 
     fn ended(&mut self, connection: usize, why: Failure) -> Result<(), Failure> {
+        if connection < self.good {
+            return Err(format!("connection {connection}: {why}").into());
+        }
         // A server may send the bad ones away.
-        if connection >= self.good { Ok(()) } else { Err(format!("connection {connection}: {why}").into()) }
+        self.tally.sent_away += 1;
+        Ok(())
     }
 }
 

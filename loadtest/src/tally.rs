@@ -59,6 +59,8 @@ pub struct Tally {
     pub traffic: Traffic,
     /// Share of the measured part in which this worker was not waiting; the highest of all workers.
     pub busy: f64,
+    /// Clients that behave badly and that the server sent away.
+    pub sent_away: u64,
     /// Other complaints.
     pub complaints: Vec<String>,
     interval: u64,
@@ -87,6 +89,7 @@ impl Tally {
             faults: Faults::default(),
             traffic: Traffic::default(),
             busy: 0.0,
+            sent_away: 0,
             complaints: Vec::new(),
             interval: ((window.end - window.start) / INTERVALS).max(SHORTEST_INTERVAL),
             current: (0, window.start),
@@ -180,6 +183,7 @@ impl Tally {
         self.traffic.pushes += other.traffic.pushes;
         self.traffic.bytes += other.traffic.bytes;
         self.busy = self.busy.max(other.busy);
+        self.sent_away += other.sent_away;
         self.complaints.extend(other.complaints);
     }
 

@@ -67,6 +67,8 @@ impl Scenario for Slow {
                 Figure::less("Latency p99 without bad ones", before, "us"),
                 Figure::less("Latency p99 beside bad ones", beside, "us"),
                 Figure::less("Beside to without", beside / before.max(1e-9), "x"),
+                // Those that never read do not notice.
+                Figure::fact("Bad ones sent away", tally.sent_away as f64, "", Merge::Sum),
                 Figure::fact("Deliveries to good ones", tally.arrived as f64, "", Merge::Sum),
             ],
             tally,

@@ -93,9 +93,11 @@ fn all_recover_what_they_missed() {
 
 #[test]
 fn bad_clients_cost_the_good_ones_nothing() {
-    for how in ["never", "slowly", "flood", "dribble"] {
-        let report = check(&format!("slow --subscribers 10 --bad 3 --how {how} --rate 50 {SHORT}"));
+    for how in ["never", "slowly", "flood", "dribble", "huge", "mixed"] {
+        let report = check(&format!("slow --subscribers 10 --bad 5 --how {how} --rate 50 {SHORT}"));
         assert!(figure(&report, "beside_to_without") > 0.0);
+        // They go to the bounds and not beyond; otherwise nobody would be beside the good ones.
+        assert_eq!(figure(&report, "bad_ones_sent_away"), 0.0, "{how}");
     }
 }
 
