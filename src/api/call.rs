@@ -89,7 +89,7 @@ enum Lane {
     Mixed,
 }
 
-/// Starts an authorized request to a path of [`super::is_method`].
+/// Starts an authorized request to one of [`super::methods`], or to the legacy route.
 pub fn start(cx: &mut ApiCx<'_>, request: Request<'_>) -> Started {
     if request.method.is_empty() {
         return start_legacy(cx, request.body);

@@ -13,16 +13,18 @@ use crate::protocol::json::decode_whole;
 pub(super) const NOT_FOUND: Error =
     Error { code: 104, message: std::borrow::Cow::Borrowed("not found"), temporary: false };
 
-/// Whether this path behind the prefix exists; the empty one is the legacy route. Others are answered 404 before
-/// anything else is looked at.
-pub fn is_method(path: &str) -> bool {
-    path.is_empty() || by_name(path).is_some()
+/// The names of all methods: each is a path below the prefix of the API.
+pub fn methods() -> impl Iterator<Item = &'static str> {
+    all().map(Api::name)
 }
 
 /// The method with this name.
 pub(super) fn by_name(name: &str) -> Option<Api> {
-    let is_method = |api: &&Api| !matches!(api, Api::BroadcastPublish | Api::Unknown) && api.name() == name;
-    Api::ALL.iter().find(is_method).copied()
+    all().find(|api| api.name() == name)
+}
+
+fn all() -> impl Iterator<Item = Api> {
+    Api::ALL.iter().copied().filter(|api| !matches!(api, Api::BroadcastPublish | Api::Unknown))
 }
 
 /// Decodes the body of a method and checks it. `batch` and the names that are no methods have no step.

@@ -2,8 +2,7 @@
 //!
 //! Pure. [`start`] checks a request and either answers it at once or returns a [`Call`] that waits for channel
 //! homes ([`ApiEffect::Op`]) or for every shard ([`ApiEffect::Survey`]). The engine hands back each answer with
-//! the tag of the effect that asked for it. Before that, [`is_method`] says whether a path exists and [`authorize()`]
-//! whether the caller may use it.
+//! the tag of the effect that asked for it. Before that, [`authorize()`] says whether the caller may use it.
 
 pub mod authorize;
 pub mod call;
@@ -34,7 +33,7 @@ mod tests;
 pub use authorize::authorize;
 pub use call::{Call, Started, scrape, start};
 pub use control::{Control, ControlAnswer, ShardInfo, Target};
-pub use method::is_method;
+pub use method::methods;
 pub use request::{ApiCx, ApiEffect, Node, Request};
 pub use response::Response;
 pub use scrape::ScrapeForm;

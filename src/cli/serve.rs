@@ -13,6 +13,7 @@ use crate::config::snapshot::Snapshot;
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
+use crate::net::mux::Mux;
 use crate::shard::{self, Rules, Running, Startup};
 
 /// How long to wait between looks at shards that are stopping.
@@ -99,7 +100,11 @@ fn watch(running: &Running) -> Result<mpsc::Sender<()>, String> {
 
 fn announce(config: &Snapshot, shards: usize) {
     let address = config.server.address;
-    tracing::info!(%address, shards, "serving");
+    for (side, address) in shard::sides(config) {
+        // It started, so it is there.
+        let endpoints = Mux::new(config, side).map(|mux| mux.names().join(", ")).unwrap_or_default();
+        tracing::info!(%address, shards, endpoints, "serving");
+    }
     if config.dev {
         // For the person at the terminal, beside the log.
         let hint = format!(

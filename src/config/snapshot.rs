@@ -112,6 +112,8 @@ pub struct Client {
     pub presence_update_interval_ms: u64,
     /// `client.channel_position_check_delay`, milliseconds.
     pub channel_position_check_delay_ms: u64,
+    /// `client.channel_position_max_time_lag`, milliseconds; 0 = any lag.
+    pub channel_position_max_time_lag_ms: u64,
     /// `client.queue_max_size`, bytes.
     pub queue_max_size: usize,
     /// `client.channel_limit`.
@@ -320,7 +322,7 @@ pub enum SubscriptionType {
 pub struct WebSocket {
     /// `handler_prefix` unless disabled.
     pub handler_prefix: Option<Box<str>>,
-    /// `message_size_limit`, bytes; 0 = none.
+    /// `message_size_limit`, bytes.
     pub message_size_limit: usize,
     /// `write_timeout`, milliseconds.
     pub write_timeout_ms: u64,

@@ -52,10 +52,15 @@ impl Engine {
         self.metrics.message_received(Message::Publication);
         let Some(local) = self.hub.find_name(channel) else { return };
         let position = Position { offset: publication.offset, epoch: publication.epoch };
+        let lag_ms = self.now.unix_ms.saturating_sub(publication.unix_ms);
+        let max_lag_ms = self.config.client.channel_position_max_time_lag_ms;
+        let is_late = max_lag_ms > 0 && lag_ms > max_lag_ms;
         let wanted = match self.hub.advance(local, position) {
-            Continuity::Untracked | Continuity::Next => Wanted::Publication,
-            Continuity::Old => Wanted::PublicationUnpositioned,
-            Continuity::Gap | Continuity::EpochChanged => {
+            Continuity::Untracked => Wanted::Publication,
+            Continuity::Next if !is_late => Wanted::Publication,
+            Continuity::Old if !is_late => Wanted::PublicationUnpositioned,
+            // Late ones too: positioned members recover what they need when they subscribe again.
+            Continuity::Next | Continuity::Old | Continuity::Gap | Continuity::EpochChanged => {
                 self.lose_state(local);
                 // The last subscriber may have been among those that lost it.
                 let Some(_) = self.hub.find_name(channel) else { return };
@@ -67,7 +72,6 @@ impl Engine {
         } else {
             self.fan_out(local, &mut Variants::publication(channel, publication), wanted)
         };
-        let lag_ms = self.now.unix_ms.saturating_sub(publication.unix_ms);
         self.metrics.broadcast(delivered, lag_ms);
         if delivered > 0 && self.unflushed.len() < TURN_BUDGET {
             self.unflushed.push(publication.taken_us);

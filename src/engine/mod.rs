@@ -333,6 +333,11 @@ impl Engine {
         Tally { mesh_deliveries: self.port.delivered(), encodings: self.builder.built() }
     }
 
+    /// Number of clients whose connect was answered, and who are not gone.
+    pub fn clients(&self) -> usize {
+        self.users.connections()
+    }
+
     /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.conns.len()

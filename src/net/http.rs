@@ -14,7 +14,9 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
-use super::routes::{self, Host, Side, Upgrade};
+use super::clients::Upgrade;
+use super::mux::Side;
+use super::routes::{self, Host};
 use super::stream::{HttpSocket, HttpStream};
 
 /// A response with its whole body.

@@ -1,9 +1,12 @@
 //! Sockets: listening, accepting, reading, writing, HTTP. The only room with `unsafe`.
 
 pub mod bell;
+pub mod clients;
 pub mod flush;
 pub mod http;
 pub mod listener;
+pub mod mux;
+pub mod reply;
 pub mod ring;
 pub mod routes;
 pub mod stream;

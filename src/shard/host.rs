@@ -14,6 +14,7 @@ use crate::base::ids::ConnId;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
+use crate::net::mux::{Mux, Side};
 use crate::net::routes::Host;
 
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
@@ -81,6 +82,11 @@ impl Host for ShardHost {
         self.inner.borrow().engine.config().clone()
     }
 
+    fn mux(&self, side: Side) -> &Mux {
+        let found = self.shared.muxes.iter().find(|(of, _)| *of == side);
+        found.map_or(const { &Mux::EMPTY }, |(_, mux)| mux)
+    }
+
     fn origins(&self) -> &Origins {
         &self.shared.origins
     }
@@ -97,6 +103,9 @@ impl Host for ShardHost {
         let is_full = self.shared.is_full(limit);
         if is_full {
             self.inner.borrow_mut().engine.metrics().connection_refused();
+            if self.shared.may_complain() {
+                tracing::warn!(limit, "node connection limit reached");
+            }
         }
         !is_full
     }

@@ -27,8 +27,8 @@ use crate::engine::{Engine, Parts, ShardPort};
 use crate::mesh::{Limits, mesh};
 use crate::net::bell::{Bell, Sleeper};
 use crate::net::listener;
+use crate::net::mux::{Conflict, Mux, Side};
 use crate::net::ring::Ring;
-use crate::net::routes::Side;
 
 /// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable.
 const NO_PREEMPTION: Duration = Duration::from_secs(3600);
@@ -37,6 +37,9 @@ const EXECUTOR_IO_MEMORY: usize = 64 << 10;
 /// Requests that fit into the executor's own rings: it only reads the doorbell.
 const EXECUTOR_RING: usize = 64;
 
+/// Pause between two log lines about the limit of connections.
+const COMPLAINT_PAUSE_MS: u64 = 3_000;
+
 /// What a shard shows to the threads beside it.
 #[derive(Debug, Default)]
 pub struct Pulse {
@@ -44,8 +47,8 @@ pub struct Pulse {
     pub turns: AtomicU64,
     /// The shard waits for its bell: not turning is in order.
     pub is_asleep: AtomicBool,
-    /// Open client connections.
-    pub connections: AtomicU64,
+    /// Connected clients: those whose connect was answered.
+    pub clients: AtomicU64,
     /// The shard is to stop.
     pub stop: AtomicBool,
     /// It stops, and has neither clients nor callers any more.
@@ -74,10 +77,14 @@ impl fmt::Debug for Rules {
 /// What all shards of the process share.
 pub(super) struct Shared {
     pub(super) origins: Origins,
+    /// What is served on each listener.
+    pub(super) muxes: Vec<(Side, Mux)>,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
     /// All shards are drained: none answers another one any more.
     is_over: AtomicBool,
     rate: Option<Mutex<Bucket>>,
+    /// When reaching the limit of connections was last logged.
+    complained_ms: AtomicU64,
     clock: Clock,
 }
 
@@ -114,10 +121,19 @@ impl Shared {
         true
     }
 
-    /// Whether the node has as many connections as it may (0 = any number).
+    /// Whether the limit of connections may be logged as reached: every three seconds (upstream: connlimit.go).
+    pub(super) fn may_complain(&self) -> bool {
+        let now_ms = self.clock.now().mono_ms;
+        let last_ms = self.complained_ms.load(Ordering::Relaxed);
+        let is_due = last_ms == 0 || now_ms > last_ms + COMPLAINT_PAUSE_MS;
+        is_due && self.complained_ms.compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether the node has as many connected clients as it may (0 = any number). As upstream, connections that have
+    /// not sent their connect command do not count; `client.stale_close_delay` bounds their time.
     pub(super) fn is_full(&self, limit: usize) -> bool {
-        let open = || -> u64 { self.pulses.iter().map(|pulse| pulse.connections.load(Ordering::Relaxed)).sum() };
-        limit > 0 && open() >= limit as u64
+        let clients = || -> u64 { self.pulses.iter().map(|pulse| pulse.clients.load(Ordering::Relaxed)).sum() };
+        limit > 0 && clients() >= limit as u64
     }
 }
 
@@ -163,6 +179,8 @@ impl Drop for Alive {
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// Two endpoints have the same path.
+    Conflict(Conflict),
     /// The executor or the ring of a shard could not be made.
     Executor(String),
 }
@@ -178,12 +196,19 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address}: {error}; choose another address with --http_server.address or another port with --http_server.port"
             ),
+            Self::Conflict(conflict) => conflict.fmt(f),
             Self::Executor(what) => f.write_str(what),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+impl From<Conflict> for StartError {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
 
 /// Starts one thread per entry of `cores` and returns when all of them accept connections.
 pub fn start(startup: Startup) -> Result<Running, StartError> {
@@ -200,12 +225,16 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     let client = &startup.rules.config.client;
     let shared = Arc::new(Shared {
         origins: startup.origins,
+        muxes: sides(&startup.rules.config)
+            .map(|(side, _)| Ok((side, Mux::new(&startup.rules.config, side)?)))
+            .collect::<Result<_, Conflict>>()?,
         pulses: pulses.clone(),
         is_over: AtomicBool::new(false),
         rate: (client.connection_rate_limit > 0).then(|| {
             let burst = client.connection_rate_limit as f64;
             Mutex::new(Bucket { tokens: burst, burst, filled_ms: clock.now().mono_ms })
         }),
+        complained_ms: AtomicU64::new(0),
         clock,
     });
     let ports: Vec<ShardPort> = mesh(shards, Limits::default());
@@ -307,11 +336,8 @@ fn assemble(
 }
 
 fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>, StartError> {
-    let external = if config.server.internal_address.is_some() { Side::External } else { Side::Both };
-    let sides = std::iter::once((config.server.address, external))
-        .chain(config.server.internal_address.map(|address| (address, Side::Internal)));
     let mut all: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
-    for (address, side) in sides {
+    for (side, address) in sides(config) {
         let address = probe(address).map_err(|error| StartError::Listen(address, error))?;
         for listeners in &mut all {
             let fd = listener::open(address).map_err(|error| StartError::Listen(address, error))?;
@@ -319,6 +345,13 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
         }
     }
     Ok(all)
+}
+
+/// The listeners and their addresses.
+pub fn sides(config: &Snapshot) -> impl Iterator<Item = (Side, SocketAddr)> {
+    let external = if config.server.internal_address.is_some() { Side::External } else { Side::Both };
+    std::iter::once((external, config.server.address))
+        .chain(config.server.internal_address.map(|address| (Side::Internal, address)))
 }
 
 /// The address to listen on. All addresses means those of IPv4 alone where the machine has no IPv6.

@@ -17,8 +17,8 @@ use crate::base::wheel::Wheel;
 use crate::engine::Engine;
 use crate::net::bell::{Bell, Sleeper};
 use crate::net::http::{Ended, serve};
+use crate::net::mux::Side;
 use crate::net::ring::{Event, Ring};
-use crate::net::routes::Side;
 use crate::net::stream::HttpSocket;
 
 /// Sockets read in one turn.
@@ -147,7 +147,7 @@ impl super::host::ShardHost {
         // Only now: what the engine did may have put sockets in line whose news came and went long ago.
         more |= inner.sockets.are_waiting();
         inner.wake_callers();
-        inner.pulse.connections.store(inner.engine.connections() as u64, Ordering::Relaxed);
+        inner.pulse.clients.store(inner.engine.clients() as u64, Ordering::Relaxed);
         inner.ring.submit()?;
         let took_us = self.clock.now().mono_us.saturating_sub(now.mono_us);
         inner.engine.metrics().turn(took_us * 1000);

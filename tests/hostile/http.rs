@@ -34,10 +34,17 @@ fn requests_in_every_shape() {
     check("GET /health?a=%zz HTTP/1.1\r\nHost: x\r\n\r\n", &[200]);
     check(&"GET /health HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100), &[200; 100]);
     check("\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", &[200]);
-    check("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", &[404]);
+    check("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", &[200]);
+    check("GET * HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n", &[400]);
     check("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", &[404]);
-    for path in ["/../../etc/passwd", "/%2e%2e/health", "/api/../health", "/%zz", "/%", "//health", "/health/", "/"] {
-        check(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"), &[404]);
+    for (status, paths) in [
+        (404, &["/%2e%2e/health", "/health/", "/", "/%00", "/etc/passwd"][..]),
+        (307, &["/../../etc/passwd", "/api/../health", "//health", "//evil.example/health"]),
+        (400, &["/%zz", "/%", "health"]),
+    ] {
+        for path in paths {
+            check(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"), &[status]);
+        }
     }
     check("nonsense\r\n\r\n", &[400]);
     check("GET /health HTTP/9.9\r\n\r\n", &[400]);

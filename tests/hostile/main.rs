@@ -7,5 +7,6 @@ mod support;
 
 mod crowds;
 mod http;
+mod limits;
 mod process;
 mod websocket;

@@ -68,7 +68,12 @@ pub const CLIENT: &[Opt] = &[
     int("concurrency", "", "Commands of one client that may be processed at the same time."),
     duration("channel_position_check_delay", "40s", "Pause between two checks that a client lost no publication.")
         .live(),
-    duration("channel_position_max_time_lag", "", "Oldest publication time at which a position counts as lost."),
+    duration(
+        "channel_position_max_time_lag",
+        "",
+        "Age of a publication at which a position counts as lost; 0 means never.",
+    )
+    .live(),
     int("connection_limit", "", "Most connections to this node; 0 means no limit.").live(),
     int("user_connection_limit", "", "Most connections of one user to this node; 0 means no limit.").live(),
     int("connection_rate_limit", "", "Most new connections to this node in a second; 0 means no limit.").live(),

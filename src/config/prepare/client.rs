@@ -41,6 +41,7 @@ pub fn client(root: &Section) -> Result<Client, Error> {
         expired_sub_close_delay_ms: ms_or(options, "expired_sub_close_delay", 25_000),
         presence_update_interval_ms: ms_or(options, "presence_update_interval", 25_000),
         channel_position_check_delay_ms: ms_or(options, "channel_position_check_delay", 40_000),
+        channel_position_max_time_lag_ms: ms(options, "channel_position_max_time_lag"),
         queue_max_size: count_or(options, "queue_max_size", 1_048_576),
         channel_limit: count_or(options, "channel_limit", 128),
         user_connection_limit: count_or(options, "user_connection_limit", 0),

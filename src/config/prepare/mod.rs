@@ -18,6 +18,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Bytes of a message where a negative `websocket.message_size_limit` takes the limit away: everything that can wait in
+/// memory has a bound.
+const UNLIMITED_MESSAGE: usize = 256 << 20;
+
 /// What a snapshot needs to know of the machine.
 pub struct Host<'a> {
     /// The machine's name; part of the node's name when none is given.
@@ -78,7 +82,7 @@ fn websocket(options: &Section) -> WebSocket {
         handler_prefix: (!options.bool("websocket.disabled")).then(|| prefix(options, "websocket.handler_prefix")),
         message_size_limit: match options.int("websocket.message_size_limit") {
             0 => 65_536,
-            size => size.max(0) as usize,
+            size => usize::try_from(size).unwrap_or(UNLIMITED_MESSAGE),
         },
         write_timeout_ms: ms_or(options, "websocket.write_timeout", 1_000),
     }

@@ -133,6 +133,17 @@ fn a_zero_that_the_environment_forces_takes_the_inner_default() {
     let stale = "CENTRIFUGO_CLIENT_STALE_CLOSE_DELAY";
     let found = make("{}", &[(&env[0], "0"), (&env[1], "0"), (stale, "0s")]).unwrap().client;
     assert_eq!((found.channel_limit, found.queue_max_size, found.stale_close_delay_ms), (128, 1_048_576, 15_000));
+    let found = make("{}", &[("CENTRIFUGO_WEBSOCKET_MESSAGE_SIZE_LIMIT", "0")]).unwrap();
+    assert_eq!(found.websocket.message_size_limit, 65_536);
+}
+
+#[test]
+fn a_negative_message_limit_leaves_the_bound_of_the_house() {
+    let limit = |size: &str| {
+        let json = format!(r#"{{"websocket":{{"message_size_limit":{size}}}}}"#);
+        snapshot(&json).websocket.message_size_limit
+    };
+    assert_eq!([limit("0"), limit("5"), limit("-1")], [65_536, 5, 256 << 20]);
 }
 
 #[test]
