@@ -1,5 +1,4 @@
-//! Patterns over names, as the server API's `channels` takes them (the language of
-//! github.com/gobwas/glob without separators).
+//! Patterns over names and origins: the language of github.com/gobwas/glob without separators.
 //!
 //! | pattern | fits |
 //! |---|---|
@@ -9,6 +8,10 @@
 //! | `[a-z]`, `[!a-z]` | one character of the range, one outside |
 //! | `{a,b*}` | one of the patterns |
 //! | `\x` | the character x |
+//!
+//! Upstream's matcher misses texts in a few corners of its own language: alternatives that may be empty or of which the
+//! last has a fixed length (`https://{*.example.com,localhost}` fits no `https://a.example.com`), and `?` or a range
+//! beside characters of several bytes. Here a pattern fits what the language says.
 
 use std::fmt;
 
@@ -29,7 +32,7 @@ pub struct BadPattern;
 
 impl fmt::Display for BadPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bad pattern: a [range] is not closed or empty, its ends are swapped, or it is too long")
+        f.write_str("bad pattern: a [range] is not closed, empty or swapped, or the whole is too long or too deep")
     }
 }
 
@@ -39,10 +42,11 @@ impl Glob {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// An unclosed or empty range, a range whose ends are swapped or followed by more, a pattern above
-    /// [`MOST_BYTES`]. An unclosed `{` is closed by the end, as upstream.
+    /// An unclosed or empty range, a range whose ends are swapped or followed by more, NUL or U+FFFD (upstream's lexer
+    /// takes them for the end and for bad UTF-8), a pattern above [`MOST_BYTES`], or one that compiles to more than
+    /// a megabyte or nests alternatives too deep. An unclosed `{` is closed by the end, as upstream.
     pub fn new(pattern: &str) -> Result<Self, BadPattern> {
-        if pattern.len() > MOST_BYTES {
+        if pattern.len() > MOST_BYTES || pattern.contains(['\0', char::REPLACEMENT_CHARACTER]) {
             return Err(BadPattern);
         }
         let mut translated = String::with_capacity(pattern.len() * 2 + 8);
@@ -82,8 +86,6 @@ fn translate(pattern: &str, out: &mut String) -> Result<(), BadPattern> {
             }
             // A backslash at the very end stands for nothing.
             '\\' => letters.next().into_iter().for_each(|escaped| push_literal(escaped, out)),
-            // Upstream's lexer takes this letter for a sign of bad UTF-8.
-            char::REPLACEMENT_CHARACTER => return Err(BadPattern),
             other => push_literal(other, out),
         }
     }
@@ -176,12 +178,36 @@ mod tests {
         check("a\\", &["a"], &["a\\"]);
         check("a.b+(c)^$|#", &["a.b+(c)^$|#"], &["axb+(c)^$|#"]);
         check("https://*.example.com", &["https://a.example.com"], &["https://example.com"]);
+        check("[-a]", &["-", "a"], &["b"]);
+        check("[!-a]", &["b"], &["-", "a"]);
+        check("[--a]", &["-", "_", "a"], &["b", "+"]);
+        check("[]-a]", &["]", "_", "a"], &["b"]);
+        check("[\\-a]", &["\\", "_", "a"], &["-", "b"]);
+        check("[a\\-c]", &["a", "-", "c"], &["b"]);
+        check("[a-a]", &["a"], &["-"]);
+        check("***", &["", "abc"], &[]);
+        check("\\", &[""], &["\\"]);
+        check("]", &["]"], &[""]);
+        check("{a,b", &["a", "b"], &["a,b", "{a"]);
+        check("{", &[""], &["{"]);
+        check("{}", &[""], &["{}"]);
+    }
+
+    #[test]
+    fn patterns_that_the_matcher_of_upstream_misses() {
+        check("https://{*.example.com,localhost}", &["https://a.example.com", "https://localhost"], &["https://a"]);
+        check("a{a*,?}", &["aab", "ab"], &["ba"]);
+        check("{,a}?", &["b", "ab"], &["bb"]);
+        check("?é", &["bé"], &["é"]);
+        check("[!ab][!ab]*", &["cd"], &["/a"]);
     }
 
     #[test]
     fn bad_patterns_are_refused() {
-        let long = "a".repeat(MOST_BYTES + 1);
-        for pattern in ["[ab", "[", "[]", "[!]", "[!", "[c-a]", "[a-", "[a-cx]", "[a-]", "[a\\", "\u{FFFD}", &long] {
+        let (long, deep) = ("a".repeat(MOST_BYTES + 1), "{".repeat(MOST_BYTES));
+        for pattern in
+            ["[ab", "[", "[]", "[!]", "[!", "[c-a]", "[a-", "[a-cx]", "[a-]", "[a\\", "\u{FFFD}", "a\0", &long, &deep]
+        {
             assert_eq!(Glob::new(pattern).map(|_| ()), Err(BadPattern), "{pattern}");
         }
         assert!(Glob::new(&long[1..]).is_ok());

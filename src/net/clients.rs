@@ -90,7 +90,7 @@ pub fn init<H: Host>(host: &H, request: &hyper::Request<Body>) -> Reply {
 
 /// Whether the page that asks may. What is no text is an origin too, and fits no pattern.
 fn is_allowed(origins: &Origins, headers: &HeaderMap) -> bool {
-    origins.allow(headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or("?")))
+    origins.allow(headers.get(header::ORIGIN).map(HeaderValue::as_bytes))
 }
 
 /// Lets pages of allowed origins read the reply (upstream: internal/middleware/cors.go).
