@@ -88,7 +88,7 @@ pub fn init<H: Host>(host: &H, request: &hyper::Request<Body>) -> Reply {
     reply
 }
 
-/// Whether the page that asks may. What is no text is an origin too, and fits no pattern.
+/// Whether the page that asks may. What is no text is an origin too, and fits wildcards alone.
 fn is_allowed(origins: &Origins, headers: &HeaderMap) -> bool {
     origins.allow(headers.get(header::ORIGIN).map(HeaderValue::as_bytes))
 }
