@@ -37,6 +37,8 @@ pub enum Error {
     DotEnv {
         /// The line, from 1.
         line: usize,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// A value or a combination of values that makes no sense.
     Invalid {
@@ -72,7 +74,7 @@ impl fmt::Display for Error {
             Error::MissingVariable { option, variable } => {
                 write!(f, "{option}: environment variable {variable} not found")
             }
-            Error::DotEnv { line } => write!(f, ".env: line {line} is not of the form NAME=value"),
+            Error::DotEnv { line, problem } => write!(f, ".env: line {line} {problem}"),
             Error::Invalid { option, problem } => write!(f, "{option}: {problem}"),
             Error::Unavailable { option, value } => {
                 write!(f, "{option}: {value} is not available in this version of Spindle")
