@@ -26,6 +26,9 @@ use crate::protocol::error::Error;
 /// Most requests of one call that are unanswered; upstream bounds its concurrency in the same way.
 const MOST_IN_FLIGHT: usize = 1024;
 
+/// Entries of a result that are written as soon as the last answer is there: most nodes have no more.
+const WRITTEN_AT_ONCE: usize = 256;
+
 /// What came of a request.
 #[derive(Debug)]
 pub enum Started {
@@ -47,6 +50,8 @@ pub struct Call {
     next_tag: u32,
     /// Requests to homes that are unanswered.
     in_flight: usize,
+    /// Slots whose answers are all there and whose result is being written.
+    writing: SmallVec<[usize; 1]>,
     /// Where the open slots have sent their requests.
     lane: Lane,
 }
@@ -73,7 +78,7 @@ enum State {
     },
     Surveying {
         wait: Wait,
-        /// Shards that have not answered.
+        /// Shards that have not answered; none while the result is written.
         left: u16,
         out: Vec<u8>,
     },
@@ -138,6 +143,7 @@ impl Call {
             open: 0,
             next_tag: 0,
             in_flight: 0,
+            writing: SmallVec::new(),
             lane: Lane::Idle,
         }
     }
@@ -164,16 +170,36 @@ impl Call {
         self.go_on(cx)
     }
 
-    /// A shard answered the survey with this tag. Returns the response when it was the last one.
+    /// A shard answered the survey with this tag, or a piece of it. Returns the response when all is done.
     pub fn on_control_answer(&mut self, cx: &mut ApiCx<'_>, tag: u32, answer: ControlAnswer) -> Option<Response> {
         let index = self.slot_of(tag)?;
-        let State::Surveying { wait, left, out } = &mut self.slots[index].state else {
+        let State::Surveying { wait, left, .. } = &mut self.slots[index].state else {
             return None;
         };
-        *left -= 1;
-        if let Some(outcome) = wait.on_shard(cx, *left == 0, answer, out) {
-            let finished = outcome.map(|()| std::mem::take(out));
-            self.finish(cx, index, finished);
+        *left -= u16::from(answer.is_last());
+        let is_answered = *left == 0;
+        wait.on_shard(answer);
+        if !is_answered {
+            return None;
+        }
+        self.writing.push(index);
+        self.write(cx, &mut { WRITTEN_AT_ONCE })
+    }
+
+    /// Whether [`Call::write`] has something to do.
+    pub fn is_writing(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
+    /// Goes on with results that are too long for one turn: so many entries. Returns the response when all is done.
+    pub fn write(&mut self, cx: &mut ApiCx<'_>, budget: &mut usize) -> Option<Response> {
+        while let Some(index) = self.writing.last().copied() {
+            if let State::Surveying { wait, out, .. } = &mut self.slots[index].state {
+                let outcome = wait.write(cx, budget, out)?;
+                let finished = outcome.map(|()| std::mem::take(out));
+                self.finish(cx, index, finished);
+            }
+            self.writing.pop();
         }
         self.go_on(cx)
     }

@@ -1,19 +1,38 @@
 //! `channels`: which channels have subscribers, and how many (upstream: internal/survey).
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use super::control::{Control, ControlAnswer};
 use super::step::{Outcome, Step, Wait, write};
 use crate::base::glob::Glob;
 use crate::channel::name::ChannelName;
-use crate::protocol::api::{ChannelInfo, ChannelsRequest, ChannelsResult};
+use crate::protocol::api::{ChannelInfo, ChannelsRequest};
 use crate::protocol::error::Error;
+use crate::protocol::json::write::{Style, Writer};
 
-/// Adds up the subscribers of all shards.
+/// Adds up the subscribers of all shards. Everything happens in pieces: names come in, stand in order, and leave for
+/// the response one by one, so that a million of them cost no turn more than a few.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    clients: HashMap<ChannelName, u32>,
+    clients: BTreeMap<ByText, u32>,
+    has_begun: bool,
+}
+
+/// A name in the order of its text.
+#[derive(Debug, PartialEq, Eq)]
+struct ByText(ChannelName);
+
+impl Ord for ByText {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_str().cmp(other.0.as_str())
+    }
+}
+
+impl PartialOrd for ByText {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 pub(super) fn channels(request: &ChannelsRequest<'_>) -> Step {
@@ -31,18 +50,60 @@ impl Channels {
     pub(super) fn add(&mut self, answer: ControlAnswer) {
         if let ControlAnswer::Channels(channels) = answer {
             for (channel, clients) in channels {
-                *self.clients.entry(channel).or_default() += clients;
+                *self.clients.entry(ByText(channel)).or_default() += clients;
             }
         }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> Outcome {
-        let mut channels: Vec<_> = self
-            .clients
-            .iter()
-            .map(|(channel, clients)| (channel.as_str().into(), ChannelInfo { num_clients: *clients }))
-            .collect();
-        channels.sort_unstable_by(|a: &(Cow<'_, str>, ChannelInfo), b| a.0.cmp(&b.0));
-        write(&ChannelsResult { channels }, out)
+    /// Writes so many channels of a `ChannelsResult`. None while some are left.
+    pub(super) fn write(&mut self, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            out.extend_from_slice(b"{\"channels\":{");
+        }
+        while *budget > 0 {
+            let Some((channel, num_clients)) = self.clients.pop_first() else {
+                out.extend_from_slice(b"}}");
+                return Some(Ok(()));
+            };
+            *budget -= 1;
+            let mut writer = Writer::new(out, Style::Api);
+            writer.comma(b'{');
+            writer.string(channel.0.as_str());
+            writer.token(":");
+            if let Err(failed) = write(&ChannelInfo { num_clients }, out) {
+                return Some(Err(failed));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::api::ChannelsResult;
+
+    #[test]
+    fn pieces_make_the_message() {
+        for count in [0_u32, 1, 2, 7] {
+            let names: Vec<String> = (0..count).map(|n| format!("<{n}\"")).collect();
+            let mut channels = Channels::default();
+            for (at, name) in names.iter().enumerate().rev() {
+                channels.add(ControlAnswer::Channels(vec![(ChannelName::new(name), at as u32 + 1)]));
+            }
+            let mut out = Vec::new();
+            let mut steps = 0;
+            while channels.write(&mut 3, &mut out).is_none() {
+                steps += 1;
+            }
+            assert_eq!(steps, count / 3);
+            let info = |num_clients| ChannelInfo { num_clients };
+            let message = ChannelsResult {
+                channels: names.iter().zip(1..).map(|(name, clients)| (name.as_str().into(), info(clients))).collect(),
+            };
+            let mut expected = Vec::new();
+            write(&message, &mut expected).unwrap();
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected));
+        }
     }
 }

@@ -18,14 +18,15 @@ pub enum Control {
     /// Something for the sessions of a user; without it they are only counted. Answer:
     /// [`ControlAnswer::Sessions`].
     Sessions(Target, Option<SessionControl>),
-    /// Which channels have subscribers on the shard? Answer: [`ControlAnswer::Channels`].
+    /// Which channels have subscribers on the shard? Answer: [`ControlAnswer::Channels`], [`ControlAnswer::Listed`].
     Channels {
         /// Only names that fit; all without.
         pattern: Option<Glob>,
     },
-    /// The shard's numbers, with its [`crate::metrics::Interval`]. Answer: [`ControlAnswer::Info`].
+    /// The shard's numbers, with its [`crate::metrics::Interval`]. Answer: [`ControlAnswer::Users`],
+    /// [`ControlAnswer::Info`].
     Info,
-    /// The shard's numbers, with all of its metrics. Answer: [`ControlAnswer::Info`].
+    /// The shard's numbers, with all of its metrics. Answer: as to [`Control::Info`].
     Metrics,
 }
 
@@ -42,15 +43,36 @@ pub struct Target {
     pub whitelist: Box<[ClientId]>,
 }
 
-/// What a shard answers to a [`Control`].
+/// What a shard answers to a [`Control`]: any number of pieces, then one answer that [`ControlAnswer::is_last`].
 #[derive(Debug)]
 pub enum ControlAnswer {
     /// So many sessions matched.
     Sessions(u32),
-    /// Channels with subscribers on the shard, and how many.
+    /// A piece: channels with subscribers on the shard, and how many.
     Channels(Vec<(ChannelName, u32)>),
+    /// Those were all channels.
+    Listed,
+    /// A piece, where there are several shards: hashes of distinct users ([`crate::channel::name::hash_of`]), in any
+    /// order. The same user may be connected to several shards.
+    Users(Vec<u64>),
     /// The shard's numbers.
     Info(Box<ShardInfo>),
+}
+
+impl ControlAnswer {
+    /// Whether nothing follows.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Self::Channels(_) | Self::Users(_))
+    }
+
+    /// How much work it is to take it: one, and the entries of a piece.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Channels(piece) => piece.len() + 1,
+            Self::Users(piece) => piece.len() + 1,
+            Self::Sessions(_) | Self::Listed | Self::Info(_) => 1,
+        }
+    }
 }
 
 /// The numbers of one shard.
@@ -60,9 +82,8 @@ pub struct ShardInfo {
     pub clients: u32,
     /// Subscriptions of all clients.
     pub subscriptions: u32,
-    /// Hashes of the distinct users ([`crate::channel::name::hash_of`]), in any order: the same user may be
-    /// connected to several shards. Eight bytes a user, asked for rarely.
-    pub users: Vec<u64>,
+    /// Distinct users on this shard.
+    pub users: u32,
     /// Channels that have their home on this shard and subscribers on any.
     pub channels: u32,
     /// For [`Control::Info`]: the last whole interval, if there was one.

@@ -1,9 +1,9 @@
 //! `info`: the node in numbers (upstream: internal/api/api.go, centrifuge node.go).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::control::{Control, ControlAnswer, ShardInfo};
+use super::distinct::Distinct;
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, write};
 use crate::metrics::interval::Ends;
@@ -24,7 +24,9 @@ pub(super) struct Numbers {
     pub(super) clients: u32,
     pub(super) subscriptions: u32,
     pub(super) channels: u32,
-    pub(super) users: HashSet<u64>,
+    /// Users of a lone shard, and those of several.
+    lone_users: u64,
+    users: Distinct,
 }
 
 impl Numbers {
@@ -32,16 +34,25 @@ impl Numbers {
         self.clients += shard.clients;
         self.subscriptions += shard.subscriptions;
         self.channels += shard.channels;
-        self.users.extend(&shard.users);
+        self.lone_users += u64::from(shard.users);
     }
 
-    pub(super) fn for_metrics<'c>(&self, cx: &ApiCx<'c>) -> catalogue::Node<'c> {
+    pub(super) fn add_users(&mut self, hashes: &[u64]) {
+        self.users.add(hashes);
+    }
+
+    /// Goes on counting users. None while some are left.
+    pub(super) fn count_users(&mut self, cx: &ApiCx<'_>, budget: &mut usize) -> Option<u64> {
+        if cx.shards == 1 { Some(self.lone_users) } else { self.users.count(budget) }
+    }
+
+    pub(super) fn for_metrics<'c>(&self, cx: &ApiCx<'c>, users: u64) -> catalogue::Node<'c> {
         catalogue::Node {
             version: &cx.node.version,
             clients: u64::from(self.clients),
             subscriptions: u64::from(self.subscriptions),
             channels: u64::from(self.channels),
-            users: self.users.len() as u64,
+            users,
             nodes: 1,
             mono_ms: cx.now.mono_ms,
         }
@@ -54,7 +65,11 @@ pub(super) fn info(_request: &InfoRequest) -> Step {
 
 impl Info {
     pub(super) fn add(&mut self, answer: ControlAnswer) {
-        let ControlAnswer::Info(shard) = answer else { return };
+        let shard = match answer {
+            ControlAnswer::Info(shard) => shard,
+            ControlAnswer::Users(hashes) => return self.numbers.add_users(&hashes),
+            _ => return,
+        };
         self.numbers.add(&shard);
         match (&mut self.interval, shard.interval) {
             (Some(sum), Some(ends)) => sum.add(&ends),
@@ -64,8 +79,10 @@ impl Info {
         }
     }
 
-    pub(super) fn write(&self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
-        let node = self.numbers.for_metrics(cx);
+    /// None while users are left to count.
+    pub(super) fn write(&mut self, cx: &ApiCx<'_>, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        let users = self.numbers.count_users(cx, budget)?;
+        let node = self.numbers.for_metrics(cx, users);
         let metrics = self.interval.as_ref().map(|ends| {
             let families = |metrics| catalogue::families(metrics, &node);
             let items = items::items(&families(&ends.before), &families(&ends.after));
@@ -79,13 +96,13 @@ impl Info {
             name: (&*cx.config.node_name).into(),
             version: (&*cx.node.version).into(),
             num_clients: self.numbers.clients,
-            num_users: self.numbers.users.len() as u32,
+            num_users: users as u32,
             num_channels: self.numbers.channels,
             uptime: (cx.now.mono_ms / 1000) as u32,
             metrics,
             process: None,
             num_subs: self.numbers.subscriptions,
         };
-        write(&InfoResult { nodes: vec![node] }, out)
+        Some(write(&InfoResult { nodes: vec![node] }, out))
     }
 }

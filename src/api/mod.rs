@@ -13,6 +13,7 @@ pub mod response;
 mod method;
 
 mod channels;
+mod distinct;
 mod history;
 mod info;
 mod maps;

@@ -37,26 +37,32 @@ impl Scrape {
     }
 
     pub(super) fn add(&mut self, answer: ControlAnswer) {
-        let ControlAnswer::Info(shard) = answer else { return };
+        let shard = match answer {
+            ControlAnswer::Info(shard) => shard,
+            ControlAnswer::Users(hashes) => return self.numbers.add_users(&hashes),
+            _ => return,
+        };
         self.numbers.add(&shard);
         if let Some(metrics) = shard.metrics {
             self.shards.push(*metrics);
         }
     }
 
-    pub(super) fn write(&mut self, cx: &ApiCx<'_>, out: &mut Vec<u8>) -> Outcome {
+    /// None while users are left to count.
+    pub(super) fn write(&mut self, cx: &ApiCx<'_>, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        let users = self.numbers.count_users(cx, budget)?;
         self.shards.sort_by_key(Shard::id);
         match self.form {
             ScrapeForm::Prometheus => {
                 let mut all = Shard::new(ShardId(0));
                 self.shards.iter().for_each(|shard| all.add(shard));
                 let mut text = String::with_capacity(64 << 10);
-                prometheus::write(&catalogue::families(&all, &self.numbers.for_metrics(cx)), &mut text);
+                prometheus::write(&catalogue::families(&all, &self.numbers.for_metrics(cx, users)), &mut text);
                 prometheus::write(&own::families(&self.shards), &mut text);
                 out.append(&mut text.into_bytes());
             }
             ScrapeForm::Demo => live::write(&self.shards, cx.now.mono_ms, out),
         }
-        Ok(())
+        Some(Ok(()))
     }
 }

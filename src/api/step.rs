@@ -104,14 +104,8 @@ impl Wait {
         }
     }
 
-    /// A shard answered. The outcome when it was the last one.
-    pub(super) fn on_shard(
-        &mut self,
-        cx: &mut ApiCx<'_>,
-        is_last: bool,
-        answer: ControlAnswer,
-        out: &mut Vec<u8>,
-    ) -> Option<Outcome> {
+    /// A shard answered.
+    pub(super) fn on_shard(&mut self, answer: ControlAnswer) {
         match self {
             Wait::Sessions(sessions) => sessions.add(answer),
             Wait::Channels(channels) => channels.add(answer),
@@ -123,15 +117,19 @@ impl Wait {
             | Wait::Presence
             | Wait::PresenceStats
             | Wait::History
-            | Wait::HistoryRemove => return None,
+            | Wait::HistoryRemove => {}
         }
-        is_last.then(|| match self {
-            Wait::Channels(channels) => channels.write(out),
-            Wait::Info(info) => info.write(cx, out),
-            Wait::Scrape(scrape) => scrape.write(cx, out),
-            Wait::Sessions(sessions) => sessions.write(out),
-            _ => Ok(()),
-        })
+    }
+
+    /// All shards have answered: goes on with the result, within the budget. The outcome when it is whole.
+    pub(super) fn write(&mut self, cx: &ApiCx<'_>, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        match self {
+            Wait::Channels(channels) => channels.write(budget, out),
+            Wait::Info(info) => info.write(cx, budget, out),
+            Wait::Scrape(scrape) => scrape.write(cx, budget, out),
+            Wait::Sessions(sessions) => Some(sessions.write(out)),
+            _ => Some(Ok(())),
+        }
     }
 }
 

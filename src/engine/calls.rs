@@ -1,6 +1,6 @@
 //! Calls of the server API on their way through homes and shards.
 
-use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
+use super::{Ask, ControlFrame, Engine, SURVEY_BUDGET, TURN_BUDGET};
 use crate::api::{self, ApiCx, ApiEffect, Call, ControlAnswer, Response, ScrapeForm, Started};
 use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, ReplyTo};
@@ -93,6 +93,16 @@ impl Engine {
         self.step_call(id, |call, cx| call.on_control_answer(cx, tag, answer));
     }
 
+    /// Goes on with long results. True when more is left for the next turn.
+    pub(super) fn run_writers(&mut self) -> bool {
+        let mut budget = SURVEY_BUDGET;
+        while budget > 0 {
+            let Some(id) = self.writers.pop_front() else { return false };
+            self.step_call(id, |call, cx| call.write(cx, &mut budget));
+        }
+        !self.writers.is_empty()
+    }
+
     fn step_call(&mut self, id: ConnId, step: impl FnOnce(&mut Call, &mut ApiCx<'_>) -> Option<Response>) {
         let Some(slot) = self.calls.get_mut(id) else { return };
         let (mut call, is_abandoned) = match std::mem::replace(slot, CallState::Starting) {
@@ -111,6 +121,9 @@ impl Engine {
             }
             Some(response) => self.finish_call(id, response),
             None => {
+                if call.is_writing() && !self.writers.contains(&id) {
+                    self.writers.push_back(id);
+                }
                 if let Some(slot) = self.calls.get_mut(id) {
                     *slot = if is_abandoned { CallState::Abandoned(call) } else { CallState::Running(call) };
                 }

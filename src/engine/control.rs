@@ -1,12 +1,12 @@
 //! What every shard is told by calls of the server API: to act on a user's connections, or to report.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::control::{Control, ControlAnswer, ShardInfo};
+use crate::api::control::{Control, ControlAnswer};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::metrics::labels::Message;
 use crate::protocol::disconnect::Disconnect;
 
-/// An [`Ask`] about a user's connections, carried out piece by piece.
+/// An [`Ask`] about a user's connections, carried out in pieces.
 pub(super) struct Job {
     ask: Ask,
     left: Vec<ConnId>,
@@ -28,10 +28,7 @@ impl Engine {
                     let left = self.connections_of(user);
                     self.control_jobs.push_back(Job { ask, left, matched: 0 });
                 }
-                None => {
-                    let answer = self.report(&ask.control);
-                    self.reply(&ask, answer);
-                }
+                None => self.begin_survey(ask),
             },
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
             ControlFrame::Count { from, conn, user } => {
@@ -74,41 +71,6 @@ impl Engine {
             self.with_session(id, |session, cx| session.on_control(cx, told));
         }
         true
-    }
-
-    fn report(&mut self, control: &Control) -> ControlAnswer {
-        match control {
-            Control::Channels { pattern } => ControlAnswer::Channels(
-                self.hub
-                    .channels()
-                    .filter(|(name, count)| {
-                        *count > 0 && pattern.as_ref().is_none_or(|pattern| pattern.matches(name.as_str()))
-                    })
-                    .map(|(name, count)| (name.clone(), count as u32))
-                    .collect(),
-            ),
-            Control::Info => {
-                let interval = self.interval.ends().cloned();
-                ControlAnswer::Info(Box::new(ShardInfo { interval, ..self.info() }))
-            }
-            Control::Metrics => {
-                self.metrics.outbox(self.pool.owed());
-                self.metrics.channels(self.homes.with_subscribers());
-                let metrics = Some(Box::new(self.metrics.clone()));
-                ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
-            }
-            Control::Sessions(..) => ControlAnswer::Sessions(0),
-        }
-    }
-
-    fn info(&self) -> ShardInfo {
-        ShardInfo {
-            clients: self.users.connections() as u32,
-            subscriptions: self.hub.member_count() as u32,
-            users: self.users.hashes().collect(),
-            channels: self.homes.with_subscribers() as u32,
-            ..ShardInfo::default()
-        }
     }
 
     /// Asks every shard how many connections the user has, for a session that waits for it.
@@ -165,7 +127,7 @@ impl Engine {
         (0..self.shards).map(ShardId).filter(move |shard| *shard != me)
     }
 
-    fn reply(&mut self, ask: &Ask, answer: ControlAnswer) {
+    pub(super) fn reply(&mut self, ask: &Ask, answer: ControlAnswer) {
         if ask.from == self.id {
             self.answer_call_of_shards(ask.call, ask.tag, answer);
         } else {

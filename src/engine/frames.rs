@@ -22,7 +22,7 @@ pub struct Request {
 /// Something for every shard. Travels in the control lane, ordered with nothing else.
 #[derive(Debug)]
 pub enum ControlFrame {
-    /// A question that each shard answers once.
+    /// A question that each shard answers, in pieces where the answer is long.
     Ask(Ask),
     /// The answer, for the call on the receiving shard.
     Answer {
@@ -58,6 +58,16 @@ pub enum ControlFrame {
         /// Code and reason.
         disconnect: Disconnect,
     },
+}
+
+impl ControlFrame {
+    /// How much work it is to take it, in entries.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Answer { answer, .. } => answer.weight(),
+            _ => 1,
+        }
+    }
 }
 
 /// See [`ControlFrame::Ask`].

@@ -16,11 +16,15 @@ mod input;
 mod layout;
 mod outgoing;
 mod requests;
+mod surveys;
 mod tailored;
 mod users;
 
 #[cfg(test)]
 mod timer_tests;
+
+#[cfg(test)]
+mod survey_tests;
 
 #[cfg(test)]
 mod metrics_tests;
@@ -71,6 +75,9 @@ const TRIM_INTERVAL_MS: u64 = 1_000;
 
 /// What a turn handles at most of each kind before sockets get their turn again.
 pub(crate) const TURN_BUDGET: usize = 4096;
+
+/// Entries of surveys that a turn lists, and that it writes: each costs a look-up in memory that is rarely warm.
+pub(crate) const SURVEY_BUDGET: usize = 1024;
 
 /// What the engine asks of whoever owns the sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,10 +152,14 @@ pub struct Engine {
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
     counting: Vec<control::Counting>,
+    /// What this shard lists for calls.
+    surveys: VecDeque<surveys::Survey>,
     /// Subscriptions of connections that are gone.
     departures: VecDeque<Departure>,
     calls: Slab<CallState>,
     finished_calls: Vec<ConnId>,
+    /// Calls whose results take more than a turn to write.
+    writers: VecDeque<ConnId>,
 
     /// Connections that are owed frames and are not flushed yet.
     dirty: Vec<ConnId>,
@@ -212,9 +223,11 @@ impl Engine {
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
             counting: Vec::new(),
+            surveys: VecDeque::new(),
             departures: VecDeque::new(),
             calls: Slab::new(MAX_CALLS),
             finished_calls: Vec::new(),
+            writers: VecDeque::new(),
             dirty: Vec::new(),
             overfull: 0,
             unblocked: VecDeque::new(),
@@ -242,6 +255,8 @@ impl Engine {
         let mut more = self.receive();
         more |= self.run_timers();
         more |= self.run_control_jobs();
+        more |= self.run_surveys();
+        more |= self.run_writers();
         more |= self.run_unblocked();
         more |= self.run_departures();
         more |= self.deliver_local(TURN_BUDGET);

@@ -48,12 +48,16 @@ impl Engine {
         }
         let mut more = budget == 0 || self.overfull > 0;
 
-        while let Some((_, batch)) = self.port.take_control() {
+        let mut budget = TURN_BUDGET;
+        while budget > 0 {
+            let Some((_, batch)) = self.port.take_control() else { break };
             for frame in batch {
+                budget = budget.saturating_sub(frame.weight());
                 self.metrics.message_received(Message::Control);
                 self.on_control_frame(frame);
             }
         }
+        more |= budget == 0;
 
         let mut budget = TURN_BUDGET;
         while budget > 0 && self.overfull == 0 && !self.port.deliveries_congested() && self.local.len() < TURN_BUDGET {

@@ -67,11 +67,6 @@ impl Users {
         self.connections
     }
 
-    /// The hash of each user's name.
-    pub fn hashes(&self) -> impl Iterator<Item = u64> {
-        self.entries.iter().map(|entry| entry.hash)
-    }
-
     /// Number of distinct users, the anonymous one included.
     pub fn len(&self) -> usize {
         self.entries.len()

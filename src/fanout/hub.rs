@@ -297,9 +297,14 @@ impl Hub {
         Continuity::Next
     }
 
-    /// Every channel with its number of live members. O(channels): for the admin's eyes, not for messages.
-    pub fn channels(&self) -> impl Iterator<Item = (&ChannelName, usize)> {
-        self.channels.iter().map(|(_, entry)| (&entry.name, entry.members.len()))
+    /// How many slots there are to ask [`Hub::channel_at`] for.
+    pub fn slots(&self) -> u32 {
+        self.channels.slots()
+    }
+
+    /// The channel in a slot, and how many members it has. A channel stays in its slot.
+    pub fn channel_at(&self, slot: u32) -> Option<(&ChannelName, usize)> {
+        self.channels.peek(slot).map(|entry| (&entry.name, entry.members.len()))
     }
 
     /// Channels the shard is interested in.

@@ -116,6 +116,11 @@ impl<R, D, C> Port<R, D, C> {
         self.deliveries.is_congested()
     }
 
+    /// The lane for control items to some shard is full: nothing that can wait is to be staged.
+    pub fn control_congested(&self) -> bool {
+        self.control.is_congested()
+    }
+
     /// The next batch of requests. Not to be called while [`Port::deliveries_congested`].
     pub fn take_requests(&mut self) -> Option<Batch<R>> {
         let batch = self.inbox().requests.pop();
@@ -128,7 +133,7 @@ impl<R, D, C> Port<R, D, C> {
         self.took(batch)
     }
 
-    /// The next batch of control items. Always to be called.
+    /// The next batch of control items. To be called every turn.
     pub fn take_control(&mut self) -> Option<Batch<C>> {
         let batch = self.inbox().control.pop();
         self.took(batch)

@@ -68,7 +68,10 @@ pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Reply {
 /// A response of the server API.
 pub fn from_api(response: api::Response) -> Reply {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    reply(status, response.content_type, response.body)
+    match response.content_type {
+        TEXT => error(status, response.body),
+        content_type => reply(status, content_type, response.body),
+    }
 }
 
 /// The value of a header when it is text; empty when it is missing.

@@ -27,8 +27,8 @@ pub(super) struct World {
     pub newest_first: bool,
     /// What a home answers.
     pub home: fn(&str, &Op) -> Answer,
-    /// What the shard with this number answers.
-    pub shard: fn(u16, &Control) -> ControlAnswer,
+    /// What the shard with this number answers, piece by piece.
+    pub shard: fn(u16, &Control) -> Vec<ControlAnswer>,
     /// Everything that was asked, a line for each turn of the call.
     pub asked: String,
 }
@@ -49,9 +49,9 @@ impl World {
                 _ => Answer::Done,
             },
             shard: |_, control| match control {
-                Control::Sessions(..) => ControlAnswer::Sessions(0),
-                Control::Channels { .. } => ControlAnswer::Channels(Vec::new()),
-                Control::Info | Control::Metrics => ControlAnswer::Info(Box::default()),
+                Control::Sessions(..) => vec![ControlAnswer::Sessions(0)],
+                Control::Channels { .. } => vec![ControlAnswer::Listed],
+                Control::Info | Control::Metrics => vec![ControlAnswer::Info(Box::default())],
             },
             asked: String::new(),
         }
@@ -111,8 +111,15 @@ impl World {
                 call.on_answer(&mut self.cx(effects), tag, answer)
             }
             Question::Shard(shard, ApiEffect::Survey { control, tag }) => {
-                let answer = (self.shard)(shard, &control);
-                call.on_control_answer(&mut self.cx(effects), tag, answer)
+                let mut response = None;
+                for answer in (self.shard)(shard, &control) {
+                    assert!(response.is_none(), "an answered call gets no answer");
+                    response = call.on_control_answer(&mut self.cx(effects), tag, answer);
+                }
+                while response.is_none() && call.is_writing() {
+                    response = call.write(&mut self.cx(effects), &mut 1);
+                }
+                response
             }
             Question::Home(ApiEffect::Survey { .. }) | Question::Shard(_, ApiEffect::Op { .. }) => None,
         }

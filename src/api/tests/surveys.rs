@@ -130,7 +130,7 @@ fn a_subscription_that_is_over_fails_where_a_session_is_meant() {
     let body = r#"{"user":"u","channel":"open:a","expire_at":1700000000}"#;
     check("subscribe", body, user("u"), None);
     let mut world = World::new();
-    world.shard = |shard, _| ControlAnswer::Sessions(u32::from(shard == 2));
+    world.shard = |shard, _| vec![ControlAnswer::Sessions(u32::from(shard == 2))];
     assert_eq!(world.call("subscribe", body).body, br#"{"error":{"code":100,"message":"internal server error"}}"#);
 }
 
@@ -157,7 +157,8 @@ fn channels_are_added_up_over_shards() {
         let all = [("open:b", 1), ("rec:y", u32::from(shard)), ("<", 1)];
         let fits = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
         let fitting = all.into_iter().filter(|(name, count)| fits(name) && *count > 0);
-        ControlAnswer::Channels(fitting.map(|(name, count)| (ChannelName::new(name), count)).collect())
+        let piece = |(name, count)| ControlAnswer::Channels(vec![(ChannelName::new(name), count)]);
+        fitting.map(piece).chain([ControlAnswer::Listed]).collect()
     };
     for (body, text) in [
         (
@@ -172,7 +173,7 @@ fn channels_are_added_up_over_shards() {
     }
 }
 
-fn shard_info(shard: u16, control: &Control) -> ControlAnswer {
+fn shard_info(shard: u16, control: &Control) -> Vec<ControlAnswer> {
     let mut metrics = Shard::new(ShardId(shard));
     let mut interval = Interval::new(1000);
     let now = |mono_ms| crate::base::time::Now { mono_ms, ..Default::default() };
@@ -180,18 +181,13 @@ fn shard_info(shard: u16, control: &Control) -> ControlAnswer {
     interval.tick(now(1000), &metrics);
     metrics.command(now(1500), Command::Rpc, 1_000_000);
     interval.tick(now(2000), &metrics);
-    let mut info = ShardInfo {
-        clients: 2,
-        subscriptions: 5,
-        users: vec![hash_of("everywhere"), u64::from(shard)],
-        channels: 3,
-        ..ShardInfo::default()
-    };
+    let mut info = ShardInfo { clients: 2, subscriptions: 5, users: 2, channels: 3, ..ShardInfo::default() };
+    let users = [hash_of("everywhere"), u64::from(shard)].map(|hash| ControlAnswer::Users(vec![hash]));
     match control {
         Control::Info => info.interval = interval.ends().map(Arc::clone),
         _ => info.metrics = Some(Box::new(metrics)),
     }
-    ControlAnswer::Info(Box::new(info))
+    users.into_iter().chain([ControlAnswer::Info(Box::new(info))]).collect()
 }
 
 #[test]
