@@ -135,7 +135,11 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
         tracing::warn!(var, "unknown var in environment");
     }
     for option in &loaded.idle {
-        tracing::warn!(option, "option {option} is accepted but has no effect in this version");
+        if option.ends_with("_proxy_enabled") || option == "client.proxy.connect.enabled" {
+            tracing::warn!(option, "{option}: the backend cannot be asked in this version; clients are answered 108");
+        } else {
+            tracing::warn!(option, "option {option} is accepted but has no effect in this version");
+        }
     }
 }
 

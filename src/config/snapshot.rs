@@ -88,6 +88,9 @@ pub struct Client {
     pub insecure: bool,
     /// `client.insecure_skip_token_signature_verify`.
     pub insecure_skip_token_signature_verify: bool,
+    /// `client.proxy.connect.enabled`: who connects without token is for the backend to say, which cannot be asked
+    /// yet. So nobody does.
+    pub connect_proxied: bool,
     /// `client.allow_anonymous_connect_without_token`.
     pub allow_anonymous_connect_without_token: bool,
     /// `client.disallow_anonymous_connection_tokens`.
@@ -228,6 +231,11 @@ pub struct ChannelOptions {
     pub delta_fossil: bool,
     /// `delta_publish`.
     pub delta_publish: bool,
+    /// `subscribe_proxy_enabled` or `subscribe_stream_proxy_enabled`: the backend decides about subscriptions in place
+    /// of flags. It cannot be asked yet, so they are not available.
+    pub subscribe_proxied: bool,
+    /// `publish_proxy_enabled` or `subscribe_stream_proxy_enabled`: the same for publications.
+    pub publish_proxied: bool,
     /// `allow_subscribe_for_client`.
     pub allow_subscribe_for_client: bool,
     /// `allow_subscribe_for_anonymous`.

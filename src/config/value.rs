@@ -74,6 +74,9 @@ pub struct Entry {
     pub value: Value,
     /// Where the value came from.
     pub origin: Origin,
+    /// Whether somebody read it by its path, for the test that what is read is what is in force.
+    #[cfg(test)]
+    pub was_read: std::cell::Cell<bool>,
 }
 
 impl Entry {
@@ -108,7 +111,13 @@ impl std::fmt::Debug for Section {
 impl Section {
     /// A section in which nothing is set: all values are zero, not yet the defaults.
     pub fn new(options: &'static [Opt]) -> Section {
-        let entry = |option: &'static Opt| Entry { option, value: Value::zero(option.kind), origin: Origin::Unset };
+        let entry = |option: &'static Opt| Entry {
+            option,
+            value: Value::zero(option.kind),
+            origin: Origin::Unset,
+            #[cfg(test)]
+            was_read: std::cell::Cell::new(false),
+        };
         Section { entries: rows(options).into_iter().map(entry).collect() }
     }
 
@@ -166,7 +175,11 @@ impl Section {
 
     fn value(&self, path: &str) -> &Value {
         match self.find(path) {
-            Some(entry) => &entry.value,
+            Some(entry) => {
+                #[cfg(test)]
+                entry.was_read.set(true);
+                &entry.value
+            }
             None => panic!("no option {path}"),
         }
     }

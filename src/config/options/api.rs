@@ -41,8 +41,8 @@ pub const ADMIN: &[Opt] = &[
 pub const PROMETHEUS: &[Opt] = &[
     switch("enabled", "Serve metrics for Prometheus.").live(),
     text("handler_prefix", "/metrics", "Path of the metrics.").live(),
-    switch("instrument_http_handlers", "Measure HTTP handlers."),
-    switch("recovered_publications_histogram", "Measure how many publications a recovery returns."),
+    switch("instrument_http_handlers", "Measure HTTP handlers.").live(),
+    switch("recovered_publications_histogram", "Measure how many publications a recovery returns.").live(),
     switch("native_histograms", "Offer native histograms beside the classic ones."),
 ];
 

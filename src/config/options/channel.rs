@@ -70,11 +70,12 @@ pub const CHANNEL_OPTIONS: &[Opt] = &[
 ];
 
 const MAP: &[Opt] = &[
-    text("mode", "", "How long state lives and whether it can be recovered: ephemeral, recoverable or persistent."),
-    duration("key_ttl", "", "How long a key lives without being published again."),
-    int("stream_size", "", "Most changes kept for recovery; 0 means 100."),
-    duration("stream_ttl", "", "How long changes are kept for recovery; 0 means a minute."),
-    duration("meta_ttl", "", "How long position and epoch are kept; 0 means ten times stream_ttl."),
+    text("mode", "", "How long state lives and whether it can be recovered: ephemeral, recoverable or persistent.")
+        .live(),
+    duration("key_ttl", "", "How long a key lives without being published again.").live(),
+    int("stream_size", "", "Most changes kept for recovery; 0 means 100.").live(),
+    duration("stream_ttl", "", "How long changes are kept for recovery; 0 means a minute.").live(),
+    duration("meta_ttl", "", "How long position and epoch are kept; 0 means ten times stream_ttl.").live(),
     switch("remove_client_on_unsubscribe", "Remove a client's key when it unsubscribes.").live(),
     text("client_key", "", "Key forced on what a client publishes: client_id or user_id.").live(),
     switch("allow_publish_for_client", "Let all clients publish keys.").live(),

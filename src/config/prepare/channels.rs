@@ -56,7 +56,10 @@ fn channel_options(options: &Section, path: &str, general: &General) -> Result<C
             Some(compiled.map_err(|problem| Error::invalid(format!("{path}.channel_regex"), problem))?)
         }
     };
+    let streamed = options.bool("subscribe_stream_proxy_enabled");
     Ok(ChannelOptions {
+        subscribe_proxied: options.bool("subscribe_proxy_enabled") || streamed,
+        publish_proxied: options.bool("publish_proxy_enabled") || streamed,
         presence: options.bool("presence"),
         join_leave: options.bool("join_leave"),
         force_push_join_leave: options.bool("force_push_join_leave"),

@@ -27,6 +27,7 @@ pub fn client(root: &Section) -> Result<Client, Error> {
         subscription_token,
         insecure: options.bool("insecure"),
         insecure_skip_token_signature_verify: options.bool("insecure_skip_token_signature_verify"),
+        connect_proxied: options.bool("proxy.connect.enabled"),
         allow_anonymous_connect_without_token: options.bool("allow_anonymous_connect_without_token"),
         disallow_anonymous_connection_tokens: options.bool("disallow_anonymous_connection_tokens"),
         user_id_http_header: Some(options.text("user_id_http_header"))

@@ -137,3 +137,5 @@ fn ms_or(options: &Section, path: &str, default: u64) -> u64 {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod used_tests;

@@ -232,3 +232,22 @@ fn dev_is_for_this_machine_alone() {
     assert_eq!(found.server.internal_address.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:9001"));
     assert_eq!(*found.client.allowed_origins, [Box::from("http://localhost:9000"), Box::from("http://127.0.0.1:9000")]);
 }
+
+#[test]
+fn what_is_left_to_the_backend() {
+    let proxies = r#""proxy":{"subscribe":{"endpoint":"http://a"},"publish":{"endpoint":"http://a"},
+        "subscribe_stream":{"endpoint":"grpc://a"},"sub_refresh":{"endpoint":"http://a"}}"#;
+    for (option, subscribe, publish) in [
+        ("subscribe_proxy_enabled", true, false),
+        ("publish_proxy_enabled", false, true),
+        ("subscribe_stream_proxy_enabled", true, true),
+        ("sub_refresh_proxy_enabled", false, false),
+    ] {
+        let found = snapshot(&format!(r#"{{"channel":{{{proxies},"namespaces":[{{"name":"aa","{option}":true}}]}}}}"#));
+        let options = &found.channel.namespaces["aa"];
+        assert_eq!((options.subscribe_proxied, options.publish_proxied), (subscribe, publish), "{option}");
+        assert!(!found.channel.without_namespace.subscribe_proxied);
+    }
+    let found = snapshot(r#"{"client":{"proxy":{"connect":{"enabled":true,"endpoint":"http://a"}}}}"#);
+    assert!(found.client.connect_proxied);
+}

@@ -47,6 +47,9 @@ type Grants = BTreeMap<Box<str>, Grant>;
 /// Who the token, anonymous connections or insecure mode let in; nothing when they let nobody in.
 pub(super) fn authenticate(cx: &Cx<'_>, token: &str) -> Result<(Option<Credentials>, Grants), Refusal> {
     let client = &cx.config.client;
+    if token.is_empty() && client.connect_proxied {
+        return Err(Error::NOT_AVAILABLE.into());
+    }
     if token.is_empty() {
         let is_open = client.allow_anonymous_connect_without_token || client.insecure;
         return Ok((is_open.then(Credentials::default), Grants::new()));
@@ -132,7 +135,8 @@ pub(super) fn personal_channel(config: &Snapshot, user: &str) -> Option<Box<str>
 /// Whether the client could subscribe to the channel by itself, without a token.
 fn may_begin_with(config: &Snapshot, options: &ChannelOptions, channel: &str, user: &str) -> bool {
     let channels = &config.channel;
-    if rules::is_private(channels, channel) || !rules::is_valid_name(channels, options, channel) {
+    let is_settled = rules::is_private(channels, channel) || options.subscribe_proxied;
+    if is_settled || !rules::is_valid_name(channels, options, channel) {
         return false;
     }
     let is_user_limited = options.allow_user_limited_channels && rules::is_user_limited(channels, channel);

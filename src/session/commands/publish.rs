@@ -17,6 +17,10 @@ impl Session {
         if !rules::check_data(options.publication_data_format, request.data.as_bytes()) {
             return Err(Error::BAD_REQUEST.into());
         }
+        if options.publish_proxied {
+            // Without the backend nobody can decide.
+            return Err(Error::NOT_AVAILABLE.into());
+        }
         let channel = cx.hub.find(&request.channel);
         if !self.claim(cx, channel).may_publish(options) {
             return Err(Error::PERMISSION_DENIED.into());

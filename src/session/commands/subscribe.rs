@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// Whether the client may subscribe, and what it is granted. A token decides alone; then come the list of users
-    /// in the name, the namespace, and insecure mode.
+    /// in the name, the backend where the namespace leaves it to that, the flags of the namespace, and insecure mode.
     pub(super) fn authorize(
         &self,
         cx: &Cx<'_>,
@@ -122,6 +122,9 @@ impl Session {
             let is_open = options.allow_subscribe_for_client
                 && (!claim.is_anonymous || options.allow_subscribe_for_anonymous)
                 && !is_user_limited;
+            if options.subscribe_proxied && !is_user_limited {
+                return Err(Error::NOT_AVAILABLE.into());
+            }
             if !is_listed && !is_open && !claim.is_insecure {
                 return Err(Error::PERMISSION_DENIED.into());
             }

@@ -12,6 +12,7 @@ mod maps;
 mod maps_changes;
 mod maps_model;
 mod maps_presence;
+mod proxied;
 mod server_side;
 mod subscribe;
 mod tailored;
