@@ -10,7 +10,7 @@ use crate::config::load::Loaded;
 use crate::config::prepare::prepare;
 use crate::config::snapshot::Snapshot;
 use crate::config::validate::validate;
-use crate::config::{dev, dotenv};
+use crate::config::{dev, dotenv, reload};
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -26,20 +26,35 @@ pub struct Start {
 /// The sources of a configuration, to be read again.
 #[derive(Debug)]
 pub struct Again {
+    sources: Sources,
+    /// As the server started with it, for what a reload does not take over.
+    started: Loaded,
+}
+
+impl Again {
+    /// Loads, checks and prepares the configuration from the file as it is now; environment and flags are those of the
+    /// start. Says in the log which options a reload leaves as they were.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let (loaded, _) = self.sources.load()?;
+        let snapshot = self.sources.prepare(&loaded)?;
+        for option in reload::waiting(&self.started.options, &loaded.options) {
+            tracing::warn!(option, "option {option} has changed: it takes effect with a restart, not with a reload");
+        }
+        let were_idle = &self.started.idle;
+        loaded.idle.iter().filter(|option| !were_idle.contains(option)).for_each(|option| warn_idle(option));
+        Ok(snapshot)
+    }
+}
+
+#[derive(Debug)]
+struct Sources {
     file: String,
     env: Env,
     overrides: Overrides,
     dev: bool,
 }
 
-impl Again {
-    /// Loads, checks and prepares the configuration from the file as it is now; environment and flags are those of the
-    /// start.
-    pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        let (loaded, _) = self.load()?;
-        self.prepare(&loaded)
-    }
-
+impl Sources {
     fn load(&self) -> Result<(Loaded, bool), Error> {
         let (mut loaded, missing) = read::options(&self.file, &self.env, &self.overrides.0)?;
         if self.dev {
@@ -71,16 +86,16 @@ pub fn run<E: Display>(
         Ok(used) => used,
         Err(error) => return fatal_without_log("error loading .env file", error),
     };
-    let again = Again { file: config, env, overrides, dev };
-    let (loaded, missing) = match again.load() {
+    let sources = Sources { file: config, env, overrides, dev };
+    let (loaded, missing) = match sources.load() {
         Ok(loaded) => loaded,
         Err(error) => return fatal_without_log("error getting config", error),
     };
     if let Err(error) = logging::set_up(loaded.options.text("log.level"), loaded.options.text("log.file")) {
         return fatal_without_log("error opening log file", error);
     }
-    report_sources(&again.file, missing, dot_env);
-    let snapshot = match again.prepare(&loaded) {
+    report_sources(&sources.file, missing, dot_env);
+    let snapshot = match sources.prepare(&loaded) {
         Ok(snapshot) => snapshot,
         Err(error) => return fatal("error in config", error),
     };
@@ -91,6 +106,7 @@ pub fn run<E: Display>(
     let (version, pid) = (super::version::VERSION, std::process::id());
     tracing::info!(version, pid, engine = "memory", "starting Spindle");
     warn(&snapshot, &loaded);
+    let again = Again { sources, started: loaded };
     match serve(Start { snapshot, again }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fatal("error serving", error),
@@ -134,12 +150,14 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
     for var in &loaded.unknown_env {
         tracing::warn!(var, "unknown var in environment");
     }
-    for option in &loaded.idle {
-        if option.ends_with("_proxy_enabled") || option == "client.proxy.connect.enabled" {
-            tracing::warn!(option, "{option}: the backend cannot be asked in this version; clients are answered 108");
-        } else {
-            tracing::warn!(option, "option {option} is accepted but has no effect in this version");
-        }
+    loaded.idle.iter().for_each(|option| warn_idle(option));
+}
+
+fn warn_idle(option: &str) {
+    if option.ends_with("_proxy_enabled") || option == "client.proxy.connect.enabled" {
+        tracing::warn!(option, "{option}: the backend cannot be asked in this version; clients are answered 108");
+    } else {
+        tracing::warn!(option, "option {option} is accepted but has no effect in this version");
     }
 }
 

@@ -52,8 +52,9 @@ fn sighup_changes_rules_under_clients_that_stay() {
         assert_eq!(subscribe(client, "chat:a"), Some(103));
     }
     let open = json!([{"name": "chat", "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true}]);
-    server.rewrite(json!({"channel": {"namespaces": open}}));
+    server.rewrite(json!({"channel": {"namespaces": open}, "client": {"ping_interval": "11m"}}));
     server.signal("HUP");
+    server.wait_for_log("option client.ping_interval has changed: it takes effect with a restart");
     server.wait_for_log("configuration successfully reloaded");
     for client in &mut clients {
         // The turn that was under way may still end under the old rules.
