@@ -1,6 +1,8 @@
 //! Whether an HTTP request may use the server API (upstream: internal/middleware/auth.go, method.go).
 
 use crate::api::response::Response;
+use crate::base::query;
+use crate::base::secret::is_same;
 use crate::config::snapshot::HttpApi;
 
 /// Checks the HTTP method and the key: `X-API-Key`, else `Authorization: apikey <key>`, else the query's
@@ -25,10 +27,12 @@ pub fn authorize<'h>(
     }
     let key = config.key.as_bytes();
     let in_headers = match header("x-api-key").filter(|given| !given.is_empty()) {
-        Some(given) => is_key(key, given.as_bytes()),
-        None => header("authorization").and_then(from_authorization).is_some_and(|given| is_key(key, given.as_bytes())),
+        Some(given) => is_same(key, given.as_bytes()),
+        None => {
+            header("authorization").and_then(from_authorization).is_some_and(|given| is_same(key, given.as_bytes()))
+        }
     };
-    if in_headers || query.and_then(from_query).is_some_and(|given| is_key(key, &given)) {
+    if in_headers || query.and_then(|query| query::first(query, "api_key")).is_some_and(|given| is_same(key, &given)) {
         return Ok(());
     }
     Err(Response::empty(401))
@@ -39,40 +43,6 @@ fn from_authorization(value: &str) -> Option<&str> {
     let scheme = fields.next()?;
     let key = fields.next()?;
     (fields.next().is_none() && scheme.eq_ignore_ascii_case("apikey")).then_some(key)
-}
-
-/// The first `api_key` of a query, percent-decoded. Pairs that Go's `url.ParseQuery` refuses (a semicolon, a bad
-/// escape) are passed over, as there.
-fn from_query(query: &str) -> Option<Vec<u8>> {
-    query.split('&').filter(|pair| !pair.contains(';')).find_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = unescape(value)?;
-        (unescape(name)? == b"api_key").then_some(value)
-    })
-}
-
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let high = char::from(bytes.next()?).to_digit(16)?;
-                let low = char::from(bytes.next()?).to_digit(16)?;
-                (high * 16 + low) as u8
-            }
-            other => other,
-        });
-    }
-    Some(out)
-}
-
-/// Compares in a time that depends on the lengths alone. `black_box` keeps the loop from ending early.
-fn is_key(key: &[u8], given: &[u8]) -> bool {
-    let against = if key.len() == given.len() { given } else { key };
-    let difference = key.iter().zip(against).fold(0, |acc, (a, b)| std::hint::black_box(acc | (a ^ b)));
-    difference == 0 && key.len() == given.len()
 }
 
 #[cfg(test)]

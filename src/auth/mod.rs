@@ -1,7 +1,8 @@
-//! Tokens: what a connection or subscription token (JWT) says, and whether to believe it.
+//! Tokens: what a connection or subscription token (JWT) says, and whether to believe it; sessions of the admin pages.
 //!
 //! Pure: the time is a parameter, keys come from the configuration. Upstream: centrifugo internal/jwtverify.
 
+pub mod admin;
 pub mod token;
 
 mod claims;

@@ -4,6 +4,8 @@ pub mod glob;
 pub mod ids;
 pub mod index;
 pub mod mutation;
+pub mod query;
+pub mod secret;
 pub mod slab;
 pub mod time;
 pub mod wheel;

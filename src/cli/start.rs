@@ -138,6 +138,13 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
     if snapshot.http_api.insecure {
         tracing::warn!("INSECURE HTTP API mode enabled, make sure you understand risks");
     }
+    if let Some(admin) = &snapshot.admin {
+        if admin.insecure {
+            tracing::warn!("INSECURE admin mode enabled, make sure you understand risks");
+        } else if admin.password.is_empty() || admin.secret.is_empty() {
+            tracing::warn!("nobody can log in to the admin pages: set admin.password and admin.secret");
+        }
+    }
     if client.insecure_skip_token_signature_verify {
         tracing::warn!("INSECURE skip token signature verify enabled, make sure you understand risks");
     }

@@ -2,6 +2,7 @@
 
 use super::args::ServeFiles;
 use super::web::{self, Answer};
+use crate::net::site::kind;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -80,25 +81,6 @@ fn encode(path: &str) -> String {
         }
     }
     out
-}
-
-/// What a browser has to know about a file.
-fn kind(file: &Path) -> &'static str {
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("html" | "htm") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js" | "mjs") => "text/javascript; charset=utf-8",
-        Some("json" | "map") => "application/json",
-        Some("txt" | "md") => "text/plain; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("gif") => "image/gif",
-        Some("webp") => "image/webp",
-        Some("ico") => "image/x-icon",
-        Some("wasm") => "application/wasm",
-        _ => "application/octet-stream",
-    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub init: Option<Box<str>>,
     /// `health.*`: prefix when enabled.
     pub health: Option<Box<str>>,
+    /// `admin.*` when enabled.
+    pub admin: Option<Admin>,
     /// `prometheus.*`: prefix when enabled.
     pub prometheus: Option<Box<str>>,
     /// `prometheus.recovered_publications_histogram`.
@@ -334,6 +336,36 @@ pub struct WebSocket {
     pub message_size_limit: usize,
     /// `write_timeout`, milliseconds.
     pub write_timeout_ms: u64,
+}
+
+/// `admin.*`. Never printed with its secrets: `Debug` shows which are set.
+#[derive(Clone)]
+pub struct Admin {
+    /// `handler_prefix` without a slash at its end; empty = the root.
+    pub handler_prefix: Box<str>,
+    /// `password`; empty = nobody can log in.
+    pub password: Box<str>,
+    /// `secret`; empty = nobody can log in.
+    pub secret: Box<str>,
+    /// `insecure`.
+    pub insecure: bool,
+    /// `external`.
+    pub external: bool,
+    /// `web_path`: a folder with other pages.
+    pub web_path: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin")
+            .field("handler_prefix", &self.handler_prefix)
+            .field("password", &!self.password.is_empty())
+            .field("secret", &!self.secret.is_empty())
+            .field("insecure", &self.insecure)
+            .field("external", &self.external)
+            .field("web_path", &self.web_path)
+            .finish()
+    }
 }
 
 /// `http_api.*`.

@@ -85,7 +85,7 @@ pub async fn serve<H: Host>(host: Rc<H>, socket: Rc<HttpSocket>, side: Side) -> 
                     // The next request finds another server.
                     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                socket.end_request(host.mono_ms());
+                socket.end_request(host.now().mono_ms);
                 if upgrade.is_some() {
                     agreed.replace(upgrade);
                 }

@@ -26,6 +26,8 @@ pub enum Handler {
     Init,
     /// The server API, and the method that the path names; empty for the legacy route.
     Api(&'static str),
+    /// The admin pages and what is behind them.
+    Admin(Page),
     /// The health check.
     Health,
     /// Metrics for Prometheus.
@@ -34,6 +36,19 @@ pub enum Handler {
     Demo,
     /// What the demo page shows of the shards.
     DemoStats,
+}
+
+/// What there is below the prefix of the admin pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// Whether a password is asked for, and whether this caller gave it.
+    Init,
+    /// The password for a token.
+    Auth,
+    /// The server API, for whoever has a token.
+    Api,
+    /// The pages themselves.
+    Web,
 }
 
 /// One row of the table.
@@ -95,11 +110,13 @@ impl Mux {
         let external = side != Side::Internal;
         let internal = side != Side::External;
         let api = if config.http_api.external { external } else { internal };
+        let admin = config.admin.as_ref().filter(|admin| if admin.external { external } else { internal });
         let demo = config.dev.then_some("/");
         // In the order in which the reference names them when it starts.
         let endpoints: &[Endpoint<'_>] = &[
             ("websocket", external, config.websocket.handler_prefix.as_deref(), "websocket.handler_prefix"),
             ("api", api, config.http_api.handler_prefix.as_deref(), "http_api.handler_prefix"),
+            ("admin", true, admin.map(|admin| &*admin.handler_prefix), "admin.handler_prefix"),
             ("prometheus", internal, config.prometheus.as_deref(), "prometheus.handler_prefix"),
             ("health", internal, config.health.as_deref(), "health.handler_prefix"),
             ("init", external, config.init.as_deref(), "init.handler_prefix"),
@@ -172,6 +189,12 @@ fn rows(name: &str, prefix: &str) -> Vec<(String, Handler)> {
         "init" => at_root(Handler::Init),
         "prometheus" => at_root(Handler::Prometheus),
         "health" => at_root(Handler::Health),
+        "admin" => vec![
+            (format!("{prefix}/admin/init"), Handler::Admin(Page::Init)),
+            (format!("{prefix}/admin/auth"), Handler::Admin(Page::Auth)),
+            (format!("{prefix}/admin/api"), Handler::Admin(Page::Api)),
+            (format!("{prefix}/"), Handler::Admin(Page::Web)),
+        ],
         "api" => {
             let methods = api::methods().map(|method| (format!("{prefix}/{method}"), Handler::Api(method)));
             at_root(Handler::Api("")).into_iter().chain(methods).collect()
@@ -206,7 +229,7 @@ fn clean(path: &str) -> Cow<'_, str> {
 }
 
 /// The path with its escapes decoded, but for slashes: an escaped one is part of a name.
-fn decode(path: &str) -> Cow<'_, [u8]> {
+pub fn decode(path: &str) -> Cow<'_, [u8]> {
     let bytes = path.as_bytes();
     if !bytes.contains(&b'%') {
         return Cow::Borrowed(bytes);

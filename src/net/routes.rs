@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
 
+use super::admin;
 use super::clients::{self, Upgrade};
 use super::http::{Body, Reply};
 use super::mux::{Found, Handler, Mux, Side};
 use super::reply::{HTML, bad_target, empty, from_api, moved, not_found, plain_status, reply};
+use super::site::Site;
 use crate::api::{self, ScrapeForm};
+use crate::base::time::Now;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 
 /// Bytes of a body of the server API that are taken at most; more is answered with 413.
-const MAX_API_BODY: usize = 64 * 1024 * 1024;
+pub(super) const MAX_API_BODY: usize = 64 * 1024 * 1024;
 
 const DEMO_PAGE: &[u8] = include_bytes!("../../assets/demo.html");
 
@@ -26,8 +30,10 @@ pub trait Host: 'static {
     fn mux(&self, side: Side) -> &Mux;
     /// Compiled `client.allowed_origins`.
     fn origins(&self) -> &Origins;
-    /// The shard's clock, milliseconds.
-    fn mono_ms(&self) -> u64;
+    /// The pages of the admin interface.
+    fn site(&self) -> &Site;
+    /// The time of the shard's turn.
+    fn now(&self) -> Now;
     /// Whether one more client connection may be opened (`client.connection_limit`, `connection_rate_limit`).
     fn admits_connection(&self) -> bool;
     /// Counts a request to one of the node's own paths (`prometheus.instrument_http_handlers`).
@@ -72,6 +78,7 @@ async fn handle<H: Host>(host: &H, config: &Snapshot, handler: Handler, request:
         Handler::WebSocket => plain_status(StatusCode::BAD_REQUEST),
         Handler::Init => clients::init(host, &request),
         Handler::Api(method) => server_api(host, config, request, method).await,
+        Handler::Admin(page) => admin::answer(host, config, page, request).await,
         Handler::Health => reply(StatusCode::OK, "application/json", b"{}".as_slice()),
         Handler::Prometheus => from_api(host.scrape(ScrapeForm::Prometheus).await),
         Handler::Demo => reply(StatusCode::OK, HTML, DEMO_PAGE),
@@ -85,15 +92,24 @@ async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Reques
     if let Err(refused) = api::authorize(&config.http_api, head.method.as_str(), header, head.uri.query()) {
         return from_api(refused);
     }
-    let body = match Limited::new(body, MAX_API_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return plain_status(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        Err(_) => return plain_status(StatusCode::BAD_REQUEST),
+    let body = match collect(body, MAX_API_BODY).await {
+        Ok(body) => body,
+        Err(status) => return plain_status(status),
     };
     let error_mode = header("x-centrifugo-error-mode");
     from_api(host.call(api::Request { method, error_mode, body: &body }).await)
+}
+
+/// The whole body.
+///
+/// # Errors
+/// The status to refuse it with: it is longer than the limit, or broken off.
+pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, StatusCode> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
 }
 
 /// A request to no path, but to the server: only OPTIONS makes sense (Go: `globalOptionsHandler`).

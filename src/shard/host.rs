@@ -11,11 +11,13 @@ use super::start::Shared;
 use super::turn::Inner;
 use crate::api::{self, Response, ScrapeForm};
 use crate::base::ids::ConnId;
+use crate::base::time::Now;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
 use crate::net::mux::{Mux, Side};
 use crate::net::routes::Host;
+use crate::net::site::Site;
 
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
 pub(super) struct ShardHost {
@@ -91,8 +93,12 @@ impl Host for ShardHost {
         &self.shared.origins
     }
 
-    fn mono_ms(&self) -> u64 {
-        self.inner.borrow().engine.now().mono_ms
+    fn site(&self) -> &Site {
+        &self.shared.site
+    }
+
+    fn now(&self) -> Now {
+        self.inner.borrow().engine.now()
     }
 
     fn admits_connection(&self) -> bool {

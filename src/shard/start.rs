@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -29,6 +30,7 @@ use crate::net::bell::{Bell, Sleeper};
 use crate::net::listener;
 use crate::net::mux::{Conflict, Mux, Side};
 use crate::net::ring::Ring;
+use crate::net::site::Site;
 
 /// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable.
 const NO_PREEMPTION: Duration = Duration::from_secs(3600);
@@ -79,6 +81,8 @@ pub(super) struct Shared {
     pub(super) origins: Origins,
     /// What is served on each listener.
     pub(super) muxes: Vec<(Side, Mux)>,
+    /// The admin pages.
+    pub(super) site: Site,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
     /// All shards are drained: none answers another one any more.
     is_over: AtomicBool,
@@ -179,6 +183,8 @@ impl Drop for Alive {
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// The folder of the admin pages cannot be served.
+    Site(PathBuf, io::Error),
     /// Two endpoints have the same path.
     Conflict(Conflict),
     /// The executor or the ring of a shard could not be made.
@@ -196,6 +202,9 @@ impl fmt::Display for StartError {
                 f,
                 "cannot listen on {address}: {error}; choose another address with --http_server.address or another port with --http_server.port"
             ),
+            Self::Site(folder, error) => {
+                write!(f, "cannot serve {} (admin.web_path): {error}", folder.display())
+            }
             Self::Conflict(conflict) => conflict.fmt(f),
             Self::Executor(what) => f.write_str(what),
         }
@@ -228,6 +237,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         muxes: sides(&startup.rules.config)
             .map(|(side, _)| Ok((side, Mux::new(&startup.rules.config, side)?)))
             .collect::<Result<_, Conflict>>()?,
+        site: site(&startup.rules.config)?,
         pulses: pulses.clone(),
         is_over: AtomicBool::new(false),
         rate: (client.connection_rate_limit > 0).then(|| {
@@ -345,6 +355,14 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
         }
     }
     Ok(all)
+}
+
+/// The admin pages: the one of this server, or those of a folder.
+fn site(config: &Snapshot) -> Result<Site, StartError> {
+    match config.admin.as_ref().and_then(|admin| admin.web_path.as_ref()) {
+        None => Ok(Site::own()),
+        Some(folder) => Site::load(folder).map_err(|error| StartError::Site(folder.clone(), error)),
+    }
 }
 
 /// The listeners and their addresses.

@@ -5,6 +5,7 @@
 use base64::Engine;
 use tungstenite::handshake::derive_accept_key;
 
+use crate::base::query;
 use crate::protocol::Protocol;
 
 /// Subprotocols in the order the server names them.
@@ -93,8 +94,7 @@ fn is_valid_key(key: &str) -> bool {
 
 /// Whether the first value of a query parameter is this one.
 fn query_is(query: &str, name: &str, value: &str) -> bool {
-    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.find(|(key, _)| *key == name).is_some_and(|(_, found)| found == value)
+    query::first(query, name).is_some_and(|found| found == value.as_bytes())
 }
 
 #[cfg(test)]
@@ -136,6 +136,7 @@ mod tests {
         );
         check(with("", "cf_ws_frame_ping_pong=true"), Ok((None, Protocol::Json, true)));
         check(with("", "format=json&format=protobuf"), Ok((None, Protocol::Json, false)));
+        check(with("", "a=%zz&cf%5Fprotocol=%70rotobuf"), Ok((None, Protocol::Protobuf, false)));
     }
 
     #[test]

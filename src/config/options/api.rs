@@ -27,14 +27,14 @@ pub const GRPC_API: &[Opt] = &[
 
 /// `admin.*`.
 pub const ADMIN: &[Opt] = &[
-    switch("enabled", "Serve the admin pages."),
-    text("handler_prefix", "", "Path prefix of the admin pages; empty means the root."),
-    text("password", "", "Password of the admin pages."),
-    text("secret", "", "Secret that signs admin sessions."),
-    switch("insecure", "Do not ask for the password; for development only."),
-    text("web_path", "", "Folder of other admin pages to serve."),
+    switch("enabled", "Serve the admin pages.").live(),
+    text("handler_prefix", "", "Path prefix of the admin pages; empty means the root.").live(),
+    text("password", "", "Password of the admin pages.").live(),
+    text("secret", "", "Secret that signs admin sessions.").live(),
+    switch("insecure", "Do not ask for the password; for development only.").live(),
+    text("web_path", "", "Folder of other admin pages to serve, read when the server starts.").live(),
     text("web_proxy_address", "", "Address that serves other admin pages, for their development."),
-    switch("external", "Serve the admin pages on the external port as well."),
+    switch("external", "Serve the admin pages on the external port as well.").live(),
 ];
 
 /// `prometheus.*`.

@@ -12,7 +12,7 @@ mod map;
 mod map_rules;
 
 use super::error::Error;
-use super::snapshot::{HttpApi, Server, Shards, Snapshot, WebSocket};
+use super::snapshot::{Admin, HttpApi, Server, Shards, Snapshot, WebSocket};
 use super::value::Section;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -52,6 +52,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         http_api: http_api(options)?,
         init: endpoint(options, "init"),
         health: endpoint(options, "health"),
+        admin: admin(options),
         prometheus: endpoint(options, "prometheus"),
         recovered_publications_histogram: options.bool("prometheus.recovered_publications_histogram"),
         instrument_http_handlers: options.bool("prometheus.instrument_http_handlers"),
@@ -105,6 +106,17 @@ fn http_api(options: &Section) -> Result<HttpApi, Error> {
         insecure: options.bool("http_api.insecure"),
         external: options.bool("http_api.external"),
         error_mode_transport: transport,
+    })
+}
+
+fn admin(options: &Section) -> Option<Admin> {
+    options.bool("admin.enabled").then(|| Admin {
+        handler_prefix: options.text("admin.handler_prefix").trim_end_matches('/').into(),
+        password: options.text("admin.password").into(),
+        secret: options.text("admin.secret").into(),
+        insecure: options.bool("admin.insecure"),
+        external: options.bool("admin.external"),
+        web_path: Some(options.text("admin.web_path")).filter(|path| !path.is_empty()).map(PathBuf::from),
     })
 }
 

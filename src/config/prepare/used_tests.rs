@@ -12,7 +12,7 @@ const CONFIGURATIONS: &[&str] = &[
     r#"{"channel":{"namespaces":[{"name":"aa"}]},"rpc":{"namespaces":[{"name":"aa"}]}}"#,
     r#"{"client":{"subscription_token":{"enabled":true}}}"#,
     r#"{"client":{"subscribe_to_user_personal_channel":{"enabled":true}}}"#,
-    r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true}}"#,
+    r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},"admin":{"enabled":true}}"#,
     r#"{"controller":{"enabled":false},"presence_manager":{"enabled":true},"broker":{"enabled":true}}"#,
     r#"{"channel":{"namespaces":[{"name":"aa","map":{"mode":"persistent"}}],
         "without_namespace":{"map":{"mode":"persistent"}}}}"#,

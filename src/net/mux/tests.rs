@@ -25,6 +25,8 @@ fn check_sides(json: &str, both: &str, external: &str, internal: &str) {
 fn endpoints_are_where_the_options_say() {
     check_sides("{}", "websocket api", "websocket", "api");
     check_sides(ALL, "websocket api prometheus health init", "websocket init", "api prometheus health");
+    check_sides(r#"{"admin":{"enabled":true}}"#, "websocket api admin", "websocket", "api admin");
+    check_sides(r#"{"admin":{"enabled":true,"external":true}}"#, "websocket api admin", "websocket admin", "api");
     check_sides(r#"{"http_api":{"external":true}}"#, "websocket api", "websocket api", "");
     check_sides(r#"{"http_api":{"disabled":true}}"#, "websocket", "websocket", "");
     check_sides(r#"{"http_api":{"disabled":true,"external":true}}"#, "websocket", "websocket", "");
@@ -106,6 +108,28 @@ fn prefixes_may_be_anything() {
         ],
     );
     check(r#"{"http_api":{"handler_prefix":"/"}}"#, &[("/publish", "/publish"), ("/", "/"), ("/x", "/")]);
+}
+
+#[test]
+fn the_admin_pages_have_what_nothing_else_has() {
+    check(
+        r#"{"admin":{"enabled":true}}"#,
+        &[
+            ("/", "/"),
+            ("/anything", "/"),
+            ("/admin", "/"),
+            ("/admin/init", "/admin/init"),
+            ("/admin/init/", "/"),
+            ("/admin/x", "/"),
+            ("/api/publish", "/api/publish"),
+            ("/api/publish/", "/"),
+            ("//admin/auth", "-> /admin/auth"),
+        ],
+    );
+    check(
+        r#"{"admin":{"enabled":true,"handler_prefix":"/ops/"}}"#,
+        &[("/ops", "-> /ops/"), ("/ops/", "/ops/"), ("/ops/admin/api", "/ops/admin/api"), ("/", "nothing")],
+    );
 }
 
 #[test]
