@@ -1,9 +1,9 @@
 //! Plain values from a file into the tree of options.
 //!
 //! Mirrors what the reference accepts (viper and mapstructure with weak typing): keys without regard to case, dots in
-//! keys as levels, numbers and switches as texts and the other way round, one value where a list is expected. It is
-//! stricter in two points that are mistakes rather than styles: a fraction is no whole number, and a switch is none
-//! either.
+//! keys as levels, numbers and switches as texts and the other way round, one value where a list is expected, an
+//! empty object for something that is not set. It is stricter in two points that are mistakes rather than styles: a
+//! fraction is no whole number, and a number beyond what an option takes is none that wraps around.
 
 use super::env::{Env, expand};
 use super::error::Error;
@@ -42,7 +42,9 @@ impl<'a> Decoder<'a> {
     fn key(&mut self, section: &mut Section, key: &str, json: &Json, path: &str) -> Result<(), Error> {
         let here = join(path, key);
         if let Some(entry) = section.entry_mut(key) {
-            if json.is_null() {
+            // Viper drops empty objects, though not those inside of lists.
+            let is_dropped = json.as_object().is_some_and(|object| object.is_empty() && !path.contains(".["));
+            if json.is_null() || is_dropped {
                 return Ok(());
             }
             match (&mut entry.value, entry.option.kind) {
@@ -64,7 +66,8 @@ impl<'a> Decoder<'a> {
             entry.origin = self.origin;
             return Ok(());
         }
-        if let Some((head, rest)) = key.split_once('.')
+        // Viper takes dots for levels, though not inside of lists.
+        if let Some((head, rest)) = key.split_once('.').filter(|_| !path.contains(".["))
             && let Some(Value::Section(inner)) = section.entry_mut(head).map(|entry| &mut entry.value)
         {
             return self.key(inner, rest, json, &join(path, head));
@@ -96,12 +99,17 @@ fn scalar(kind: Kind, json: &Json) -> Option<Value> {
         (Kind::Int { min, max }, Json::Number(number)) => {
             whole(number).filter(|value| (min..=max).contains(value)).map(Value::Int)
         }
+        (Kind::Int { min, max }, Json::Bool(value)) => {
+            Some(i64::from(*value)).filter(|value| (min..=max).contains(value)).map(Value::Int)
+        }
+        (Kind::Duration, Json::Bool(value)) => Some(Value::Duration(i64::from(*value))),
         (Kind::Int { .. }, Json::String(text)) if text.is_empty() => Some(Value::Int(0)),
         (Kind::Duration, Json::Number(number)) => whole(number).map(Value::Duration),
         (Kind::Bool | Kind::Int { .. } | Kind::Duration, Json::String(text)) => text::parse(kind, text),
         (Kind::Text, _) => as_text(json).map(Value::Text),
         (Kind::Texts, Json::Array(items)) => {
-            items.iter().map(as_text).collect::<Option<Vec<_>>>().map(|texts| Value::Texts(Some(texts)))
+            let texts = items.iter().map(|item| if item.is_null() { Some(String::new()) } else { as_text(item) });
+            texts.collect::<Option<Vec<_>>>().map(|texts| Value::Texts(Some(texts)))
         }
         (Kind::Texts, Json::Object(object)) if object.is_empty() => Some(Value::Texts(Some(Vec::new()))),
         (Kind::Texts, _) => as_text(json).map(|text| Value::Texts(Some(vec![text]))),
@@ -137,7 +145,10 @@ fn pairs(json: &Json, path: &str, env: &Env) -> Result<Vec<(String, String)>, Er
     match json {
         Json::Object(object) => {
             for (key, value) in object {
-                let value = value.as_str().ok_or_else(|| wrong(&join(path, key), "a text", value))?;
+                let value = match value {
+                    Json::Null => "",
+                    value => value.as_str().ok_or_else(|| wrong(&join(path, key), "a text", value))?,
+                };
                 pairs.push((key.to_lowercase(), value.to_owned()));
             }
         }
@@ -185,8 +196,15 @@ pub fn map_from_env(text: &str, variable: &str, env: &Env) -> Result<Value, Erro
     let json: Json = serde_json::from_str(text).map_err(|_| not_json(variable, "a JSON object of texts"))?;
     // Unlike in a file, keys keep their case here.
     match &json {
+        Json::Null => Ok(Value::Map(Vec::new())),
         Json::Object(object) => {
-            let list = object.iter().map(|(key, value)| serde_json::json!({ "key": key, "value": value })).collect();
+            let list = object
+                .iter()
+                .map(|(key, value)| {
+                    let value = if value.is_null() { "".into() } else { value.clone() };
+                    serde_json::json!({ "key": key, "value": value })
+                })
+                .collect();
             pairs(&Json::Array(list), variable, env).map(Value::Map)
         }
         _ => Err(not_json(variable, "a JSON object of texts")),

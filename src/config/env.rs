@@ -124,8 +124,9 @@ fn list_from_json(
     env: &Env,
     report: &mut Report,
 ) -> Result<Vec<Section>, Error> {
-    let json: Vec<serde_json::Value> =
+    let json: Option<Vec<serde_json::Value>> =
         serde_json::from_str(text).map_err(|_| not_json(variable, "a JSON list of objects"))?;
+    let json = json.unwrap_or_default();
     let mut decoder = Decoder::new(env, Origin::File);
     let mut items = Vec::with_capacity(json.len());
     for (index, json) in json.iter().enumerate() {

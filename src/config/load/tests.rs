@@ -95,7 +95,10 @@ fn values_in_a_file_may_be_written_in_several_ways() {
         (r#"{"channel_limit":1.5}"#, LIMIT, Err("client.channel_limit: expected a whole number, found 1.5")),
         (r#"{"channel_limit":"many"}"#, LIMIT, Err("client.channel_limit: expected a whole number, found \"many\"")),
         (r#"{"channel_limit":[]}"#, LIMIT, Err("client.channel_limit: expected a whole number, found a list")),
-        (r#"{"channel_limit":true}"#, LIMIT, Err("found true")),
+        (r#"{"channel_limit":true}"#, LIMIT, Ok("1")),
+        (r#"{"channel_limit":{}}"#, LIMIT, Ok("128")),
+        (r#"{"ping_interval":true}"#, PING, Ok("1ns")),
+        (r#"{"allowed_origins":[null]}"#, "client.allowed_origins", Ok("")),
         (r#"{"insecure":1}"#, "client.insecure", Ok("true")),
         (r#"{"insecure":"t"}"#, "client.insecure", Ok("true")),
         (r#"{"insecure":""}"#, "client.insecure", Ok("false")),
@@ -116,7 +119,7 @@ fn values_in_a_file_may_be_written_in_several_ways() {
         (r#"{"allowed_origins":["a","b"]}"#, "client.allowed_origins", Ok("a|b")),
         (r#"{"allowed_origins":[5,true]}"#, "client.allowed_origins", Ok("5|1")),
         (r#"{"allowed_origins":"a b"}"#, "client.allowed_origins", Ok("a b")),
-        (r#"{"allowed_origins":{}}"#, "client.allowed_origins", Ok("")),
+        (r#"{"allowed_origins":{}}"#, "client.allowed_origins", Ok("-")),
         (r#"{"allowed_origins":[{}]}"#, "client.allowed_origins", Err("expected a list of texts, found a list")),
         ("null", LIMIT, Ok("128")),
         ("5", LIMIT, Err("client: expected an object with options, found 5")),
@@ -138,6 +141,14 @@ fn keys_disregard_case_and_may_hold_dots() {
     check(r#"{"Client":{"CHANNEL_limit":5}}"#, &[], &[], LIMIT, Ok("5"));
     check(r#"{"client.channel_limit":5}"#, &[], &[], LIMIT, Ok("5"));
     check(r#"{"client":{"Token.Audience":"a"}}"#, &[], &[], "client.token.audience", Ok("a"));
+    // Inside of lists a dot is part of the key.
+    check(
+        r#"{"channel":{"namespaces":[{"name":"aa","map.mode":"x"}]}}"#,
+        &[],
+        &[],
+        "channel.namespaces[]0.map.mode",
+        Ok(""),
+    );
     check(r#"{"client.insecure":"zzz"}"#, &[], &[], LIMIT, Err("client.insecure: expected true or false"));
 }
 
@@ -203,6 +214,8 @@ fn values_in_the_environment() {
             "uni_sse.connect_code_to_http_response.transforms[]0.to.status_code",
             Ok("401"),
         ),
+        ("CENTRIFUGO_RPC_PROXY_HTTP_STATIC_HEADERS", r#"{"a":null}"#, "rpc.proxy.http.static_headers", Ok("a=")),
+        ("CENTRIFUGO_RPC_PROXY_HTTP_STATIC_HEADERS", "null", "rpc.proxy.http.static_headers", Ok("")),
         ("CENTRIFUGO_PROXIES", "[1", "proxies", Ok("1")),
         ("CENTRIFUGO_PROXIES", "[1]", "proxies", Err("CENTRIFUGO_PROXIES.[0]: expected an object")),
         ("CENTRIFUGO_PROXIES", "[oops]", "proxies", Err("CENTRIFUGO_PROXIES: expected a JSON list")),
@@ -254,6 +267,7 @@ fn maps_and_variables_in_them() {
         (r#"{"a":"<${CENTRIFUGO_VAR_A}${CENTRIFUGO_VAR_B}>"}"#, Ok("a=<one$1>")),
         (r#"{"a":"${OTHER} $CENTRIFUGO_VAR_A"}"#, Ok("a=${OTHER} $CENTRIFUGO_VAR_A")),
         (r#"{"a":"${CENTRIFUGO_VAR_C}"}"#, Err("static_headers: environment variable CENTRIFUGO_VAR_C not found")),
+        (r#"{"a":null}"#, Ok("a=")),
         (r#"{"a":1}"#, Err("rpc.proxy.http.static_headers.a: expected a text, found 1")),
         (r#"[{"key":"a","value":"1"},{"key":"a","value":"2"}]"#, Err("\"a\" stands twice")),
         (r#"[{"key":"a"}]"#, Err("static_headers.[0]: expected an object with the texts key and value")),

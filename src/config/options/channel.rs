@@ -1,9 +1,7 @@
 //! `channel`: rules of channels and namespaces.
 
 use super::proxy::CHANNEL_PROXIES;
-use crate::config::option::{Opt, duration, inline, int, int_in, named, section, switch, text, texts};
-
-const U32: i64 = u32::MAX as i64;
+use crate::config::option::{Opt, duration, inline, int, named, section, switch, text, texts};
 
 /// Options of channels in one namespace, and of those without.
 pub const CHANNEL_OPTIONS: &[Opt] = &[
@@ -14,7 +12,7 @@ pub const CHANNEL_OPTIONS: &[Opt] = &[
         .live(),
     text("map_users_presence_channel_prefix", "", "Prefix of the map channel that mirrors the presence of users.")
         .live(),
-    int_in("history_size", 0, U32, "", "Most publications kept in a channel's history; 0 keeps none.").live(),
+    int("history_size", "", "Most publications kept in a channel's history; 0 keeps none.").live(),
     duration("history_ttl", "", "How long publications stay in history, in whole seconds.").live(),
     duration(
         "history_meta_ttl",
@@ -127,7 +125,7 @@ pub const CHANNEL: &[Opt] = &[
         "What payloads must be: json, json_object or binary; empty accepts all but empty.",
     )
     .live(),
-    int_in("max_length", 0, U32, "255", "Longest channel name that can be subscribed to, in bytes.").live(),
+    int("max_length", "255", "Longest channel name that can be subscribed to, in bytes; below 0 any.").live(),
     text("private_prefix", "$", "Prefix of channels that need a subscription token.").live(),
     text("namespace_boundary", ":", "What separates the namespace from the rest of a channel name.").live(),
     text("user_boundary", "#", "What separates the list of users from the rest of a channel name.").live(),

@@ -25,7 +25,8 @@ pub fn channels(root: &Section) -> Result<Channels, Error> {
     Ok(Channels {
         max_length: match options.int("max_length") {
             0 => 255,
-            length => length as usize,
+            // What is negative is no bound, and 0 stands for that from here on.
+            length => usize::try_from(length).unwrap_or(0),
         },
         private_prefix: options.text("private_prefix").into(),
         namespace_boundary: options.text("namespace_boundary").into(),
@@ -64,7 +65,7 @@ fn channel_options(options: &Section, path: &str, general: &General) -> Result<C
         join_leave: options.bool("join_leave"),
         force_push_join_leave: options.bool("force_push_join_leave"),
         history: HistoryOptions {
-            size: options.int("history_size") as u32,
+            size: options.int("history_size").clamp(0, i64::from(u32::MAX)) as u32,
             ttl_s: seconds(options, "history_ttl"),
             meta_ttl_s: match seconds(options, "history_meta_ttl") {
                 0 => general.history_meta_ttl_s,
