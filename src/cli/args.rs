@@ -2,7 +2,9 @@
 
 use crate::config::option::{Kind, Opt};
 use crate::config::options;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand, ValueEnum};
+use crate::config::text::parse_bool;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Spindle: a real-time messaging server.
@@ -17,11 +19,32 @@ pub struct Line {
     #[arg(short, long, default_value = "config.json")]
     pub config: String,
     /// Try things out: everything in memory, no keys, reachable from this machine alone, with a demo page.
-    #[arg(long)]
+    #[arg(long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub dev: bool,
     /// Options set by flags.
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+impl Line {
+    /// Reads a command line. As in the reference, what stands behind a command that takes no arguments is passed over.
+    ///
+    /// # Errors
+    /// It cannot be understood, or asks for help.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Line, clap::Error> {
+        let lenient = |command: Clap| {
+            let takes_some = command.get_positionals().next().is_some();
+            if takes_some { command } else { command.arg(Arg::new("passed over").num_args(0..).hide(true)) }
+        };
+        let matches = Line::command().mut_subcommands(lenient).try_get_matches_from(args)?;
+        Line::from_arg_matches(&matches)
+    }
+}
+
+/// A switch in any form that the reference takes, such as `--strict=0`.
+fn switch(text: &str) -> Result<bool, String> {
+    parse_bool(text).ok_or_else(|| "expected true or false".to_owned())
 }
 
 /// The commands beside serving.
@@ -68,7 +91,8 @@ pub struct CheckConfig {
     #[command(flatten)]
     pub file: ConfigFile,
     /// Fail on unknown keys as well.
-    #[arg(short, long)]
+    #[arg(short, long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub strict: bool,
 }
 
@@ -82,7 +106,8 @@ pub struct DefaultConfig {
     #[arg(short, long)]
     pub base: Option<String>,
     /// Print the configuration and write no file.
-    #[arg(short, long)]
+    #[arg(short, long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub dry_run: bool,
 }
 
@@ -93,7 +118,8 @@ pub struct DefaultEnv {
     #[arg(short, long)]
     pub base: Option<String>,
     /// Print only what the file sets to something else than zero.
-    #[arg(long)]
+    #[arg(long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub base_non_zero_only: bool,
 }
 
@@ -101,14 +127,15 @@ pub struct DefaultEnv {
 #[derive(Debug, Args)]
 pub struct ConfigDoc {
     /// Print Markdown in place of serving a page.
-    #[arg(short, long)]
+    #[arg(short, long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub markdown: bool,
     /// Show only sections of the top level whose name begins so.
     #[arg(short, long, default_value = "")]
     pub section: String,
     /// Port to serve the page on.
     #[arg(short, long, default_value_t = 6060)]
-    pub port: u16,
+    pub port: i64,
     /// Levels to add to every heading.
     #[arg(short = 'l', long, default_value_t = 0)]
     pub base_level: u8,
@@ -122,32 +149,21 @@ pub struct ServeFiles {
     pub dir: PathBuf,
     /// Port to serve on.
     #[arg(short, long, default_value_t = 3000)]
-    pub port: u16,
+    pub port: i64,
     /// Interface to serve on; empty means all interfaces.
     #[arg(short, long, default_value = "")]
     pub address: String,
 }
 
-/// The shell of `completion`.
+/// Flags of `completion`.
 #[derive(Debug, Args)]
 pub struct Completion {
-    /// The shell.
-    pub shell: Option<Shell>,
-}
-
-/// Shells that can complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(clippy::enum_variant_names, reason = "PowerShell is called so")]
-pub enum Shell {
-    /// GNU Bash.
-    Bash,
-    /// Fish.
-    Fish,
-    /// PowerShell.
-    #[value(name = "powershell")]
-    PowerShell,
-    /// Zsh.
-    Zsh,
+    /// The shell: bash, fish, powershell or zsh.
+    #[arg(value_name = "SHELL")]
+    pub shell: Option<String>,
+    /// Leave out what commands and flags are for.
+    #[arg(long)]
+    pub no_descriptions: bool,
 }
 
 /// Flags of `gentoken`.
@@ -163,7 +179,8 @@ pub struct GenToken {
     #[arg(short, long, default_value_t = 7 * 24 * 3600, allow_negative_numbers = true)]
     pub ttl: i64,
     /// Print the token alone.
-    #[arg(short, long)]
+    #[arg(short, long, num_args(0..=1), require_equals(true), default_value("false"), default_missing_value("true"))]
+    #[arg(value_parser(switch), hide_default_value(true), value_name("BOOL"))]
     pub quiet: bool,
 }
 
@@ -297,3 +314,6 @@ fn help(option: &Opt) -> String {
         default => format!("{doc} [default: {default}]"),
     }
 }
+
+#[cfg(test)]
+mod tests;

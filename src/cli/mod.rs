@@ -26,7 +26,6 @@ mod write;
 pub use start::{Again, Start};
 
 use args::{Command, Line};
-use clap::Parser;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -36,7 +35,7 @@ pub fn main<E: Display>(
     args: impl IntoIterator<Item = OsString>,
     serve: impl FnOnce(Start) -> Result<(), E>,
 ) -> ExitCode {
-    let line = match Line::try_parse_from(args) {
+    let line = match Line::read(args) {
         Ok(line) => line,
         Err(error) => return usage::report(&error),
     };

@@ -45,10 +45,9 @@ fn message(error: &clap::Error) -> Option<String> {
 mod tests {
     use super::*;
     use crate::cli::args::Line;
-    use clap::Parser;
 
     fn check(args: &[&str], expected: Option<&str>) {
-        let error = Line::try_parse_from(std::iter::once(&"spindle").chain(args)).unwrap_err();
+        let error = Line::read(std::iter::once(&"spindle").chain(args).map(Into::into)).unwrap_err();
         let message = message(&error);
         match expected {
             None => assert_eq!(message, None),

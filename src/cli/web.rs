@@ -56,7 +56,8 @@ impl Answer {
 ///
 /// # Errors
 /// The address is not there, or taken.
-pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+pub fn bind(host: &str, port: i64) -> io::Result<TcpListener> {
+    let port = u16::try_from(port).map_err(|_| io::Error::other(format!("{port}: invalid port")))?;
     match host {
         "" => TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))),
         host => TcpListener::bind((host, port)),

@@ -145,10 +145,10 @@ fn pairs(json: &Json, path: &str, env: &Env) -> Result<Vec<(String, String)>, Er
     match json {
         Json::Object(object) => {
             for (key, value) in object {
-                let value = match value {
-                    Json::Null => "",
-                    value => value.as_str().ok_or_else(|| wrong(&join(path, key), "a text", value))?,
-                };
+                if value.is_null() {
+                    continue;
+                }
+                let value = value.as_str().ok_or_else(|| wrong(&join(path, key), "a text", value))?;
                 pairs.push((key.to_lowercase(), value.to_owned()));
             }
         }

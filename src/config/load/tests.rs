@@ -267,7 +267,7 @@ fn maps_and_variables_in_them() {
         (r#"{"a":"<${CENTRIFUGO_VAR_A}${CENTRIFUGO_VAR_B}>"}"#, Ok("a=<one$1>")),
         (r#"{"a":"${OTHER} $CENTRIFUGO_VAR_A"}"#, Ok("a=${OTHER} $CENTRIFUGO_VAR_A")),
         (r#"{"a":"${CENTRIFUGO_VAR_C}"}"#, Err("static_headers: environment variable CENTRIFUGO_VAR_C not found")),
-        (r#"{"a":null}"#, Ok("a=")),
+        (r#"{"a":null,"b":"c"}"#, Ok("b=c")),
         (r#"{"a":1}"#, Err("rpc.proxy.http.static_headers.a: expected a text, found 1")),
         (r#"[{"key":"a","value":"1"},{"key":"a","value":"2"}]"#, Err("\"a\" stands twice")),
         (r#"[{"key":"a"}]"#, Err("static_headers.[0]: expected an object with the texts key and value")),
