@@ -7,6 +7,7 @@
 pub mod authorize;
 pub mod call;
 pub mod control;
+pub mod describe;
 pub mod request;
 pub mod response;
 

@@ -35,6 +35,10 @@ pub struct Snapshot {
     pub health: Option<Box<str>>,
     /// `admin.*` when enabled.
     pub admin: Option<Admin>,
+    /// `swagger.*`: prefix when enabled.
+    pub swagger: Option<Box<str>>,
+    /// `debug.*`: prefix when enabled.
+    pub debug: Option<Box<str>>,
     /// `prometheus.*`: prefix when enabled.
     pub prometheus: Option<Box<str>>,
     /// `prometheus.recovered_publications_histogram`.

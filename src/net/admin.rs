@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 
 use super::form;
 use super::http::{Body, Reply};
-use super::mux::{Page, decode};
+use super::mux::{Page, below};
 use super::reply::{empty, from_api, not_found, plain_status, reply, text};
 use super::routes::{Host, MAX_API_BODY, collect};
 use crate::api;
@@ -28,11 +28,8 @@ pub async fn answer<H: Host>(host: &H, config: &Snapshot, page: Page, request: h
         Page::Auth | Page::Api if !is_post => empty(StatusCode::METHOD_NOT_ALLOWED),
         Page::Auth => auth(host, admin, request).await,
         Page::Api => api(host, admin, request).await,
-        Page::Web => {
-            let path = String::from_utf8_lossy(&decode(request.uri().path())).into_owned();
-            let below = path.strip_prefix(&*admin.handler_prefix).and_then(|path| path.strip_prefix('/'));
-            below.map_or_else(not_found, |below| host.site().answer(below, request.uri()))
-        }
+        Page::Web => below(request.uri().path(), &admin.handler_prefix)
+            .map_or_else(not_found, |path| host.sites().admin.answer(&path, request.uri())),
     }
 }
 

@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod bell;
 pub mod clients;
+pub mod debug;
 pub mod flush;
 pub mod form;
+pub mod heap;
 pub mod http;
 pub mod listener;
 pub mod mux;

@@ -28,6 +28,10 @@ pub enum Handler {
     Api(&'static str),
     /// The admin pages and what is behind them.
     Admin(Page),
+    /// What can be said of the process from inside.
+    Debug,
+    /// The description of the server API.
+    Swagger,
     /// The health check.
     Health,
     /// Metrics for Prometheus.
@@ -117,6 +121,8 @@ impl Mux {
             ("websocket", external, config.websocket.handler_prefix.as_deref(), "websocket.handler_prefix"),
             ("api", api, config.http_api.handler_prefix.as_deref(), "http_api.handler_prefix"),
             ("admin", true, admin.map(|admin| &*admin.handler_prefix), "admin.handler_prefix"),
+            ("debug", internal, config.debug.as_deref(), "debug.handler_prefix"),
+            ("swagger", internal, config.swagger.as_deref(), "swagger.handler_prefix"),
             ("prometheus", internal, config.prometheus.as_deref(), "prometheus.handler_prefix"),
             ("health", internal, config.health.as_deref(), "health.handler_prefix"),
             ("init", external, config.init.as_deref(), "init.handler_prefix"),
@@ -195,12 +201,22 @@ fn rows(name: &str, prefix: &str) -> Vec<(String, Handler)> {
             (format!("{prefix}/admin/api"), Handler::Admin(Page::Api)),
             (format!("{prefix}/"), Handler::Admin(Page::Web)),
         ],
+        "debug" => ["", "cmdline", "profile", "symbol", "trace"]
+            .map(|name| (format!("{prefix}/{name}"), Handler::Debug))
+            .into(),
+        "swagger" => vec![(format!("{prefix}/"), Handler::Swagger)],
         "api" => {
             let methods = api::methods().map(|method| (format!("{prefix}/{method}"), Handler::Api(method)));
             at_root(Handler::Api("")).into_iter().chain(methods).collect()
         }
         _ => vec![("/{$}".to_owned(), Handler::Demo), ("/dev/stats".to_owned(), Handler::DemoStats)],
     }
+}
+
+/// What stands below a prefix (with or without a slash at its end) in the path of a request, decoded.
+pub fn below(path: &str, prefix: &str) -> Option<String> {
+    let path = String::from_utf8_lossy(&decode(path)).into_owned();
+    path.strip_prefix(prefix.trim_end_matches('/'))?.strip_prefix('/').map(str::to_owned)
 }
 
 /// Whether every percent sign begins an escape.
@@ -229,7 +245,7 @@ fn clean(path: &str) -> Cow<'_, str> {
 }
 
 /// The path with its escapes decoded, but for slashes: an escaped one is part of a name.
-pub fn decode(path: &str) -> Cow<'_, [u8]> {
+fn decode(path: &str) -> Cow<'_, [u8]> {
     let bytes = path.as_bytes();
     if !bytes.contains(&b'%') {
         return Cow::Borrowed(bytes);

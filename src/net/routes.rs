@@ -8,10 +8,11 @@ use hyper::{Method, StatusCode};
 
 use super::admin;
 use super::clients::{self, Upgrade};
+use super::debug;
 use super::http::{Body, Reply};
-use super::mux::{Found, Handler, Mux, Side};
+use super::mux::{Found, Handler, Mux, Side, below};
 use super::reply::{HTML, bad_target, empty, from_api, moved, not_found, plain_status, reply};
-use super::site::Site;
+use super::site::Sites;
 use crate::api::{self, ScrapeForm};
 use crate::base::time::Now;
 use crate::config::origin::Origins;
@@ -30,8 +31,8 @@ pub trait Host: 'static {
     fn mux(&self, side: Side) -> &Mux;
     /// Compiled `client.allowed_origins`.
     fn origins(&self) -> &Origins;
-    /// The pages of the admin interface.
-    fn site(&self) -> &Site;
+    /// Pages that are served from memory.
+    fn sites(&self) -> &Sites;
     /// The time of the shard's turn.
     fn now(&self) -> Now;
     /// Whether one more client connection may be opened (`client.connection_limit`, `connection_rate_limit`).
@@ -79,6 +80,14 @@ async fn handle<H: Host>(host: &H, config: &Snapshot, handler: Handler, request:
         Handler::Init => clients::init(host, &request),
         Handler::Api(method) => server_api(host, config, request, method).await,
         Handler::Admin(page) => admin::answer(host, config, page, request).await,
+        Handler::Debug => {
+            let name = config.debug.as_deref().and_then(|prefix| below(request.uri().path(), prefix));
+            name.map_or_else(not_found, |name| debug::answer(&name))
+        }
+        Handler::Swagger => {
+            let path = config.swagger.as_deref().and_then(|prefix| below(request.uri().path(), prefix));
+            path.map_or_else(not_found, |path| host.sites().swagger.answer(&path, request.uri()))
+        }
         Handler::Health => reply(StatusCode::OK, "application/json", b"{}".as_slice()),
         Handler::Prometheus => from_api(host.scrape(ScrapeForm::Prometheus).await),
         Handler::Demo => reply(StatusCode::OK, HTML, DEMO_PAGE),

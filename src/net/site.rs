@@ -1,4 +1,4 @@
-//! Files that are served from memory: the admin page of this server, or a folder read once at the start.
+//! Files that are served from memory: pages of this server, or a folder read once at the start.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +19,15 @@ const MAX_BYTES: u64 = 64 << 20;
 const OWN_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// All that is served in this way.
+#[derive(Debug)]
+pub struct Sites {
+    /// The admin pages.
+    pub admin: Site,
+    /// The description of the server API.
+    pub swagger: Site,
+}
+
 /// Files by their path, without a slash in front.
 #[derive(Debug, Default)]
 pub struct Site {
@@ -34,10 +43,19 @@ struct File {
 
 impl Site {
     /// The admin page of this server.
-    pub fn own() -> Self {
-        const PAGE: &[u8] = include_bytes!("../../assets/admin.html");
-        let file = File { kind: "text/html; charset=utf-8", body: Bytes::from_static(PAGE) };
-        Self { files: BTreeMap::from([("index.html".to_owned(), file)]), policy: Some(OWN_POLICY) }
+    pub fn admin() -> Self {
+        Self::own([("index.html", include_bytes!("../../assets/admin.html").as_slice().into())])
+    }
+
+    /// The description of the server API, and a page that shows it.
+    pub fn swagger(openapi: Vec<u8>) -> Self {
+        let page = include_bytes!("../../assets/api.html").as_slice();
+        Self::own([("index.html", page.into()), ("openapi.json", openapi.into())])
+    }
+
+    fn own<const N: usize>(files: [(&str, Bytes); N]) -> Self {
+        let file = |(name, body): (&str, Bytes)| (name.to_owned(), File { kind: kind(Path::new(name)), body });
+        Self { files: files.map(file).into(), policy: Some(OWN_POLICY) }
     }
 
     /// All files below a folder. Names that are no UTF-8 and what is no plain file are left out.
@@ -180,11 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn the_own_page_is_small_and_confined() {
-        let site = Site::own();
+    fn own_pages_are_small_and_confined() {
+        let site = Site::admin();
         let reply = site.answer("", &"/".parse().unwrap());
         assert!(reply.headers().get(header::CONTENT_SECURITY_POLICY).is_some());
         assert!(site.files["index.html"].body.len() < 30 << 10);
         assert_eq!(ask(&site, "x").0, 404);
+        let site = Site::swagger(b"{}".to_vec());
+        assert!(site.files["index.html"].body.len() < 30 << 10);
+        assert_eq!([ask(&site, "").0, ask(&site, "openapi.json").0, ask(&site, "index.html").0], [200, 200, 301]);
     }
 }

@@ -10,6 +10,7 @@ use crate::protocol::json::write::Writer;
 use crate::protocol::message::Message;
 use crate::protocol::proto::{self, Reader, Wire};
 use crate::protocol::raw::Raw;
+use crate::protocol::shape::Kind;
 
 /// A value that stands alone: a field, an element of a list, a value of a map.
 pub trait Element<'a> {
@@ -17,6 +18,8 @@ pub trait Element<'a> {
     type Value: Default;
     /// Wire type in Protobuf.
     const WIRE: Wire;
+    /// What it holds, for descriptions.
+    fn kind() -> Kind;
     /// Whether a field may be left out.
     fn is_zero(value: &Self::Value) -> bool;
     /// Reads a value. `null` leaves numbers and texts as they are, like Go's decoders do.
@@ -35,6 +38,8 @@ pub trait Element<'a> {
 pub trait Field<'a> {
     /// The Rust type.
     type Value;
+    /// What it holds, for descriptions.
+    fn kind() -> Kind;
     /// Whether the field may be left out.
     fn is_zero(value: &Self::Value) -> bool;
     /// Reads the value of a member.
@@ -58,6 +63,10 @@ pub struct Text;
 impl<'a> Element<'a> for Text {
     type Value = Cow<'a, str>;
     const WIRE: Wire = Wire::Bytes;
+
+    fn kind() -> Kind {
+        Kind::Text
+    }
 
     #[inline]
     fn is_zero(value: &Self::Value) -> bool {
@@ -102,6 +111,10 @@ impl<'a> Element<'a> for Bytes {
     type Value = Raw<'a>;
     const WIRE: Wire = Wire::Bytes;
 
+    fn kind() -> Kind {
+        Kind::Json
+    }
+
     #[inline]
     fn is_zero(value: &Self::Value) -> bool {
         value.0.is_empty()
@@ -142,6 +155,10 @@ pub struct Bool;
 impl<'a> Element<'a> for Bool {
     type Value = bool;
     const WIRE: Wire = Wire::Varint;
+
+    fn kind() -> Kind {
+        Kind::Bool
+    }
 
     #[inline]
     fn is_zero(value: &bool) -> bool {
@@ -186,6 +203,10 @@ macro_rules! integers {
         impl<'a> Element<'a> for $name {
             type Value = $type;
             const WIRE: Wire = Wire::Varint;
+
+            fn kind() -> Kind {
+                Kind::Whole { bits: <$type>::BITS, signed: <$type>::MIN != 0 }
+            }
 
             #[inline]
             fn is_zero(value: &$type) -> bool {
@@ -250,6 +271,10 @@ impl<'a> Element<'a> for Double {
     type Value = f64;
     const WIRE: Wire = Wire::Fixed64;
 
+    fn kind() -> Kind {
+        Kind::Number
+    }
+
     #[inline]
     fn is_zero(value: &f64) -> bool {
         *value == 0.0
@@ -286,6 +311,10 @@ pub struct Nested<M>(PhantomData<M>);
 impl<'a, M: Message<'a>> Element<'a> for Nested<M> {
     type Value = M;
     const WIRE: Wire = Wire::Bytes;
+
+    fn kind() -> Kind {
+        Kind::Message(M::shape)
+    }
 
     #[inline]
     fn is_zero(_value: &M) -> bool {
@@ -327,6 +356,10 @@ pub struct Plain<E>(PhantomData<E>);
 
 impl<'a, E: Element<'a>> Field<'a> for Plain<E> {
     type Value = E::Value;
+
+    fn kind() -> Kind {
+        E::kind()
+    }
 
     #[inline]
     fn is_zero(value: &Self::Value) -> bool {
@@ -370,6 +403,10 @@ macro_rules! optional {
 
         impl<'a, M: Message<'a>> Field<'a> for $name<M> {
             type Value = Option<$value>;
+
+            fn kind() -> Kind {
+                Kind::Message(M::shape)
+            }
 
             #[inline]
             fn is_zero(value: &Self::Value) -> bool {
@@ -428,6 +465,10 @@ pub struct Repeated<E>(PhantomData<E>);
 
 impl<'a, E: Element<'a>> Field<'a> for Repeated<E> {
     type Value = Vec<E::Value>;
+
+    fn kind() -> Kind {
+        Kind::List(Box::new(E::kind()))
+    }
 
     #[inline]
     fn is_zero(value: &Self::Value) -> bool {
@@ -489,6 +530,10 @@ impl<'a, E: Element<'a>> Map<E> {
 
 impl<'a, E: Element<'a>> Field<'a> for Map<E> {
     type Value = Vec<(Cow<'a, str>, E::Value)>;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(E::kind()))
+    }
 
     #[inline]
     fn is_zero(value: &Self::Value) -> bool {

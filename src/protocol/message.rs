@@ -4,6 +4,7 @@ use crate::protocol::Malformed;
 use crate::protocol::json::scan::Scanner;
 use crate::protocol::json::write::Writer;
 use crate::protocol::proto::{Reader, Wire};
+use crate::protocol::shape::Shape;
 
 /// What [`message`] makes of a definition. The codecs in `json` and `proto` work on any message.
 pub trait Message<'a>: Default {
@@ -24,6 +25,9 @@ pub trait Message<'a>: Default {
 
     /// Called behind the last field that was read.
     fn finish(&mut self);
+
+    /// What the message looks like.
+    fn shape() -> Shape;
 }
 
 /// Defines messages.
@@ -49,16 +53,16 @@ pub trait Message<'a>: Default {
 /// Flags: `always` writes the field in JSON even when it is zero; `secret` hides it from `Debug`.
 macro_rules! message {
     ($(
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident $(<$life:lifetime>)? {
-            $( $(#[$field_doc:meta])* $field:ident : $kind:tt = $number:literal $($flag:ident)* ),* $(,)?
+            $( $(#[doc = $field_doc:literal])* $field:ident : $kind:tt = $number:literal $($flag:ident)* ),* $(,)?
         }
     )*) => { $(
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Default)]
         pub struct $name $(<$life>)? {
             $(
-                $(#[$field_doc])*
+                $(#[doc = $field_doc])*
                 #[doc = concat!("\n\nField ", $number, ".")]
                 pub $field: $crate::protocol::message::message!(@type $kind),
             )*
@@ -132,6 +136,21 @@ macro_rules! message {
                     <$crate::protocol::message::message!(@codec $kind) as $crate::protocol::field::Field<'a>>
                         ::proto_write($number, &self.$field, out);
                 )*
+            }
+
+            fn shape() -> $crate::protocol::shape::Shape {
+                $crate::protocol::shape::Shape {
+                    name: stringify!($name),
+                    doc: &[$($doc),*],
+                    fields: vec![$(
+                        $crate::protocol::shape::FieldShape {
+                            name: $crate::protocol::message::message!(@name $field),
+                            doc: &[$($field_doc),*],
+                            kind: <$crate::protocol::message::message!(@codec $kind)
+                                as $crate::protocol::field::Field<'a>>::kind(),
+                        }
+                    ),*],
+                }
             }
 
             #[inline]

@@ -23,6 +23,7 @@ pub mod client;
 pub mod commands;
 pub mod fossil;
 pub mod reply;
+pub mod shape;
 
 #[cfg(test)]
 mod against_prost;

@@ -17,7 +17,7 @@ use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
 use crate::net::mux::{Mux, Side};
 use crate::net::routes::Host;
-use crate::net::site::Site;
+use crate::net::site::Sites;
 
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
 pub(super) struct ShardHost {
@@ -93,8 +93,8 @@ impl Host for ShardHost {
         &self.shared.origins
     }
 
-    fn site(&self) -> &Site {
-        &self.shared.site
+    fn sites(&self) -> &Sites {
+        &self.shared.sites
     }
 
     fn now(&self) -> Now {

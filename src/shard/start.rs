@@ -19,6 +19,7 @@ use super::host::ShardHost;
 use super::sockets::Sockets;
 use super::turn::{Inner, Listener};
 use crate::api::Node;
+use crate::api::describe::openapi;
 use crate::auth::Verifiers;
 use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
@@ -30,7 +31,7 @@ use crate::net::bell::{Bell, Sleeper};
 use crate::net::listener;
 use crate::net::mux::{Conflict, Mux, Side};
 use crate::net::ring::Ring;
-use crate::net::site::Site;
+use crate::net::site::{Site, Sites};
 
 /// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable.
 const NO_PREEMPTION: Duration = Duration::from_secs(3600);
@@ -81,8 +82,8 @@ pub(super) struct Shared {
     pub(super) origins: Origins,
     /// What is served on each listener.
     pub(super) muxes: Vec<(Side, Mux)>,
-    /// The admin pages.
-    pub(super) site: Site,
+    /// Pages that are served from memory.
+    pub(super) sites: Sites,
     pulses: Vec<Arc<CachePadded<Pulse>>>,
     /// All shards are drained: none answers another one any more.
     is_over: AtomicBool,
@@ -232,12 +233,13 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
     let listeners = open_listeners(&startup.rules.config, shards)?;
     let pulses: Vec<_> = (0..shards).map(|_| Arc::new(CachePadded::new(Pulse::default()))).collect();
     let client = &startup.rules.config.client;
+    let sites = sites(&startup)?;
     let shared = Arc::new(Shared {
         origins: startup.origins,
         muxes: sides(&startup.rules.config)
             .map(|(side, _)| Ok((side, Mux::new(&startup.rules.config, side)?)))
             .collect::<Result<_, Conflict>>()?,
-        site: site(&startup.rules.config)?,
+        sites,
         pulses: pulses.clone(),
         is_over: AtomicBool::new(false),
         rate: (client.connection_rate_limit > 0).then(|| {
@@ -357,12 +359,16 @@ fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>
     Ok(all)
 }
 
-/// The admin pages: the one of this server, or those of a folder.
-fn site(config: &Snapshot) -> Result<Site, StartError> {
-    match config.admin.as_ref().and_then(|admin| admin.web_path.as_ref()) {
-        None => Ok(Site::own()),
-        Some(folder) => Site::load(folder).map_err(|error| StartError::Site(folder.clone(), error)),
-    }
+/// The admin pages, the one of this server or those of a folder, and the description of the API.
+fn sites(startup: &Startup) -> Result<Sites, StartError> {
+    let config = &startup.rules.config;
+    let admin = match config.admin.as_ref().and_then(|admin| admin.web_path.as_ref()) {
+        None => Site::admin(),
+        Some(folder) => Site::load(folder).map_err(|error| StartError::Site(folder.clone(), error))?,
+    };
+    let prefix = config.http_api.handler_prefix.as_deref().unwrap_or_default();
+    let openapi = openapi(prefix, &startup.node.version, config.http_api.insecure);
+    Ok(Sites { admin, swagger: Site::swagger(openapi) })
 }
 
 /// The listeners and their addresses.

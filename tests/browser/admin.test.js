@@ -1,4 +1,4 @@
-// The admin page in headless Chromium, on a phone. ADMIN_URL names it; the server's password is `password`, it runs
+// The admin page, and the description of the server API, in headless Chromium, on a phone. ADMIN_URL names it; the server's password is `password`, it runs
 // with --dev, and DEMO_URL names its demo page. DEMO_SHOTS, when set, is a folder for screenshots.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
@@ -103,4 +103,14 @@ test('nothing is wider than the phone', async () => {
   await region('Nodes').getByRole('row').nth(1).waitFor();
   const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   assert.ok(wide <= room, `${wide} of ${room}`);
+});
+
+test('the description of the API shows every method', async () => {
+  await page.goto(new URL('/swagger', url).href);
+  await page.getByText('/shared_poll_publish', { exact: true }).waitFor();
+  await page.getByText('/history', { exact: true }).click();
+  await page.getByText('since', { exact: true }).waitFor();
+  assert.equal(await page.locator('summary').count(), 21);
+  if (shots) await page.screenshot({ path: `${shots}/api.png` });
+  assert.deepEqual(faults, []);
 });

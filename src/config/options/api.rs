@@ -54,14 +54,14 @@ pub const HEALTH: &[Opt] = &[
 
 /// `swagger.*`.
 pub const SWAGGER: &[Opt] = &[
-    switch("enabled", "Serve a description of the HTTP API."),
-    text("handler_prefix", "/swagger", "Path of the description."),
+    switch("enabled", "Serve a description of the HTTP API.").live(),
+    text("handler_prefix", "/swagger", "Path of the description.").live(),
 ];
 
 /// `debug.*`.
 pub const DEBUG: &[Opt] = &[
-    switch("enabled", "Serve profiling endpoints; never in public."),
-    text("handler_prefix", "/debug/pprof", "Path of the profiling endpoints."),
+    switch("enabled", "Serve profiling endpoints; never in public.").live(),
+    text("handler_prefix", "/debug/pprof", "Path of the profiling endpoints.").live(),
 ];
 
 /// `opentelemetry.*`.

@@ -53,6 +53,8 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         init: endpoint(options, "init"),
         health: endpoint(options, "health"),
         admin: admin(options),
+        swagger: endpoint(options, "swagger"),
+        debug: endpoint(options, "debug"),
         prometheus: endpoint(options, "prometheus"),
         recovered_publications_histogram: options.bool("prometheus.recovered_publications_histogram"),
         instrument_http_handlers: options.bool("prometheus.instrument_http_handlers"),

@@ -8,7 +8,7 @@ use crate::config::prepare::{Host, prepare};
 
 /// What makes every option count.
 const BASE: &str = r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},
-    "admin":{"enabled":true},
+    "admin":{"enabled":true},"swagger":{"enabled":true},"debug":{"enabled":true},
     "client":{"subscription_token":{"enabled":true},"subscribe_to_user_personal_channel":{"enabled":true}},
     "channel":{"without_namespace":{"map":{"mode":"persistent"}}}}"#;
 

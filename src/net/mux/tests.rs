@@ -25,6 +25,8 @@ fn check_sides(json: &str, both: &str, external: &str, internal: &str) {
 fn endpoints_are_where_the_options_say() {
     check_sides("{}", "websocket api", "websocket", "api");
     check_sides(ALL, "websocket api prometheus health init", "websocket init", "api prometheus health");
+    let debug = r#"{"debug":{"enabled":true},"swagger":{"enabled":true}}"#;
+    check_sides(debug, "websocket api debug swagger", "websocket", "api debug swagger");
     check_sides(r#"{"admin":{"enabled":true}}"#, "websocket api admin", "websocket", "api admin");
     check_sides(r#"{"admin":{"enabled":true,"external":true}}"#, "websocket api admin", "websocket admin", "api");
     check_sides(r#"{"http_api":{"external":true}}"#, "websocket api", "websocket api", "");
@@ -130,6 +132,26 @@ fn the_admin_pages_have_what_nothing_else_has() {
         r#"{"admin":{"enabled":true,"handler_prefix":"/ops/"}}"#,
         &[("/ops", "-> /ops/"), ("/ops/", "/ops/"), ("/ops/admin/api", "/ops/admin/api"), ("/", "nothing")],
     );
+}
+
+#[test]
+fn profiles_and_the_description_have_folders() {
+    check(
+        r#"{"debug":{"enabled":true},"swagger":{"enabled":true}}"#,
+        &[
+            ("/debug/pprof", "-> /debug/pprof/"),
+            ("/debug/pprof/", "/debug/pprof/"),
+            ("/debug/pprof/heap", "/debug/pprof/"),
+            ("/debug/pprof/trace", "/debug/pprof/trace"),
+            ("/debug", "nothing"),
+            ("/swagger", "-> /swagger/"),
+            ("/swagger/index.html", "/swagger/"),
+        ],
+    );
+    assert_eq!(below("/debug/pprof/he%61p", "/debug/pprof"), Some("heap".to_owned()));
+    assert_eq!(below("/debug/pprof/", "/debug/pprof/"), Some(String::new()));
+    assert_eq!(below("/x", "/"), Some("x".to_owned()));
+    assert_eq!(below("/debug/pprof", "/debug/pprof"), None);
 }
 
 #[test]
