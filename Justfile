@@ -38,6 +38,10 @@ sim seed:
 soak seeds="5000":
     SPINDLE_SIM_SEEDS={{seeds}} cargo test --release --test sim -- --nocapture
 
+# So many random commands to our server, and the same ones to a reference if its binary is named
+differential commands="100000" reference="":
+    {{ if reference == "" { "" } else { "SPINDLE_REFERENCE=" + reference } }} SPINDLE_DIFF_COMMANDS={{commands}} cargo test --test differential -- --nocapture
+
 # Does the simulator notice each planted fault?
 mutations:
     cargo test --features mutations --test mutations -- --nocapture

@@ -69,7 +69,12 @@ impl Server {
     }
 
     /// Runs a command and waits until it serves.
-    pub fn run(mut command: Command, port: u16) -> Self {
+    pub fn run(command: Command, port: u16) -> Self {
+        Self::run_until(command, port, "\"serving\"")
+    }
+
+    /// Runs a command and waits until its log has a line with this text and it accepts connections.
+    pub fn run_until(mut command: Command, port: u16, ready: &str) -> Self {
         command.env("RUST_BACKTRACE", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let log = Arc::new(Log::default());
@@ -84,8 +89,18 @@ impl Server {
             written.grown.notify_all();
         });
         let server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, written: None };
-        server.wait_for_log("\"serving\"");
+        server.wait_for_log(ready);
+        server.wait_until_listening();
         server
+    }
+
+    /// Others than ours may say that they serve a little early.
+    fn wait_until_listening(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_err() {
+            assert!(Instant::now() < deadline, "nobody listens on {}", self.address);
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Waits until the log has a line with this text.

@@ -1,0 +1,68 @@
+//! What must be true of our server whatever is asked, with or without a reference.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::step::{CONNECTIONS, Frame, Step};
+use crate::talk::Heard;
+
+/// How a connection must never end: a fault of ours, or slowness that nobody had.
+const NEVER: [&str; 4] = ["closes 3004", "closes 3008", "closes 3009", "closes 3012"];
+
+/// What is known of a conversation so far.
+#[derive(Default)]
+pub struct Invariants {
+    /// By connection and channel: the newest offset that was pushed since it subscribed.
+    offsets: [HashMap<String, u64>; CONNECTIONS],
+}
+
+impl Invariants {
+    /// Checks what was heard of a step.
+    pub fn check(&mut self, step: &Step, heard: &Heard) -> Result<(), String> {
+        for (number, lines) in heard.connections.iter().enumerate() {
+            let say = |what: &str| Err(format!("connection {number}: {what}: {}", lines.join("\n          ")));
+            if lines.iter().any(|line| NEVER.iter().any(|end| line.starts_with(end))) {
+                return say("must not end so");
+            }
+            let values: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if let Step::Send { connection, frame: Frame::Commands(commands) } = step
+                && *connection == number
+                && values.len() == lines.len()
+                && !values.is_empty()
+            {
+                let ids = |values: &[Value]| values.iter().filter_map(|value| value["id"].as_u64()).collect::<Vec<_>>();
+                if ids(&values) != ids(commands) {
+                    return say("commands are answered once and in order");
+                }
+            }
+            for value in &values {
+                if let Err(what) = self.follow(number, value) {
+                    return say(what);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publications of a subscription come one after the other.
+    fn follow(&mut self, number: usize, value: &Value) -> Result<(), &'static str> {
+        let push = &value["push"];
+        let Some(channel) = push["channel"].as_str() else {
+            // A subscription that begins or ends begins anew.
+            if ["subscribe", "unsubscribe", "connect"].iter().any(|method| value[*method].is_object()) {
+                self.offsets[number].clear();
+            }
+            return Ok(());
+        };
+        if push["subscribe"].is_object() || push["unsubscribe"].is_object() {
+            self.offsets[number].remove(channel);
+        }
+        let Some(offset) = push["pub"]["offset"].as_u64() else { return Ok(()) };
+        match self.offsets[number].insert(channel.to_owned(), offset) {
+            Some(before) if offset <= before => Err("offsets go on"),
+            Some(before) if offset != before + 1 && !channel.starts_with("tags") => Err("offsets leave nothing out"),
+            _ => Ok(()),
+        }
+    }
+}

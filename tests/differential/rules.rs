@@ -1,0 +1,81 @@
+//! The configuration that both servers run with: many namespaces, each with other options.
+
+use serde_json::{Value, json};
+
+/// Signs the tokens.
+pub const SECRET: &str = "secret";
+
+pub fn config(port: u16) -> Value {
+    json!({
+        "http_server": {"address": "127.0.0.1", "port": port.to_string()},
+        "client": {
+            "token": {"hmac_secret_key": SECRET},
+            "ping_interval": "10m",
+            "presence_update_interval": "10m",
+            "stale_close_delay": "10m",
+            "channel_limit": 20,
+        },
+        "http_api": {"insecure": true},
+        "channel": {
+            "without_namespace": {"allow_subscribe_for_client": true, "allow_publish_for_client": true},
+            "namespaces": namespaces(),
+        },
+    })
+}
+
+/// Namespaces for streams.
+pub const STREAMS: &[&str] = &[
+    "open", "closed", "anon", "subpub", "hist", "rec", "quiet", "short", "pos", "cache", "acache", "tags", "pres",
+    "jl", "jlopt", "user", "userany", "rx", "fjson", "fobj", "fbin", "full",
+];
+
+fn namespaces() -> Value {
+    json!([
+        {"name": "fence", "presence": true, "allow_presence_for_client": true, "allow_presence_for_anonymous": true},
+        {"name": "open", "allow_subscribe_for_client": true, "allow_publish_for_client": true},
+        {"name": "closed"},
+        {"name": "anon", "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true,
+            "allow_publish_for_client": true, "allow_publish_for_anonymous": true, "presence": true,
+            "allow_presence_for_client": true, "allow_presence_for_anonymous": true,
+            "allow_history_for_client": true, "allow_history_for_anonymous": true,
+            "history_size": 10, "history_ttl": "300s"},
+        {"name": "subpub", "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true, "presence": true,
+            "allow_presence_for_subscriber": true, "allow_history_for_subscriber": true,
+            "history_size": 10, "history_ttl": "300s"},
+        {"name": "hist", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "allow_history_for_client": true, "allow_positioning": true, "allow_recovery": true,
+            "history_size": 10, "history_ttl": "300s"},
+        {"name": "rec", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "allow_history_for_client": true, "force_recovery": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "quiet", "allow_subscribe_for_client": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "short", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "allow_history_for_client": true, "force_recovery": true, "history_size": 3, "history_ttl": "300s"},
+        {"name": "pos", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "force_positioning": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "cache", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "force_recovery": true, "force_recovery_mode": "cache", "history_size": 10, "history_ttl": "300s"},
+        {"name": "acache", "allow_subscribe_for_client": true, "force_recovery": true, "force_recovery_mode": "cache",
+            "auto_cache_recover": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "tags", "allow_subscribe_for_client": true, "allow_tags_filter": true, "force_recovery": true,
+            "allow_history_for_client": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "pres", "allow_subscribe_for_client": true, "presence": true, "allow_presence_for_client": true},
+        {"name": "jl", "allow_subscribe_for_client": true, "presence": true, "allow_presence_for_client": true,
+            "join_leave": true, "force_push_join_leave": true, "allow_publish_for_client": true},
+        {"name": "jlopt", "allow_subscribe_for_client": true, "presence": true, "allow_presence_for_subscriber": true,
+            "join_leave": true},
+        {"name": "user", "allow_user_limited_channels": true, "allow_publish_for_subscriber": true},
+        {"name": "userany", "allow_user_limited_channels": true, "allow_subscribe_for_client": true},
+        {"name": "rx", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "channel_regex": "^[a-z0-9]+$"},
+        {"name": "fjson", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "publication_data_format": "json"},
+        {"name": "fobj", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "publication_data_format": "json_object"},
+        {"name": "fbin", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "publication_data_format": "binary"},
+        {"name": "full", "allow_subscribe_for_client": true, "allow_publish_for_subscriber": true, "presence": true,
+            "join_leave": true, "force_push_join_leave": true, "allow_presence_for_subscriber": true,
+            "allow_history_for_subscriber": true, "force_recovery": true, "allow_tags_filter": true,
+            "history_size": 5, "history_ttl": "300s"},
+    ])
+}

@@ -1,0 +1,75 @@
+//! One step of a conversation, as symbols: what differs from server to server is filled in when it is taken.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Stands for the number of the conversation wherever it occurs, so that conversations do not meet.
+pub const RUN: &str = "~";
+
+/// How many connections a conversation has at most.
+pub const CONNECTIONS: usize = 4;
+
+/// A step. Steps of a connection that is not open are passed over, so that any part of a conversation is one.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Opens a connection, unless it is open, and sends its first frame.
+    Connect { connection: usize, protobuf: bool, first: Frame },
+    /// Sends a frame.
+    Send { connection: usize, frame: Frame },
+    /// The client leaves.
+    Leave { connection: usize },
+    /// Calls the server API.
+    Api { method: &'static str, body: Value },
+    /// Calls the server API with a body that need not be JSON.
+    RawApi { path: &'static str, body: Vec<u8> },
+}
+
+/// What a client sends at once.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// Commands in the connection's encoding.
+    Commands(Vec<Value>),
+    /// Bytes as they are.
+    Raw { binary: bool, bytes: Vec<u8> },
+}
+
+impl Step {
+    /// How many commands or calls it makes.
+    pub fn commands(&self) -> u64 {
+        match self {
+            Self::Connect { first: Frame::Commands(commands), .. }
+            | Self::Send { frame: Frame::Commands(commands), .. } => commands.len() as u64,
+            Self::Leave { .. } => 0,
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { connection, protobuf, first } => {
+                write!(f, "  {connection} opens{}: {first}", if *protobuf { " (protobuf)" } else { "" })
+            }
+            Self::Send { connection, frame } => write!(f, "  {connection}: {frame}"),
+            Self::Leave { connection } => write!(f, "  {connection} leaves"),
+            Self::Api { method, body } => write!(f, "  api {method} {body}"),
+            Self::RawApi { path, body } => write!(f, "  api {path} {}", body.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commands(commands) => {
+                let lines: Vec<String> = commands.iter().map(Value::to_string).collect();
+                f.write_str(&lines.join(" + "))
+            }
+            Self::Raw { binary, bytes } => {
+                write!(f, "{} {}", if *binary { "binary" } else { "text" }, bytes.escape_ascii())
+            }
+        }
+    }
+}
