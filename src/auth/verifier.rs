@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::claims::{BadClaims, Connection, ConnectionClaims, Registered, Subscription, SubscriptionClaims};
 use super::keys::Keys;
 use crate::base::time::Now;
+use crate::config::pattern;
 use crate::config::snapshot::{Snapshot, Token};
 
 /// Why a token is refused. The token itself is not shown.
@@ -39,7 +40,7 @@ pub enum ConfigError {
         /// The option.
         option: &'static str,
         /// What is wrong with it.
-        error: regex::Error,
+        error: String,
     },
 }
 
@@ -140,7 +141,7 @@ impl Verifier {
         let expected = |text: &str, regex: &str, option, both| match (text, regex) {
             ("", "") => Ok(None),
             (text, "") => Ok(Some(Expected::Text(text.into()))),
-            ("", regex) => match Regex::new(regex) {
+            ("", regex) => match pattern::compile(regex) {
                 Ok(regex) => Ok(Some(Expected::Regex(regex))),
                 Err(error) => Err(ConfigError::Regex { option, error }),
             },

@@ -204,7 +204,8 @@ fn subscription_tokens() {
 #[test]
 fn audience_and_issuer() {
     let text = Token { audience: "app".into(), issuer: "maker".into(), ..with_secret() };
-    let regex = Token { audience_regex: "^app-(one|two)$".into(), issuer_regex: "example$".into(), ..with_secret() };
+    let regex =
+        Token { audience_regex: "^app-(one|two)$".into(), issuer_regex: r"example\d?$".into(), ..with_secret() };
     for (keys, claims, expected) in [
         (&text, r#"{"aud":"app","iss":"maker"}"#, "ok"),
         (&text, r#"{"aud":["x","app"],"iss":"maker"}"#, "ok"),
@@ -214,6 +215,9 @@ fn audience_and_issuer() {
         (&text, r#"{"aud":"app","iss":"maker","exp":5}"#, "expired"),
         (&text, r#"{"aud":"other","iss":"maker","exp":5}"#, "invalid"),
         (&regex, r#"{"aud":["x","app-two"],"iss":"https://an.example"}"#, "ok"),
+        (&regex, r#"{"aud":"app-one","iss":"https://an.example7"}"#, "ok"),
+        // In Go \d is ASCII.
+        (&regex, r#"{"aud":"app-one","iss":"https://an.example\u0663"}"#, "invalid"),
         (&regex, r#"{"aud":"app-three","iss":"https://an.example"}"#, "invalid"),
         (&regex, r#"{"aud":"app-one","iss":"other"}"#, "invalid"),
     ] {
