@@ -1,5 +1,7 @@
 //! The HTTP response to a request of the server API.
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// A whole response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response {
@@ -27,6 +29,11 @@ impl Response {
         Self::text(400, "Bad Request\n")
     }
 
+    /// Whether the body could not be decoded.
+    pub fn is_bad_request(&self) -> bool {
+        self.status == 400 && self.content_type == TEXT
+    }
+
     /// A path that names no method.
     pub(crate) fn not_found() -> Self {
         Self::text(404, "404 page not found\n")
@@ -43,6 +50,6 @@ impl Response {
     }
 
     fn text(status: u16, body: &str) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: body.as_bytes().to_vec() }
+        Self { status, content_type: TEXT, body: body.as_bytes().to_vec() }
     }
 }

@@ -14,6 +14,7 @@ use crate::base::time::{NEVER, Now};
 use crate::channel::deadlines::Deadlines;
 use crate::channel::idempotency::{self, Results};
 use crate::channel::map::keys::Limits as MapLimits;
+use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since, SubscribeOp, Subscribed};
 use crate::channel::presence::Presence;
@@ -62,6 +63,8 @@ pub struct Homes {
     pub(in crate::channel) retired: Retired,
     /// Channels with subscribers.
     interested: usize,
+    /// Why the last request changed nothing, if so.
+    pub(in crate::channel) suppressed: Option<Suppression>,
     pub(in crate::channel) rng: StdRng,
 }
 
@@ -81,6 +84,7 @@ impl Homes {
             results: Results::new(limits.results),
             retired: Retired::default(),
             interested: 0,
+            suppressed: None,
             rng,
         }
     }
@@ -98,6 +102,11 @@ impl Homes {
     /// Whether no channel is kept.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Why the last request changed nothing, where it was a publication or removal that was suppressed. Asked once.
+    pub fn take_suppressed(&mut self) -> Option<Suppression> {
+        self.suppressed.take()
     }
 
     /// Carries out a request of the shard `from`, and sends everything that follows from it to `out`, in order.
@@ -178,6 +187,7 @@ impl Homes {
         if let Some(key) = &idempotency_key
             && let Some(position) = self.results.find(channel, key, now)
         {
+            self.suppressed = Some(Suppression::Idempotency);
             return Answer::Published(position);
         }
         publication.unix_ms = now.unix_ms;
@@ -193,7 +203,10 @@ impl Homes {
             let position = stream.position();
             self.reschedule(slot);
             match publication {
-                None => return Answer::Published(position),
+                None => {
+                    self.suppressed = Some(Suppression::Version);
+                    return Answer::Published(position);
+                }
                 Some(publication) => self.deliver(slot, publication, previous, out),
             }
             position

@@ -34,7 +34,8 @@ pub fn run(start: Start) -> Result<(), String> {
         cores: assigned,
         node: Arc::new(Node {
             uid: uuid::Builder::from_random_bytes(rand::random()).as_uuid().to_string().into(),
-            version: super::version::VERSION.into(),
+            // As the reply to connect has it.
+            version: format!("{} OSS", super::version::VERSION).into(),
         }),
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;

@@ -145,6 +145,9 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
             tracing::warn!("nobody can log in to the admin pages: set admin.password and admin.secret");
         }
     }
+    if let Some(prefix) = &snapshot.debug {
+        tracing::warn!("DEBUG mode enabled, see on {prefix}");
+    }
     if client.insecure_skip_token_signature_verify {
         tracing::warn!("INSECURE skip token signature verify enabled, make sure you understand risks");
     }

@@ -26,6 +26,9 @@ const CONFIG: &str = r#"{
         "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true,
         "allow_publish_for_client": true, "allow_publish_for_anonymous": true,
         "allow_history_for_client": true, "allow_history_for_anonymous": true
+    }, {
+        "name": "map", "subscription_type": "map", "map": {"mode": "recoverable", "key_ttl": "60s"},
+        "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true
     }] }
 }"#;
 
@@ -287,6 +290,73 @@ fn nobody_connected_is_nobody_gone() {
     let conn = shard.open();
     shard.engine.gone(conn);
     shard.check(&[]);
+}
+
+#[test]
+fn what_changes_nothing_is_counted_with_the_reason() {
+    let mut shard = Shard::new();
+    let call = |shard: &mut Shard, method: &str, body: &str, more: &[(&str, f64)]| {
+        shard.call(method, body);
+        let duration = format!("api_command_duration_seconds {method}");
+        shard.check(&[&[(&*duration, 1.0)], more].concat());
+    };
+    let published = ("node_messages_sent_count publication", 1.0);
+    let publish = |more: &str| format!(r#"{{"channel":"rec:a","data":1,{more}}}"#);
+    call(&mut shard, "publish", &publish(r#""idempotency_key":"i""#), &[published]);
+    let suppressed = ("broker_publish_suppressed_count idempotency", 1.0);
+    call(&mut shard, "publish", &publish(r#""idempotency_key":"i""#), &[published, suppressed]);
+    call(&mut shard, "publish", &publish(r#""version":5"#), &[published]);
+    let suppressed = ("broker_publish_suppressed_count version", 1.0);
+    call(&mut shard, "publish", &publish(r#""version":5"#), &[published, suppressed]);
+
+    let set = [("node_action_count map_publish", 1.0), ("node_messages_sent_count map_publication", 1.0)];
+    let key = r#"{"channel":"map:a","key":"k","data":1,"key_mode":"if_new"}"#;
+    call(&mut shard, "map_publish", key, &set);
+    let suppressed = [("map_broker_publish_suppressed_count key_exists", 1.0)];
+    call(&mut shard, "map_publish", key, &[&set[..], &suppressed].concat());
+    let removed = [("node_action_count map_remove", 1.0), ("node_messages_sent_count map_removal", 1.0)];
+    let key = r#"{"channel":"map:a","key":"k"}"#;
+    call(&mut shard, "map_remove", key, &removed);
+    let suppressed = [("map_broker_remove_suppressed_count key_not_found", 1.0)];
+    call(&mut shard, "map_remove", key, &[&removed[..], &suppressed].concat());
+    for (method, action) in [
+        ("map_read_state", "node_action_count map_state_read"),
+        ("map_read_stream", "node_action_count map_stream_read"),
+        ("map_stats", "node_action_count map_stats"),
+        ("map_clear", "node_action_count map_clear"),
+    ] {
+        call(&mut shard, method, r#"{"channel":"map:a"}"#, &[(action, 1.0)]);
+    }
+}
+
+#[test]
+fn subscribing_to_a_map_is_counted_as_upstream_reads_it() {
+    let mut shard = Shard::new();
+    let conn = shard.open();
+    shard.say(conn, r#"{"id":1,"connect":{}}"#);
+    shard.seen = shard.numbers();
+    shard.say(conn, r#"{"id":2,"subscribe":{"channel":"map:a","type":1,"phase":2,"limit":10}}"#);
+    shard.check(&[
+        ("client_command_duration_seconds subscribe", 1.0),
+        ("client_subscriptions_inflight unnamed", 1.0),
+        ("node_action_count add_subscription", 1.0),
+        ("node_action_count map_broker_subscribe", 1.0),
+        ("node_action_count map_state_read", 1.0),
+        ("node_action_count map_stream_position", 1.0),
+        ("node_action_count map_stream_read", 1.0),
+        ("node_action_count map_subscribe_state_to_live", 1.0),
+        ("transport_messages_received subscribe", 1.0),
+        ("transport_messages_sent subscribe", 1.0),
+    ]);
+    shard.say(conn, r#"{"id":3,"unsubscribe":{"channel":"map:a"}}"#);
+    shard.check(&[
+        ("client_command_duration_seconds unsubscribe", 1.0),
+        ("client_subscriptions_inflight unnamed", -1.0),
+        ("node_action_count map_broker_unsubscribe", 1.0),
+        ("node_action_count remove_subscription", 1.0),
+        ("transport_messages_received unsubscribe", 1.0),
+        ("transport_messages_sent unsubscribe", 1.0),
+    ]);
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl Engine {
             told: 0,
             out: Output::new(),
             effects: Vec::new(),
-            interval: Interval::new(interval_ms),
+            interval: Interval::new(interval_ms, parts.id),
             metrics: Metrics::new(parts.id),
             rng,
         }

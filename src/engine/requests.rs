@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::{Engine, Request, ShardPort, TURN_BUDGET};
 use crate::base::ids::ShardId;
+use crate::channel::map_op::{MapOp, MapPhase};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Delivery, Op, ReplyTo};
 use crate::metrics::Shard as Metrics;
-use crate::metrics::labels::{Action, Message};
+use crate::metrics::labels::{Action, Message, Suppressed};
 
 impl Engine {
     /// Sends a request to the channel's home; a local home handles it at once (its deliveries wait in line).
@@ -23,8 +24,11 @@ impl Engine {
     fn handle_request(&mut self, from: ShardId, request: Request) {
         let Self { id, homes, port, local, now, metrics, .. } = self;
         let Request { channel, op, reply } = request;
-        count(metrics, &op);
+        let suppressible = count(metrics, &op);
         homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
+        if let (Some(request), Some(reason)) = (suppressible, homes.take_suppressed()) {
+            metrics.suppressed(request, reason.name());
+        }
     }
 
     /// Drops what is past its time at homes; what follows from that goes out like all else.
@@ -74,7 +78,6 @@ impl Engine {
     }
 }
 
-/// Counts what a home is asked, under the names the reference has for what it asks of its broker and presence manager.
 /// Where deliveries of this shard's homes go: into its own line, or to other shards.
 fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> impl FnMut(ShardId, Delivery) {
     move |to, delivery| {
@@ -86,11 +89,14 @@ fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> 
     }
 }
 
-fn count(metrics: &mut Metrics, op: &Op) {
+/// Counts what a home is asked, under the names the reference has for what it asks of its broker and presence manager.
+/// What it is when it may change nothing.
+fn count(metrics: &mut Metrics, op: &Op) -> Option<Suppressed> {
     match op {
         Op::Publish(_) => {
             metrics.published();
             metrics.message_sent(Message::Publication);
+            return Some(Suppressed::Publish);
         }
         Op::Subscribe(op) => {
             if op.presence.is_some() {
@@ -120,8 +126,40 @@ fn count(metrics: &mut Metrics, op: &Op) {
         Op::History { .. } => metrics.action(Action::History),
         Op::HistoryRemove => metrics.action(Action::HistoryRemove),
         Op::Position { .. } => count_read(metrics, Action::HistoryStreamTop),
-        Op::Map(_) => {}
+        Op::Map(op) => return count_map(metrics, op),
     }
+    None
+}
+
+fn count_map(metrics: &mut Metrics, op: &MapOp) -> Option<Suppressed> {
+    match op {
+        MapOp::Publish(_) => {
+            metrics.action(Action::MapPublish);
+            metrics.message_sent(Message::MapPublication);
+            return Some(Suppressed::MapPublish);
+        }
+        MapOp::Remove { .. } => {
+            metrics.action(Action::MapRemove);
+            metrics.message_sent(Message::MapRemoval);
+            return Some(Suppressed::MapRemove);
+        }
+        MapOp::Clear => metrics.action(Action::MapClear),
+        MapOp::Stats => metrics.action(Action::MapStats),
+        MapOp::ReadState { .. } => metrics.action(Action::MapStateRead),
+        MapOp::ReadStream { .. } => metrics.action(Action::MapStreamRead),
+        MapOp::Position { .. } => metrics.action(Action::MapStreamPosition),
+        MapOp::Subscribe(op) => match &op.phase {
+            MapPhase::State { .. } => metrics.action(Action::MapStateRead),
+            MapPhase::Stream { aim, .. } => {
+                if aim.is_none() {
+                    metrics.action(Action::MapStreamPosition);
+                }
+                metrics.action(Action::MapStreamRead);
+            }
+            MapPhase::Live { .. } => {}
+        },
+    }
+    None
 }
 
 /// Whatever a stream is read for, it also counts as history (upstream: node.go `History`).

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::family::{Family, Kind, Value};
-use super::labels::{Action, Api, Command, Frame, Message, Transport};
+use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
 use super::shard::{ClientLabels, Durations, MARSHAL, Shard, TrafficTable, UNMARSHAL};
 
 /// Numbers of the node that no shard counts by itself.
@@ -38,6 +38,7 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         clients(shard, node).as_slice(),
         nodes(shard, node).as_slice(),
         transports(shard).as_slice(),
+        suppressed(shard).as_slice(),
         absent().as_slice(),
     ]
     .concat();
@@ -200,8 +201,15 @@ fn nodes(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         "Messages that came from the channels.",
     );
     for message in Message::ALL {
-        sent.number([NAMESPACE, message.name()], shard.messages_sent[*message as usize] as f64);
-        received.number([NAMESPACE, message.name()], shard.messages_received[*message as usize] as f64);
+        let (given, came) = (shard.messages_sent[*message as usize], shard.messages_received[*message as usize]);
+        // Those of maps are given only, and show when there were some.
+        let is_of_map = matches!(message, Message::MapPublication | Message::MapRemoval);
+        if !is_of_map || given > 0 {
+            sent.number([NAMESPACE, message.name()], given as f64);
+        }
+        if !is_of_map {
+            received.number([NAMESPACE, message.name()], came as f64);
+        }
     }
     let mut broadcast = Family::new(
         Kind::Histogram,
@@ -307,6 +315,31 @@ fn traffic(names: [&'static str; 2], help: [&'static str; 2], table: &TrafficTab
         }
     }
     [messages, bytes]
+}
+
+/// Publications and removals that changed nothing.
+fn suppressed(shard: &Shard) -> [Family; 3] {
+    const LABELS: &[&str] = &["channel_namespace", "reason"];
+    let family = |request, name, help| {
+        let mut family = Family::new(Kind::Counter, name, LABELS, help);
+        for ((_, reason), count) in shard.suppressed.iter().filter(|((counted, _), _)| *counted == request) {
+            family.number([NAMESPACE, reason], count as f64);
+        }
+        family
+    };
+    [
+        family(Suppressed::Publish, "centrifugo_broker_publish_suppressed_count", "Publications that changed nothing."),
+        family(
+            Suppressed::MapPublish,
+            "centrifugo_map_broker_publish_suppressed_count",
+            "Publications into maps that changed nothing.",
+        ),
+        family(
+            Suppressed::MapRemove,
+            "centrifugo_map_broker_remove_suppressed_count",
+            "Removals from maps that changed nothing.",
+        ),
+    ]
 }
 
 /// What the reference shows from the start for parts that do nothing here: dashboards expect the names.

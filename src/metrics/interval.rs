@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::shard::Shard;
 use super::sum::Sum;
+use crate::base::ids::ShardId;
 use crate::base::time::{NEVER, Now};
 
 /// Watches one shard's metrics. All shards of a process share the clock, so their intervals coincide.
@@ -31,9 +32,14 @@ impl Sum for Ends {
 }
 
 impl Interval {
-    /// Starts with an interval from the process's start on; a length of 0 turns it off.
-    pub fn new(length_ms: u64) -> Self {
-        Self { length_ms, next_ms: if length_ms == 0 { NEVER } else { length_ms }, ends: None }
+    /// Starts with an interval from the process's start on, behind one in which nothing happened (upstream: node.go
+    /// `initMetrics`); a length of 0 turns it off.
+    pub fn new(length_ms: u64, id: ShardId) -> Self {
+        if length_ms == 0 {
+            return Self { length_ms, next_ms: NEVER, ends: None };
+        }
+        let ends = Ends { before: Shard::new(id), after: Shard::new(id) };
+        Self { length_ms, next_ms: length_ms, ends: Some(Arc::new(ends)) }
     }
 
     /// When [`Interval::tick`] is due, on the clock of [`Now::mono_ms`].
@@ -54,7 +60,7 @@ impl Interval {
         self.next_ms = (now.mono_ms / self.length_ms + 1) * self.length_ms;
     }
 
-    /// The last whole interval, once there was one.
+    /// The last whole interval.
     pub fn ends(&self) -> Option<&Arc<Ends>> {
         self.ends.as_ref()
     }
@@ -63,7 +69,6 @@ impl Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::ShardId;
     use crate::metrics::labels::Command;
 
     fn at(mono_ms: u64) -> Now {
@@ -73,14 +78,14 @@ mod tests {
     #[test]
     fn each_interval_has_its_own_ends() {
         let mut shard = Shard::new(ShardId(0));
-        let mut interval = Interval::new(1000);
+        let mut interval = Interval::new(1000, ShardId(0));
         let counts = |interval: &Interval| {
             let count = |metrics: &Shard| metrics.commands[Command::Rpc as usize].histogram.count();
             interval.ends().map(|ends| (count(&ends.before), count(&ends.after)))
         };
         shard.command(at(10), Command::Rpc, 5);
         interval.tick(at(999), &shard);
-        assert_eq!(counts(&interval), None);
+        assert_eq!(counts(&interval), Some((0, 0)));
         interval.tick(at(1000), &shard);
         assert_eq!((counts(&interval), interval.next_ms()), (Some((0, 1)), 2000));
         shard.command(at(1500), Command::Rpc, 5);
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn no_length_means_no_intervals() {
-        let mut interval = Interval::new(0);
+        let mut interval = Interval::new(0, ShardId(0));
         interval.tick(at(u64::MAX - 1), &Shard::new(ShardId(0)));
         assert!(interval.ends().is_none());
     }

@@ -92,6 +92,18 @@ labels! {
         HistoryStreamTop = "history_stream_top",
         HistoryRemove = "history_remove",
         Survey = "survey",
+        MapBrokerSubscribe = "map_broker_subscribe",
+        MapBrokerUnsubscribe = "map_broker_unsubscribe",
+        MapPublish = "map_publish",
+        MapRemove = "map_remove",
+        MapClear = "map_clear",
+        MapStats = "map_stats",
+        MapStateRead = "map_state_read",
+        MapStreamRead = "map_stream_read",
+        MapStreamPosition = "map_stream_position",
+        MapSubscribeStateToLive = "map_subscribe_state_to_live",
+        MapSubscribeStreamToLive = "map_subscribe_stream_to_live",
+        MapSubscribeRecoveryJoin = "map_subscribe_recovery_join",
     }
 
     /// What is given to channels and comes from them, and what shards tell each other (label `type`).
@@ -100,6 +112,15 @@ labels! {
         Join = "join",
         Leave = "leave",
         Control = "control",
+        MapPublication = "map_publication",
+        MapRemoval = "map_removal",
+    }
+
+    /// A request to a channel that may change nothing.
+    Suppressed {
+        Publish = "broker_publish",
+        MapPublish = "map_broker_publish",
+        MapRemove = "map_broker_remove",
     }
 
     /// A method of the server API (label `method`).

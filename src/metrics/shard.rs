@@ -2,7 +2,7 @@
 //! shard for a copy.
 
 use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, RECOVERED, SURVEY_NS};
-use super::labels::{Action, Api, Command, Frame, Message, Transport};
+use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
 use super::requests::Requests;
 use super::sum::{Counters, Gauge, Sum};
 use super::window::Window;
@@ -128,6 +128,8 @@ shard! {
     messages_sent: [u64; Message::COUNT] = [0; Message::COUNT],
     /// By [`Message`].
     messages_received: [u64; Message::COUNT] = [0; Message::COUNT],
+    /// Requests that changed nothing, by what they were and why.
+    suppressed: Counters<(Suppressed, &'static str)> = Counters::default(),
     /// By [`Command`].
     commands: [Durations; Command::COUNT] = std::array::from_fn(|_| Durations::new(COMMAND_NS)),
     /// Errors in replies, by command and code.
@@ -233,6 +235,11 @@ impl Shard {
     #[inline]
     pub fn message_sent(&mut self, message: Message) {
         self.messages_sent[message as usize] += 1;
+    }
+
+    /// A request changed nothing.
+    pub fn suppressed(&mut self, request: Suppressed, reason: &'static str) {
+        self.suppressed.count((request, reason));
     }
 
     /// A message came from a channel, or from another shard.

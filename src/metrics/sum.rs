@@ -1,6 +1,6 @@
 //! Adding up the metrics of several shards.
 
-use super::labels::{Api, Command};
+use super::labels::{Api, Command, Suppressed};
 
 /// Something that can be added up over shards.
 pub trait Sum {
@@ -45,6 +45,12 @@ impl Key for u32 {
 impl Key for (Command, u32) {
     fn other(self) -> Self {
         (self.0, 0)
+    }
+}
+
+impl Key for (Suppressed, &'static str) {
+    fn other(self) -> Self {
+        (self.0, "other")
     }
 }
 

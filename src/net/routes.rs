@@ -106,7 +106,11 @@ async fn server_api<H: Host>(host: &H, config: &Snapshot, request: hyper::Reques
         Err(status) => return plain_status(status),
     };
     let error_mode = header("x-centrifugo-error-mode");
-    from_api(host.call(api::Request { method, error_mode, body: &body }).await)
+    let response = host.call(api::Request { method, error_mode, body: &body }).await;
+    if response.is_bad_request() {
+        tracing::error!(path = head.uri.path(), "error decoding API request body");
+    }
+    from_api(response)
 }
 
 /// The whole body.

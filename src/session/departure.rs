@@ -117,7 +117,8 @@ impl Leaver<'_> {
         let is_told = presence.is_some() || leave.is_some();
         let (last, name) = hub.release_named(channel, is_told);
         if last {
-            metrics.action(Action::BrokerUnsubscribe);
+            let is_map = traits.has(Traits::MAP);
+            metrics.action(if is_map { Action::MapBrokerUnsubscribe } else { Action::BrokerUnsubscribe });
         }
         if let Some(name) = name {
             tell(name, Op::Unsubscribe { last, presence, leave });

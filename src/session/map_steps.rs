@@ -19,6 +19,7 @@ use crate::channel::name::ChannelName;
 use crate::channel::op::Subscribed;
 use crate::channel::publication::{Epoch, Position, Publication};
 use crate::channel::rules;
+use crate::metrics::labels::Action;
 use crate::protocol::client::{self, SubscribeResult};
 
 /// `SubscribeRequest.phase` and `SubscribeResult.phase`: keys.
@@ -101,6 +102,25 @@ impl Step {
                 publications: self.told(&answer.publications),
                 ..result
             },
+        }
+    }
+
+    /// Counts how the subscription came to be live, and what upstream reads for it.
+    pub(super) fn count(&self, cx: &mut Cx<'_>) {
+        let (action, has_stream) = (
+            match &self.phase {
+                MapPhase::State { .. } => Action::MapSubscribeStateToLive,
+                MapPhase::Stream { .. } => Action::MapSubscribeStreamToLive,
+                MapPhase::Live { .. } => Action::MapSubscribeRecoveryJoin,
+            },
+            self.loading.grant.traits.has(Traits::RECOVERABLE),
+        );
+        cx.metrics.action(action);
+        if has_stream {
+            if matches!(self.phase, MapPhase::State { .. }) {
+                cx.metrics.action(Action::MapStreamPosition);
+            }
+            cx.metrics.action(Action::MapStreamRead);
         }
     }
 

@@ -83,7 +83,8 @@ impl Subscribing {
     pub(super) fn hold(session: &Session, cx: &mut Cx<'_>, name: &ChannelName, grant: &Grant) -> Self {
         let channel = cx.hub.retain(name);
         if cx.hub.interest(channel) == 1 {
-            cx.metrics.action(Action::BrokerSubscribe);
+            let is_map = grant.traits.has(Traits::MAP);
+            cx.metrics.action(if is_map { Action::MapBrokerSubscribe } else { Action::BrokerSubscribe });
         }
         let info = (!grant.info.is_empty())
             .then(|| Arc::new(ClientInfo { chan_info: grant.info.clone(), ..(*session.info()).clone() }));

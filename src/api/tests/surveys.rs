@@ -175,7 +175,7 @@ fn channels_are_added_up_over_shards() {
 
 fn shard_info(shard: u16, control: &Control) -> Vec<ControlAnswer> {
     let mut metrics = Shard::new(ShardId(shard));
-    let mut interval = Interval::new(1000);
+    let mut interval = Interval::new(1000, ShardId(shard));
     let now = |mono_ms| crate::base::time::Now { mono_ms, ..Default::default() };
     metrics.command(now(0), Command::Rpc, 1_000_000);
     interval.tick(now(1000), &metrics);

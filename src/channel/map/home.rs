@@ -45,6 +45,9 @@ impl Homes {
             }
             MapOp::Subscribe(op) => return self.map_subscribe(from, channel, op, reply, now, out),
         };
+        if let Answer::MapUpdated(_, suppressed) = &answer {
+            self.suppressed = *suppressed;
+        }
         respond(from, reply, answer, out);
     }
 

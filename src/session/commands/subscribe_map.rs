@@ -135,6 +135,7 @@ impl Session {
         step.filter(&mut answer);
         if answer.live {
             step.admit(self, cx, &answer);
+            step.count(cx);
         }
         let result = if answer.live { step.live(&answer) } else { step.page(&answer) };
         self.send(cx, &Reply { id, subscribe: Some(Box::new(result)), ..Reply::default() });
