@@ -98,7 +98,6 @@ fn home_publish(history: HistoryOptions) -> Operation {
             history,
             delta: false,
             idempotency_key: None,
-            version: 0,
             version_epoch: Box::default(),
         };
         homes.handle(ShardId(0), &name, Op::Publish(Box::new(op)), ReplyTo::None, NOW, &mut |_, delivery| {

@@ -37,7 +37,7 @@ fn publication() -> Publication {
 fn filled() -> Stream {
     let mut stream = Stream::new(Epoch::from_random([1; 8]));
     for _ in 0..2 * HISTORY.size {
-        stream.append(publication(), HISTORY.size, 0, Box::default());
+        stream.append(publication(), HISTORY.size, Box::default());
     }
     stream
 }
@@ -48,7 +48,7 @@ fn append(bencher: Bencher<'_, '_>) {
     let mut stream = filled();
     bencher.counter(ItemsCount::new(PUBLICATIONS)).bench_local(|| {
         for _ in 0..PUBLICATIONS {
-            black_box(stream.append(publication(), HISTORY.size, 0, Box::default()));
+            black_box(stream.append(publication(), HISTORY.size, Box::default()));
         }
     });
 }
@@ -112,7 +112,6 @@ fn publish(bencher: Bencher<'_, '_>, shards: u16, history: HistoryOptions) {
             history,
             delta: false,
             idempotency_key: None,
-            version: 0,
             version_epoch: Box::default(),
         };
         (0..PUBLICATIONS).map(|_| Op::Publish(Box::new(op()))).collect()

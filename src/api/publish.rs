@@ -177,11 +177,10 @@ fn op(
     version_epoch: &str,
 ) -> Op {
     Op::Publish(Box::new(PublishOp {
-        publication: Publication { tags, ..Publication::bare(data) },
+        publication: Publication { tags, version, ..Publication::bare(data) },
         history,
         delta,
         idempotency_key: Some(idempotency_key).filter(|key| !key.is_empty()).map(Box::from),
-        version,
         version_epoch: Box::from(version_epoch),
     }))
 }

@@ -51,6 +51,7 @@ impl<'a> client::Publication<'a> {
             epoch: Cow::Borrowed(if publication.offset == 1 { publication.epoch.as_str() } else { "" }),
             key: publication.entry.as_ref().map_or("".into(), |entry| Cow::Borrowed(&*entry.key)),
             removed: publication.entry.as_ref().is_some_and(|entry| entry.removed),
+            version: publication.version,
             ..Self::default()
         }
     }
@@ -138,6 +139,7 @@ mod tests {
             info: Some(Arc::new(info)),
             tags: Some(Arc::new(tags)),
             entry: None,
+            version: 3,
             offset,
             epoch: Epoch::from_random([0; 8]),
             unix_ms: 1_700_000_000_000,
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!((&*info.user, &*info.client), ("u", "07070707-0707-0707-0707-070707070707"));
         assert_eq!((info.conn_info, info.chan_info), ("{}".into(), "".into()));
         assert_eq!(wire.tags, [("k".into(), "v".into())]);
+        assert_eq!(wire.version, 3);
         let wire = api::Publication::of(&publication);
         assert_eq!((wire.data, wire.offset, wire.tags.len()), ("1".into(), 1, 1));
         assert_eq!(wire.info.unwrap().client, info.client);

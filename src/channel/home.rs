@@ -183,7 +183,7 @@ impl Homes {
         now: Now,
         out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) -> Answer {
-        let PublishOp { mut publication, history, delta, idempotency_key, version, version_epoch } = op;
+        let PublishOp { mut publication, history, delta, idempotency_key, version_epoch } = op;
         if let Some(key) = &idempotency_key
             && let Some(position) = self.results.find(channel, key, now)
         {
@@ -197,9 +197,9 @@ impl Homes {
                 return Answer::Failed(Error::LIMIT_EXCEEDED);
             };
             stream.prolong(&history, now);
-            let outdated = stream.is_outdated(version, &version_epoch);
+            let outdated = stream.is_outdated(publication.version, &version_epoch);
             let previous = stream.newest().filter(|_| delta).cloned();
-            let publication = (!outdated).then(|| stream.append(publication, history.size, version, version_epoch));
+            let publication = (!outdated).then(|| stream.append(publication, history.size, version_epoch));
             let position = stream.position();
             self.reschedule(slot);
             match publication {

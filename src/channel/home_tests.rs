@@ -105,7 +105,7 @@ fn publication_word(publication: &Publication) -> String {
 fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     let data = Bytes::from(data.to_owned());
     let publication = Publication::bare(data);
-    PublishOp { publication, history, delta: false, idempotency_key: None, version: 0, version_epoch: Box::default() }
+    PublishOp { publication, history, delta: false, idempotency_key: None, version_epoch: Box::default() }
 }
 
 pub(super) fn publish(data: &str) -> Op {
@@ -121,7 +121,9 @@ fn publish_keyed(data: &str, key: &str, history: HistoryOptions) -> Op {
 }
 
 fn publish_version(data: &str, version: u64, version_epoch: &str) -> Op {
-    Op::Publish(Box::new(PublishOp { version, version_epoch: version_epoch.into(), ..publish_op(data, HISTORY) }))
+    let mut op = publish_op(data, HISTORY);
+    op.publication.version = version;
+    Op::Publish(Box::new(PublishOp { version_epoch: version_epoch.into(), ..op }))
 }
 
 pub(super) fn info(client: u8, user: &str) -> Arc<ClientInfo> {
@@ -399,8 +401,9 @@ fn a_suppressed_version_is_no_result_for_its_key_but_prolongs_the_stream() {
     let mut bench = Bench::new();
     bench.op(0, "a", publish_version("x", 2, ""));
     let keyed = |data: &str, version| {
-        let op = PublishOp { idempotency_key: Some("k".into()), version, ..publish_op(data, HISTORY) };
-        Op::Publish(Box::new(op))
+        let mut op = publish_op(data, HISTORY);
+        op.publication.version = version;
+        Op::Publish(Box::new(PublishOp { idempotency_key: Some("k".into()), ..op }))
     };
     bench.wait(9_000);
     assert_eq!(bench.op(0, "a", keyed("y", 1)), ["0:Published @1"]);

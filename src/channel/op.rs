@@ -127,7 +127,8 @@ pub struct SubscribeOp {
 /// See [`Op::Publish`].
 #[derive(Debug)]
 pub struct PublishOp {
-    /// The publication, offset and epoch still empty.
+    /// The publication, offset and epoch still empty. With history, and unless 0, its version must be above the
+    /// stored version of the same (or an empty) version epoch, else it is suppressed.
     pub publication: Publication,
     /// History of the channel; off when the request skips it.
     pub history: HistoryOptions,
@@ -135,9 +136,7 @@ pub struct PublishOp {
     pub delta: bool,
     /// Publications with the same key within 300 s are answered with the first one's position.
     pub idempotency_key: Option<Box<str>>,
-    /// Suppressed unless above the stored version of the same (or an empty) version epoch; 0 = none.
-    pub version: u64,
-    /// See `version`.
+    /// What its version counts in; see `publication`.
     pub version_epoch: Box<str>,
 }
 

@@ -89,6 +89,8 @@ pub struct Publication {
     pub tags: Option<Arc<Tags>>,
     /// What it means for a map; none elsewhere.
     pub entry: Option<Box<MapEntry>>,
+    /// Version of what it tells, as the publisher counts; 0 = none.
+    pub version: u64,
     /// Place in the stream; 0 without history.
     pub offset: u64,
     /// Epoch of the stream; none without history.
@@ -102,7 +104,17 @@ pub struct Publication {
 impl Publication {
     /// A payload that nobody is named for and that no home took yet.
     pub fn bare(data: Bytes) -> Self {
-        Self { data, info: None, tags: None, entry: None, offset: 0, epoch: Epoch::NONE, unix_ms: 0, taken_us: 0 }
+        Self {
+            data,
+            info: None,
+            tags: None,
+            entry: None,
+            version: 0,
+            offset: 0,
+            epoch: Epoch::NONE,
+            unix_ms: 0,
+            taken_us: 0,
+        }
     }
 
     /// The tags; none for a publication without.

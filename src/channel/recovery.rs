@@ -131,7 +131,7 @@ mod tests {
         let mut stream = Stream::new(epoch());
         for n in 1..=count {
             let publication = Publication::bare(Bytes::from(n.to_string()));
-            stream.append(publication, kept.max(1), 0, Box::default());
+            stream.append(publication, kept.max(1), Box::default());
         }
         if kept == 0 {
             stream.clear();
@@ -203,7 +203,7 @@ mod tests {
         for publication in stream(5, 5).read(&stream(5, 5).select(None, -1, false)) {
             let tags: Tags = Box::new([("odd".into(), (publication.offset % 2).to_string().into())]);
             let publication = Publication { tags: Some(Arc::new(tags)), ..(*publication).clone() };
-            tagged.append(publication, 3, 0, Box::default());
+            tagged.append(publication, 3, Box::default());
         }
         tagged
     }

@@ -95,13 +95,7 @@ impl Stream {
 
     /// Appends a publication under the next offset, and drops the oldest ones beyond `size` (at least 1). Its
     /// version is stored in place of the last one's, also when it has none (version 0).
-    pub fn append(
-        &mut self,
-        mut publication: Publication,
-        size: u32,
-        version: u64,
-        version_epoch: Box<str>,
-    ) -> Arc<Publication> {
+    pub fn append(&mut self, mut publication: Publication, size: u32, version_epoch: Box<str>) -> Arc<Publication> {
         self.top += 1;
         publication.offset = self.top;
         publication.epoch = self.epoch;
@@ -111,7 +105,7 @@ impl Stream {
             self.ring.pop_front();
         }
         self.ring.push_back(publication.clone());
-        self.version = version;
+        self.version = publication.version;
         self.version_epoch = version_epoch;
         publication
     }

@@ -16,7 +16,7 @@ fn epoch() -> Epoch {
 fn filled(count: u64, size: u32) -> Stream {
     let mut stream = Stream::new(epoch());
     for n in 1..=count {
-        let publication = stream.append(publication(n), size, 0, Box::default());
+        let publication = stream.append(publication(n), size, Box::default());
         assert_eq!((publication.offset, publication.epoch), (n, epoch()));
     }
     stream
@@ -80,7 +80,7 @@ fn an_empty_stream_reads_empty() {
 #[test]
 fn a_version_is_outdated_up_to_the_stored_one() {
     let mut stream = filled(0, 1);
-    stream.append(publication(1), 1, 5, "a".into());
+    stream.append(Publication { version: 5, ..publication(1) }, 1, "a".into());
     for (version, version_epoch, expected) in [
         (0, "", false),
         (0, "a", false),
@@ -92,7 +92,7 @@ fn a_version_is_outdated_up_to_the_stored_one() {
     ] {
         assert_eq!(stream.is_outdated(version, version_epoch), expected, "{version} {version_epoch:?}");
     }
-    stream.append(publication(2), 1, 0, Box::default());
+    stream.append(publication(2), 1, Box::default());
     assert!(!stream.is_outdated(1, ""), "a publication without version clears the stored one");
 }
 
@@ -167,7 +167,7 @@ proptest! {
                     model.list.push(model.top);
                     let surplus = model.list.len().saturating_sub(size as usize);
                     model.list.drain(..surplus);
-                    let publication = stream.append(publication(model.top), size, 0, Box::default());
+                    let publication = stream.append(publication(model.top), size, Box::default());
                     prop_assert_eq!(publication.offset, model.top);
                 }
                 Step::Clear => {

@@ -106,7 +106,6 @@ fn a_publication_that_comes_late_costs_positioned_clients_their_state() {
                 history,
                 delta: false,
                 idempotency_key: None,
-                version: 0,
                 version_epoch: "".into(),
             };
             engine.request(channel, Op::Publish(Box::new(publish)), ReplyTo::None);

@@ -115,12 +115,17 @@ fn difference(step: &Step, ours: &Heard, theirs: &Heard) -> Option<String> {
     None
 }
 
-/// The reference publishes a broadcast into all channels at the same time, so that only the order in each counts.
+/// What the reference does to several connections or channels, it does at the same time: only the order in each
+/// channel counts then, and it is chance whether one connection sees another one come or go.
 fn in_order(step: &Step, heard: &Heard) -> Heard {
     let mut heard = heard.clone();
-    if matches!(step, Step::Api { method: "broadcast" | "batch", .. } | Step::RawApi { .. }) {
-        for lines in &mut heard.connections {
+    let Step::Api { method, .. } = step else { return heard };
+    for lines in &mut heard.connections {
+        if ["broadcast", "batch"].contains(method) {
             lines.sort_by_key(|line| channel_of(line));
+        }
+        if ["subscribe", "unsubscribe", "disconnect", "refresh", "batch"].contains(method) {
+            lines.retain(|line| !(line.contains(r#","join":{"#) || line.contains(r#","leave":{"#)));
         }
     }
     heard

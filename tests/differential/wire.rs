@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::TcpStream;
 
 use serde_json::Value;
-use spindle::protocol::client::{Command, Reply};
+use spindle::protocol::client::{ClientInfo, Command, Publication, Reply};
 use spindle::protocol::raw::Raw;
 use spindle::protocol::{Protocol, json, proto, reply};
 
@@ -70,7 +70,7 @@ impl Connection {
     pub fn send(&mut self, commands: &[String]) {
         for command in commands {
             let Ok(value) = serde_json::from_str::<Value>(command) else { continue };
-            let Some(id) = value["id"].as_u64() else { continue };
+            let Some(id) = id_of(&value) else { continue };
             self.first_id = self.first_id.or(Some(id));
             let channels = value.as_object().into_iter().flat_map(|command| command.values());
             if let Some(channel) = channels.filter_map(|request| request["channel"].as_str()).next() {
@@ -106,7 +106,7 @@ impl Connection {
             // Not a connect command: whatever it was, this is one command too many.
             None => {
                 self.send(&[r#"{"id":1,"rpc":{}}"#.to_owned()]);
-                self.hear_until(u64::MAX)
+                self.hear_until(1)
             }
         }
     }
@@ -128,7 +128,11 @@ impl Connection {
 
     /// Hears one frame. False at the end.
     fn hear(&mut self) -> bool {
-        match self.client.frame() {
+        let Ok(frame) = self.client.frame_or_silence() else {
+            self.end = Some("says nothing any more".to_owned());
+            return false;
+        };
+        match frame {
             None => self.end = Some("ends without a close frame".to_owned()),
             Some((CLOSE, payload)) => {
                 let code = payload.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
@@ -174,26 +178,50 @@ impl Connection {
     }
 }
 
+/// The id of a command; servers read keys without regard to case.
+fn id_of(command: &Value) -> Option<u64> {
+    command.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case("id"))?.1.as_u64()
+}
+
 /// A Protobuf reply as JSON. Payloads that are not JSON become texts.
 fn as_json(message: &[u8]) -> String {
-    let mut decoded: Reply<'_> = proto::decode(message).expect("a reply");
-    let publications = [
-        decoded.push.iter_mut().filter_map(|push| push.r#pub.as_mut()).collect::<Vec<_>>(),
-        decoded
-            .subscribe
-            .iter_mut()
-            .flat_map(|result| result.publications.iter_mut().chain(&mut result.state))
-            .collect(),
-        decoded.history.iter_mut().flat_map(|result| &mut result.publications).collect(),
-    ];
-    for publication in publications.into_iter().flatten() {
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&publication.data.0).is_err() && !publication.data.is_empty()
-        {
-            let text = Value::from(format!("bytes {}", publication.data.0.escape_ascii())).to_string();
-            publication.data = Raw(text.into_bytes().into());
-        }
+    let mut reply: Reply<'_> = proto::decode(message).expect("a reply");
+    if let Some(push) = &mut reply.push {
+        push.r#pub.iter_mut().for_each(quote_publication);
+        let infos = [
+            push.join.iter_mut().find_map(|join| join.info.as_mut()),
+            push.leave.iter_mut().find_map(|leave| leave.info.as_mut()),
+        ];
+        infos.into_iter().flatten().for_each(quote_info);
+        push.subscribe.iter_mut().for_each(|subscribe| quote(&mut subscribe.data));
+    }
+    let presence = reply.presence.iter_mut().flat_map(|result| &mut result.presence);
+    presence.for_each(|(_, info)| quote_info(info));
+    reply.history.iter_mut().flat_map(|result| &mut result.publications).for_each(quote_publication);
+    reply.connect.iter_mut().for_each(|result| quote(&mut result.data));
+    let subs = reply.connect.iter_mut().flat_map(|result| &mut result.subs).map(|(_, result)| result);
+    for result in subs.chain(reply.subscribe.as_deref_mut()) {
+        quote(&mut result.data);
+        result.publications.iter_mut().chain(&mut result.state).for_each(quote_publication);
     }
     let mut out = Vec::new();
-    reply::encode_reply(Protocol::Json, &decoded, &mut out).expect("JSON");
+    reply::encode_reply(Protocol::Json, &reply, &mut out).expect("JSON");
     String::from_utf8(out).expect("text")
+}
+
+fn quote_publication(publication: &mut Publication<'_>) {
+    quote(&mut publication.data);
+    publication.info.iter_mut().for_each(quote_info);
+}
+
+fn quote_info(info: &mut ClientInfo<'_>) {
+    quote(&mut info.conn_info);
+    quote(&mut info.chan_info);
+}
+
+fn quote(payload: &mut Raw<'_>) {
+    if !payload.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&payload.0).is_err() {
+        *payload =
+            Raw(format!("\"bytes {}\"", payload.0.escape_ascii().to_string().escape_default()).into_bytes().into());
+    }
 }

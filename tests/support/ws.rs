@@ -81,17 +81,22 @@ impl Client {
     /// The next frame; none at the end of the stream, however it ends.
     #[track_caller]
     pub fn frame(&mut self) -> Option<Frame> {
+        self.frame_or_silence().unwrap_or_else(|error| panic!("nothing came: {error}"))
+    }
+
+    /// As [`Client::frame`]; an error when nothing comes for too long.
+    pub fn frame_or_silence(&mut self) -> std::io::Result<Option<Frame>> {
         loop {
             if let Some((frame, used)) = cut(&self.buffer) {
                 self.buffer.drain(..used);
-                return Some(frame);
+                return Ok(Some(frame));
             }
             let mut more = [0; 16 * 1024];
             match self.stream.read(&mut more) {
-                Ok(0) => return None,
+                Ok(0) => return Ok(None),
                 Ok(read) => self.buffer.extend_from_slice(&more[..read]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing came: {error}"),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
+                Err(error) => return Err(error),
             }
         }
     }

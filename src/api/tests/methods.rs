@@ -68,7 +68,7 @@ fn a_publication_carries_everything_it_was_given() {
         let tags = publish.publication.tags.as_ref().map(|tags| tags.len());
         assert_eq!((tags, publish.publication.info.is_none()), (Some(2), true));
         assert_eq!(publish.history, HistoryOptions { size: 10, ttl_s: 300, meta_ttl_s: 600 });
-        assert_eq!((publish.idempotency_key.as_deref(), publish.version), (Some("k"), 3));
+        assert_eq!((publish.idempotency_key.as_deref(), publish.publication.version), (Some("k"), 3));
         assert_eq!((&*publish.version_epoch, publish.delta), ("v", true));
         Answer::Published(top(7))
     };
@@ -187,6 +187,7 @@ fn published(data: &'static [u8]) -> Answer {
         info: Some(Arc::new(info("u", 1))),
         tags: Some(Arc::new(Box::new([("t".into(), "<".into())]))),
         entry: None,
+        version: 0,
         offset: 1,
         epoch: top(1).epoch,
         unix_ms: 5,

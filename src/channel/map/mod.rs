@@ -219,7 +219,7 @@ impl Map {
         if prolong {
             self.stream.keep_ms(stream.ttl_ms, now);
         }
-        self.stream.append(publication, stream.size, 0, Box::default())
+        self.stream.append(publication, stream.size, Box::default())
     }
 }
 

@@ -33,7 +33,6 @@ impl Session {
             history: options.history,
             delta: options.delta_publish,
             idempotency_key: None,
-            version: 0,
             version_epoch: "".into(),
         };
         let name = name_of(cx, channel, &request.channel);

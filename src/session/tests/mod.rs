@@ -270,7 +270,6 @@ impl Bench {
             history: options.history,
             delta: options.delta_publish,
             idempotency_key: None,
-            version: 0,
             version_epoch: "".into(),
         };
         self.ask_home(&ChannelName::new(channel), Op::Publish(Box::new(op)), ReplyTo::None);
