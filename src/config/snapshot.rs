@@ -357,6 +357,19 @@ pub struct Admin {
     pub external: bool,
     /// `web_path`: a folder with other pages.
     pub web_path: Option<PathBuf>,
+    /// `web_proxy_address`: a server with other pages; it comes before `web_path`.
+    pub web_proxy: Option<WebProxy>,
+}
+
+/// Where admin pages are developed.
+#[derive(Clone, Debug)]
+pub struct WebProxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Host and port as they were written.
+    pub authority: Box<str>,
+    /// What comes before the path of each request; without a slash at its end.
+    pub path: Box<str>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -368,6 +381,7 @@ impl std::fmt::Debug for Admin {
             .field("insecure", &self.insecure)
             .field("external", &self.external)
             .field("web_path", &self.web_path)
+            .field("web_proxy", &self.web_proxy)
             .finish()
     }
 }

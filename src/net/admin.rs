@@ -3,11 +3,11 @@
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, StatusCode};
 
-use super::form;
 use super::http::{Body, Reply};
 use super::mux::{Page, below};
 use super::reply::{empty, from_api, not_found, plain_status, reply, text};
 use super::routes::{Host, MAX_API_BODY, collect};
+use super::{form, proxy};
 use crate::api;
 use crate::auth::admin;
 use crate::base::secret::is_same;
@@ -28,8 +28,11 @@ pub async fn answer<H: Host>(host: &H, config: &Snapshot, page: Page, request: h
         Page::Auth | Page::Api if !is_post => empty(StatusCode::METHOD_NOT_ALLOWED),
         Page::Auth => auth(host, admin, request).await,
         Page::Api => api(host, admin, request).await,
-        Page::Web => below(request.uri().path(), &admin.handler_prefix)
-            .map_or_else(not_found, |path| host.sites().admin.answer(&path, request.uri())),
+        Page::Web => match &admin.web_proxy {
+            Some(to) => proxy::pass_on(host, to, request).await,
+            None => below(request.uri().path(), &admin.handler_prefix)
+                .map_or_else(not_found, |path| host.sites().admin.answer(&path, request.uri())),
+        },
     }
 }
 

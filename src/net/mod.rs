@@ -10,6 +10,7 @@ pub mod heap;
 pub mod http;
 pub mod listener;
 pub mod mux;
+pub mod proxy;
 pub mod reply;
 pub mod ring;
 pub mod routes;

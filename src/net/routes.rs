@@ -1,5 +1,7 @@
 //! Answering one request: the handler that the table names, and what happens around every handler.
 
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +15,9 @@ use super::http::{Body, Reply};
 use super::mux::{Found, Handler, Mux, Side, below};
 use super::reply::{HTML, bad_target, empty, from_api, moved, not_found, plain_status, reply};
 use super::site::Sites;
+use super::stream::HttpSocket;
 use crate::api::{self, ScrapeForm};
+use crate::base::ids::ConnId;
 use crate::base::time::Now;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
@@ -39,6 +43,10 @@ pub trait Host: 'static {
     fn admits_connection(&self) -> bool;
     /// Counts a request to one of the node's own paths (`prometheus.instrument_http_handlers`).
     fn count_request(&self, path: &str, method: &str, status: u16);
+    /// Begins to connect to another server. None when it cannot, or too many connections are made already.
+    fn dial(&self, address: SocketAddr) -> Option<(ConnId, Rc<HttpSocket>)>;
+    /// Ends such a connection.
+    fn hang_up(&self, key: ConnId);
     /// Whether the process is about to end.
     fn is_stopping(&self) -> bool;
     /// Runs a call of the server API to its end.

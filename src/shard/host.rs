@@ -1,7 +1,8 @@
 //! The shard as its HTTP tasks see it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,8 +17,13 @@ use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::net::bell::Nudge;
 use crate::net::mux::{Mux, Side};
+use crate::net::proxy;
 use crate::net::routes::Host;
 use crate::net::site::Sites;
+use crate::net::stream::HttpSocket;
+
+/// Connections of a shard to other servers at most.
+const MAX_DIALED: usize = 64;
 
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
 pub(super) struct ShardHost {
@@ -25,6 +31,8 @@ pub(super) struct ShardHost {
     pub(super) nudge: Rc<Nudge>,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
+    /// Connections to other servers.
+    pub(super) dialed: Cell<usize>,
 }
 
 impl ShardHost {
@@ -118,6 +126,27 @@ impl Host for ShardHost {
 
     fn count_request(&self, path: &str, method: &str, status: u16) {
         self.inner.borrow_mut().engine.metrics().http_request(path, method, status);
+    }
+
+    fn dial(&self, address: SocketAddr) -> Option<(ConnId, Rc<HttpSocket>)> {
+        if self.dialed.get() >= MAX_DIALED {
+            return None;
+        }
+        let fd = proxy::dial(address).ok()?;
+        let mono_ms = self.clock.now().mono_ms;
+        let (key, socket) = self.inner.borrow_mut().adopt(fd, mono_ms)?;
+        self.dialed.set(self.dialed.get() + 1);
+        // The ring is told with the next turn.
+        self.nudge.nudge();
+        Some((key, socket))
+    }
+
+    fn hang_up(&self, key: ConnId) {
+        self.dialed.set(self.dialed.get() - 1);
+        let mut inner = self.inner.borrow_mut();
+        let Inner { sockets, ring, .. } = &mut *inner;
+        sockets.close(key, ring);
+        self.nudge.nudge();
     }
 
     fn is_stopping(&self) -> bool {

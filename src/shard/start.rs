@@ -1,6 +1,6 @@
 //! Starting all shards of a process, and stopping them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -343,7 +343,7 @@ fn assemble(
         dirty: Vec::new(),
         is_stopping: false,
     };
-    let host = ShardHost { inner: RefCell::new(inner), nudge: sleeper.nudge(), clock, shared };
+    let host = ShardHost { inner: RefCell::new(inner), nudge: sleeper.nudge(), clock, shared, dialed: Cell::new(0) };
     Ok((Rc::new(host), sleeper))
 }
 

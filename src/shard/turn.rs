@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -43,7 +44,7 @@ type Accepted = (ConnId, Rc<HttpSocket>, Side);
 
 /// A listening socket of this shard.
 pub(super) struct Listener {
-    pub(super) fd: std::os::fd::OwnedFd,
+    pub(super) fd: OwnedFd,
     pub(super) side: Side,
     /// When accepting goes on after a failure.
     pub(super) rests_until: Option<u64>,
@@ -229,14 +230,19 @@ impl Inner {
             if ended {
                 listener.rests_until = Some(mono_ms);
             }
-            let Self { sockets, ring, http_timers, .. } = self;
-            if let Some((key, socket)) = sockets.accept(fd, mono_ms, ring) {
-                http_timers.insert(mono_ms + FIRST_REQUEST_MS, key);
+            if let Some((key, socket)) = self.adopt(fd, mono_ms) {
                 accepted.push((key, socket, side));
             }
         }
         self.resume_listeners(mono_ms);
         more
+    }
+
+    /// Takes over a socket in its HTTP life, which has its time.
+    pub(super) fn adopt(&mut self, fd: OwnedFd, mono_ms: u64) -> Option<(ConnId, Rc<HttpSocket>)> {
+        let adopted = self.sockets.accept(fd, mono_ms, &mut self.ring)?;
+        self.http_timers.insert(mono_ms + FIRST_REQUEST_MS, adopted.0);
+        Some(adopted)
     }
 
     fn listen(&mut self) -> io::Result<()> {

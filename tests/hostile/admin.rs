@@ -87,3 +87,55 @@ fn the_page_is_there_and_other_pages_can_take_its_place() {
     assert_eq!(ask(&server, "GET /js/%2e%2e/%2e%2e/admin.html", "", "").status, 404);
     assert_eq!(ask(&server, "GET /health", "", "").body, b"{}", "other endpoints stay where they are");
 }
+
+/// Serves one connection: gives back what was asked, with this answer.
+fn backend(listener: &std::net::TcpListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().expect("the server connects");
+    let head = crate::support::http::read_head(&mut stream).expect("a request");
+    let length =
+        crate::support::http::header(&head, "content-length").map_or(0, |text| text.parse().expect("a length"));
+    let mut body = vec![0; length];
+    std::io::Read::read_exact(&mut stream, &mut body).expect("the body");
+    stream.write_all(answer.as_bytes()).expect("the server reads");
+    head + &String::from_utf8_lossy(&body)
+}
+
+#[test]
+fn pages_under_development_come_from_their_own_server() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let proxy = format!("http://{address}/dev");
+    let server =
+        Server::start(json!({"admin": {"enabled": true, "handler_prefix": "/ops", "web_proxy_address": proxy}}));
+    let files = server.files();
+    let pass = |line: &str, body: &str, answer: &str| {
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| backend(&listener, answer));
+            let response = ask(&server, line, "X-Own: 1\r\nConnection: keep-alive\r\n", body);
+            (asked.join().expect("an exchange"), response)
+        })
+    };
+    let (asked, response) = pass("GET /ops/a%20b?c=d", "", "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\n\r\npage");
+    assert!(asked.starts_with("GET /dev/ops/a%20b?c=d HTTP/1.0\r\n"), "{asked}");
+    assert!(asked.contains("x-own: 1\r\n") && !asked.contains("keep-alive"), "{asked}");
+    assert_eq!((response.status, &*response.body), (200, &b"page"[..]));
+    assert!(response.head.to_lowercase().contains("content-type: text/x"), "{response:?}");
+    let (asked, response) = pass("POST /ops/x", "form", "HTTP/1.0 302 Found\r\nLocation: /y\r\n\r\n");
+    assert!(asked.ends_with("\r\n\r\nform") && response.status == 302, "{asked} {response:?}");
+    for broken in ["", "SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"] {
+        assert_eq!(pass("GET /ops/", "", broken).1.status, 502, "{broken}");
+    }
+    // What is behind the pages is this server's.
+    assert_eq!(body(&ask(&server, "GET /ops/admin/init", "", ""))["edition"], "oss");
+
+    // Somebody who leaves before the answer takes the connection along.
+    let mut gone = server.dial();
+    gone.write_all(b"GET /ops/slow HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    let (mut held, _) = listener.accept().expect("the server connects");
+    crate::support::http::read_head(&mut held).expect("a request");
+    drop(gone);
+    drop(held);
+    drop(listener);
+    assert_eq!(ask(&server, "GET /ops/", "", "").status, 502, "nobody listens any more");
+    server.wait_until_empty(files);
+}

@@ -33,7 +33,7 @@ pub const ADMIN: &[Opt] = &[
     text("secret", "", "Secret that signs admin sessions.").live(),
     switch("insecure", "Do not ask for the password; for development only.").live(),
     text("web_path", "", "Folder of other admin pages to serve, read when the server starts.").live(),
-    text("web_proxy_address", "", "Address that serves other admin pages, for their development."),
+    text("web_proxy_address", "", "Address that serves other admin pages, for their development.").live(),
     switch("external", "Serve the admin pages on the external port as well.").live(),
 ];
 

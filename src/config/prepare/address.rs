@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::config::error::Error;
+use crate::config::snapshot::WebProxy;
 use crate::config::value::Section;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -31,6 +32,25 @@ pub fn listen(options: &Section, host: &Host<'_>) -> Result<Addresses, Error> {
     };
     let internal = SocketAddr::new(internal_ip, internal_port);
     Ok(Addresses { external, internal: (internal != external).then_some(internal) })
+}
+
+/// The server at an address such as `http://localhost:3000/pages`.
+pub fn web_proxy(url: &str, host: &Host<'_>) -> Result<WebProxy, Error> {
+    const OPTION: &str = "admin.web_proxy_address";
+    let problem =
+        || Error::invalid(OPTION, format!("expected an address such as http://localhost:3000, found {url:?}"));
+    let rest = url.strip_prefix("http://").ok_or_else(problem)?;
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if authority.is_empty() || !is_plain(rest) || rest.contains(['?', '#', '@']) {
+        return Err(problem());
+    }
+    let (name, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((name, port)) => (name, port.parse().map_err(|_| problem())?),
+        None => (authority, 80),
+    };
+    let address = SocketAddr::new(ip(name, OPTION, host)?, port);
+    Ok(WebProxy { address, authority: authority.into(), path: path.trim_end_matches('/').into() })
 }
 
 /// An empty address means all interfaces, IPv4 and IPv6 alike: `[::]`, which on a host without IPv6 must be taken as

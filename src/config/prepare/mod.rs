@@ -52,7 +52,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         http_api: http_api(options)?,
         init: endpoint(options, "init"),
         health: endpoint(options, "health"),
-        admin: admin(options),
+        admin: admin(options, host)?,
         swagger: endpoint(options, "swagger"),
         debug: endpoint(options, "debug"),
         prometheus: endpoint(options, "prometheus"),
@@ -111,15 +111,22 @@ fn http_api(options: &Section) -> Result<HttpApi, Error> {
     })
 }
 
-fn admin(options: &Section) -> Option<Admin> {
-    options.bool("admin.enabled").then(|| Admin {
+fn admin(options: &Section, host: &Host<'_>) -> Result<Option<Admin>, Error> {
+    if !options.bool("admin.enabled") {
+        return Ok(None);
+    }
+    Ok(Some(Admin {
         handler_prefix: options.text("admin.handler_prefix").trim_end_matches('/').into(),
         password: options.text("admin.password").into(),
         secret: options.text("admin.secret").into(),
         insecure: options.bool("admin.insecure"),
         external: options.bool("admin.external"),
         web_path: Some(options.text("admin.web_path")).filter(|path| !path.is_empty()).map(PathBuf::from),
-    })
+        web_proxy: match options.text("admin.web_proxy_address") {
+            "" => None,
+            url => Some(address::web_proxy(url, host)?),
+        },
+    }))
 }
 
 /// The prefix of an endpoint that is off unless enabled.

@@ -72,6 +72,35 @@ fn addresses() {
 }
 
 #[test]
+fn where_admin_pages_are_developed() {
+    let proxy = |url: &str| {
+        let json = serde_json::json!({ "admin": { "enabled": true, "web_proxy_address": url } }).to_string();
+        make(&json, &[]).map(|snapshot| {
+            let proxy = snapshot.admin.unwrap().web_proxy.unwrap();
+            format!("{} {} {}", proxy.address, proxy.authority, proxy.path)
+        })
+    };
+    assert_eq!(proxy("http://localhost:3000").unwrap(), "127.0.0.1:3000 localhost:3000 ");
+    assert_eq!(proxy("http://localhost").unwrap(), "127.0.0.1:80 localhost ");
+    assert_eq!(proxy("http://127.0.0.1:1/a/b/").unwrap(), "127.0.0.1:1 127.0.0.1:1 /a/b");
+    assert_eq!(proxy("http://[::1]:1").unwrap(), "[::1]:1 [::1]:1 ");
+    assert_eq!(proxy("http://[::1]").unwrap(), "[::1]:80 [::1] ");
+    for bad in [
+        "localhost:3000",
+        "https://localhost",
+        "http://",
+        "http:///x",
+        "http://localhost:x",
+        "http://a b",
+        "http://u@localhost",
+        "http://localhost/?q",
+        "http://nowhere",
+    ] {
+        assert!(proxy(bad).unwrap_err().to_string().contains("admin.web_proxy_address"), "{bad}");
+    }
+}
+
+#[test]
 fn cores() {
     let cores = |text: &str| snapshot(&format!(r#"{{"shards":{{"cores":"{text}"}}}}"#)).shards.cores;
     assert_eq!(cores("0-3, 8"), [0, 1, 2, 3, 8]);

@@ -20,6 +20,7 @@ const VALUES: &[(&str, &str)] = &[
     ("shards.cores", "0"),
     ("shards.control_cores", "0"),
     ("http_api.error_mode", "transport"),
+    ("admin.web_proxy_address", "http://127.0.0.1:1"),
     ("channel.publication_data_format", "json"),
     ("channel.without_namespace.publication_data_format", "json"),
     ("channel.without_namespace.force_recovery_mode", "cache"),
