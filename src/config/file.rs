@@ -48,9 +48,7 @@ fn yaml(text: &str) -> Result<Json, serde_norway::Error> {
     let Some(first) = serde_norway::Deserializer::from_str(text).next() else {
         return Ok(Json::Null);
     };
-    let mut document = Yaml::deserialize(first)?;
-    document.apply_merge()?;
-    plain(document)
+    plain(Yaml::deserialize(first)?)
 }
 
 /// YAML without what JSON does not have: tags are dropped, keys are texts, a number that is none is nothing.
@@ -67,13 +65,32 @@ fn plain(yaml: Yaml) -> Result<Json, serde_norway::Error> {
         Yaml::Sequence(items) => Json::Array(items.into_iter().map(plain).collect::<Result<_, _>>()?),
         Yaml::Mapping(pairs) => {
             let mut object = serde_json::Map::with_capacity(pairs.len());
+            let mut merged = Vec::new();
             for (key, value) in pairs {
-                object.insert(key_of(key)?, plain(value)?);
+                match value {
+                    Yaml::Mapping(_) if is_merge(&key) => merged.push(value),
+                    Yaml::Sequence(items) if is_merge(&key) && items.iter().all(Yaml::is_mapping) => {
+                        merged.extend(items)
+                    }
+                    value => _ = object.insert(key_of(key)?, plain(value)?),
+                }
+            }
+            // What stands in the mapping itself wins, then what was merged first.
+            for mapping in merged {
+                let Json::Object(pairs) = plain(mapping)? else { continue };
+                for (key, value) in pairs {
+                    object.entry(key).or_insert(value);
+                }
             }
             Json::Object(object)
         }
         Yaml::Tagged(tagged) => plain(tagged.value)?,
     })
+}
+
+/// Whether a key merges mappings; one that does not lead to mappings is a key like others.
+fn is_merge(key: &Yaml) -> bool {
+    key.as_str() == Some("<<")
 }
 
 fn key_of(yaml: Yaml) -> Result<String, serde_norway::Error> {
@@ -108,6 +125,8 @@ mod tests {
             Ok(json!({"x": {"a": 1, "b": 2}, "y": {"a": 3, "b": 2}, "z": {"a": 1, "b": 2}}))
         });
         check("x: &x {a: 1}\ny: [{<<: *x}]\n", Ok(json!({"x": {"a": 1}, "y": [{"a": 1}]})));
+        check("x: {<<: [{a: 1, b: 1}, {b: 2, c: 2}], c: 3}\n", Ok(json!({"x": {"c": 3, "a": 1, "b": 1}})));
+        check("x: {\"<<\": a, y: 1}\n", Ok(json!({"x": {"<<": "a", "y": 1}})));
         check("a: !any {b: !other c}\n1: ~\ntrue: 1.5\n", Ok(json!({"a": {"b": "c"}, "1": null, "true": 1.5})));
         check("a: [0x10, 010, -1, 18446744073709551615, .inf]\n", {
             Ok(json!({"a": [16, "010", -1, 18_446_744_073_709_551_615_u64, null]}))

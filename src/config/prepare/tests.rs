@@ -280,3 +280,15 @@ fn what_is_left_to_the_backend() {
     let found = snapshot(r#"{"client":{"proxy":{"connect":{"enabled":true,"endpoint":"http://a"}}}}"#);
     assert!(found.client.connect_proxied);
 }
+
+#[test]
+fn negative_bounds_of_channels_are_none() {
+    let found = snapshot(
+        r#"{"channel":{"max_length":-1,"without_namespace":{"history_size":-5,"history_ttl":"5s"},
+            "namespaces":[{"name":"aa","history_size":99999999999,"history_ttl":"5s"}]}}"#,
+    )
+    .channel;
+    assert_eq!((found.max_length, found.without_namespace.history.is_on()), (0, false));
+    assert_eq!(found.namespaces["aa"].history.size, u32::MAX);
+    assert_eq!(snapshot(r#"{"channel":{"max_length":0}}"#).channel.max_length, 255);
+}

@@ -36,6 +36,10 @@ fn history() {
     channel(r#""history_size":5,"history_ttl":"10s","history_meta_ttl":"5s""#, Some("history_ttl: must not be longer"));
     channel(r#""history_size":5,"history_ttl":"721h""#, Some("history_ttl: must not be longer"));
     channel(r#""history_size":5,"history_ttl":"721h","history_meta_ttl":"800h""#, None);
+    // What is negative is none, for the size as for the times; both halves must still be there.
+    channel(r#""history_size":-5,"history_ttl":"5s""#, None);
+    channel(r#""history_size":-5,"history_ttl":"-5s""#, None);
+    channel(r#""history_size":-5"#, Some("history_size: history needs both"));
     bad(r#"{"channel":{"history_meta_ttl":"1.5s"}}"#, "channel.history_meta_ttl: must be whole seconds");
     bad(
         r#"{"channel":{"history_meta_ttl":"5s","without_namespace":{"history_size":1,"history_ttl":"6s"}}}"#,
@@ -68,6 +72,8 @@ fn choices_of_channels() {
         None,
     );
     channel(r#""channel_regex":"[""#, Some("channel_regex: is not a valid pattern"));
+    channel(r#""channel_regex":"a{1001}""#, Some("channel_regex: is not a valid pattern: invalid repeat count"));
+    channel(r#""channel_regex":"^(?P<n>a{,5})\\x41$""#, None);
     channel(r#""allowed_delta_types":["fossil","vcdiff"]"#, Some("allowed_delta_types: unknown value \"vcdiff\""));
     channel(r#""publication_data_format":"xml""#, Some("publication_data_format: unknown value \"xml\""));
     channel(r#""subscription_type":"stream""#, None);
