@@ -42,9 +42,7 @@ impl<'a> Decoder<'a> {
     fn key(&mut self, section: &mut Section, key: &str, json: &Json, path: &str) -> Result<(), Error> {
         let here = join(path, key);
         if let Some(entry) = section.entry_mut(key) {
-            // Viper drops empty objects, though not those inside of lists.
-            let is_dropped = json.as_object().is_some_and(|object| object.is_empty() && !path.contains(".["));
-            if json.is_null() || is_dropped {
+            if json.is_null() {
                 return Ok(());
             }
             match (&mut entry.value, entry.option.kind) {
@@ -74,6 +72,14 @@ impl<'a> Decoder<'a> {
         }
         self.unknown.push(here);
         Ok(())
+    }
+}
+
+/// Takes away what viper does not see: nulls and objects without anything in them, though not those inside of lists.
+pub fn prune(json: &mut Json) {
+    if let Json::Object(object) = json {
+        object.values_mut().for_each(prune);
+        object.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Loading: file, environment and flags into one tree of options.
 
-use super::decode::Decoder;
+use super::decode::{Decoder, prune};
 use super::env::{self, Env, Report};
 use super::error::Error;
 use super::option::Kind;
@@ -42,7 +42,9 @@ fn decode(sources: Sources<'_>) -> Result<(Section, Vec<String>), Error> {
     let mut options = Section::new(ROOT);
     let mut decoder = Decoder::new(sources.env, Origin::File);
     if let Some((name, content)) = sources.file {
-        decoder.section(&mut options, &file::parse(name, content)?, "")?;
+        let mut content = file::parse(name, content)?;
+        prune(&mut content);
+        decoder.section(&mut options, &content, "")?;
     }
     Ok((options, decoder.unknown))
 }

@@ -279,7 +279,8 @@ fn maps_and_variables_in_them() {
 
 #[test]
 fn what_no_option_has_is_reported() {
-    let file = r#"{"zz":1,"client":{"yy":{"a":1},"insecure":true},"channel":{"namespaces":[{"name":"aa"},{"qq":1}]},
+    // Keys that lead to nothing are not seen, as in viper.
+    let file = r#"{"none":null,"rpc":{"none":{"a":{}}},"zz":1,"client":{"yy":{"a":1},"insecure":true},"channel":{"namespaces":[{"name":"aa"},{"qq":1}]},
         "proxies":[{"http":{"status_to_code_transforms":[{"to_error":{"Zz":1}}],"static_headers":{"any":"x"}}}],"a.b":1}"#;
     let env: Pairs<'_> = &[
         ("CENTRIFUGO_NOPE", "1"),
