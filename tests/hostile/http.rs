@@ -253,3 +253,30 @@ fn the_init_endpoint_tells_pages_of_allowed_origins() {
     check("POST", "", 405, None);
     check("OPTIONS", "Origin: http://good.example\r\n", 405, None);
 }
+
+#[test]
+fn what_the_process_says_of_itself() {
+    let server = Server::start(json!({"debug": {"enabled": true}, "swagger": {"enabled": true}}));
+    server.wait_for_log("DEBUG mode enabled, see on /debug/pprof");
+    let get = |path: &str| {
+        let mut stream = server.dial();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).expect("sent");
+        read(&mut stream).expect("a response")
+    };
+    for (path, status) in [
+        ("/debug/pprof", 307),
+        ("/debug/pprof/", 200),
+        ("/debug/pprof/heap", 200),
+        ("/debug/pprof/profile?seconds=30", 501),
+        ("/debug/pprof/nothing", 404),
+        ("/swagger", 307),
+        ("/swagger/", 200),
+        ("/swagger/index.html", 301),
+    ] {
+        assert_eq!(get(path).status, status, "{path}");
+    }
+    let heap = String::from_utf8(get("/debug/pprof/heap").body).expect("text");
+    assert!(heap.contains("resident bytes: ") && heap.contains("arenas"), "{heap}");
+    let document: Value = serde_json::from_slice(&get("/swagger/openapi.json").body).expect("JSON");
+    assert_eq!(document["servers"][0]["url"], "/api");
+}
