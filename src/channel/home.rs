@@ -432,7 +432,9 @@ impl Homes {
         };
         home.expire_stream(now, &mut self.retired);
         let mut visits = home.sweep_presence(now, budget);
-        visits += self.sweep_map(slot, now, budget, out);
+        if visits < budget {
+            visits += self.sweep_map(slot, now, budget - visits, out);
+        }
         let Some(home) = self.table.get(slot) else { return 1 };
         let deadline_ms = home.deadline_ms();
         if !self.forget_if_idle(slot) {

@@ -31,8 +31,12 @@ impl Engine {
         }
     }
 
-    /// Drops what is past its time at homes; what follows from that goes out like all else.
+    /// Drops what is past its time at homes; what follows from that goes out like all else. It waits while that cannot
+    /// be handed over: a million keys of a map may expire in the same millisecond.
     pub(super) fn expire_homes(&mut self) {
+        if self.overfull > 0 || self.port.deliveries_congested() || self.local.len() >= TURN_BUDGET {
+            return;
+        }
         let Self { id, homes, port, local, now, .. } = self;
         homes.expire(*now, TURN_BUDGET, &mut outlet(*id, local, port));
     }

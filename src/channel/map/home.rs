@@ -207,12 +207,15 @@ impl Homes {
         }
     }
 
-    /// Removes up to `budget` expired keys of the map in a slot, and the map when it is past its time. Gives the number
-    /// of keys looked at.
+    /// Removes expired keys of the map in a slot, and the map when it is past its time. Every key costs as much of the
+    /// budget as it has shards to be told, and at least one key is looked at (so a turn may go beyond it by one key). Gives what was
+    /// used of it.
     pub(in crate::channel) fn sweep_map(&mut self, slot: u32, now: Now, budget: usize, out: &mut Out<'_>) -> usize {
-        let Some(map) = self.table.get(slot).and_then(|home| home.map.as_mut()) else { return 0 };
+        let Some(home) = self.table.get(slot) else { return 0 };
+        let cost = home.interest.iter().count().max(1);
+        let Some(map) = &mut home.map else { return 0 };
         let mut removals = Vec::new();
-        let visits = map.expire(now, budget, &mut |removal| removals.push(removal));
+        let visits = map.expire(now, (budget / cost).max(1), &mut |removal| removals.push(removal));
         self.retired.take(map.drop_stale(now));
         for removal in removals {
             self.deliver(slot, removal, None, out);
@@ -220,6 +223,10 @@ impl Homes {
         if let Some(home) = self.table.get(slot) {
             home.end_map_if_over(now, &mut self.retired);
         }
-        visits
+        visits * cost
     }
 }
+
+#[cfg(test)]
+#[path = "home_tests.rs"]
+mod tests;

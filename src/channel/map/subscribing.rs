@@ -80,16 +80,16 @@ impl Map {
         Ok(MapSubscribed { live: true, publications, ..self.nothing() })
     }
 
-    /// The changes behind a position, unless they are too many.
+    /// The changes behind a position, unless they are too many or some of them are gone.
     fn missed(&self, since: &Since, limit: u32) -> Result<Vec<Arc<Publication>>, Error> {
+        self.meets(since)?;
         let missed =
             self.changes(Some(since), i32::try_from(limit).map_or(-1, |limit| limit.saturating_add(1)), false)?;
         if missed.len() > limit as usize { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(missed) }
     }
 
     /// Whether every change behind the position is kept. Upstream lets offset 0 and expired changes pass, and a client
-    /// then misses keys without a word; where it pages through changes it is told here to read the keys anew. Going
-    /// live still passes as upstream does.
+    /// then misses changes without a word, told that it recovered; here it is told to read the keys anew.
     fn meets(&self, since: &Since) -> Result<(), Error> {
         let (top, kept) = (self.position().offset, self.stream().len() as u64);
         if since.offset < top && top - since.offset > kept { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(()) }
