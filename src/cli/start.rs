@@ -7,6 +7,7 @@ use super::read;
 use crate::config::env::Env;
 use crate::config::error::Error;
 use crate::config::load::Loaded;
+use crate::config::option::asks_the_backend;
 use crate::config::prepare::prepare;
 use crate::config::snapshot::Snapshot;
 use crate::config::validate::validate;
@@ -164,7 +165,7 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
 }
 
 fn warn_idle(option: &str) {
-    if option.ends_with("_proxy_enabled") || option == "client.proxy.connect.enabled" {
+    if asks_the_backend(option) {
         tracing::warn!(option, "{option}: the backend cannot be asked in this version; clients are answered 108");
     } else {
         tracing::warn!(option, "option {option} is accepted but has no effect in this version");

@@ -3,8 +3,9 @@
 //! Mirrors what `internal/cli/configdoc.go` shows: type, default, variable and one sentence for each option.
 
 use super::env::{PREFIX, variable_name};
-use super::option::{Kind, Opt, rows};
+use super::option::{Kind, Opt, asks_the_backend, rows};
 use super::options::ROOT;
+use super::reload;
 use std::fmt::Write;
 
 /// Deepest heading.
@@ -18,6 +19,8 @@ struct Entry {
     variable: Option<String>,
     /// 1 at the top.
     level: usize,
+    /// It and all it stands in have an effect.
+    in_force: bool,
     option: &'static Opt,
 }
 
@@ -69,12 +72,20 @@ fn escape(text: &str) -> String {
 fn entries(section: &str) -> Vec<Entry> {
     let mut found = Vec::new();
     for option in rows(ROOT).into_iter().filter(|option| option.name.starts_with(section)) {
-        collect(option, "", Some(PREFIX), 1, &mut found);
+        collect(option, "", Some(PREFIX), 1, true, &mut found);
     }
     found
 }
 
-fn collect(option: &'static Opt, parent: &str, prefix: Option<&str>, level: usize, found: &mut Vec<Entry>) {
+fn collect(
+    option: &'static Opt,
+    parent: &str,
+    prefix: Option<&str>,
+    level: usize,
+    in_force: bool,
+    found: &mut Vec<Entry>,
+) {
+    let in_force = in_force && option.in_force;
     let path = if parent.is_empty() { option.name.to_owned() } else { format!("{parent}.{}", option.name) };
     let variable = prefix.map(|prefix| variable_name(prefix, option));
     let (inner, parent, prefix) = match option.kind {
@@ -85,9 +96,9 @@ fn collect(option: &'static Opt, parent: &str, prefix: Option<&str>, level: usiz
         }
         _ => (Vec::new(), String::new(), None),
     };
-    found.push(Entry { path, variable, level, option });
+    found.push(Entry { path, variable, level, in_force, option });
     for option in inner {
-        collect(option, &parent, prefix.as_deref(), level + 1, found);
+        collect(option, &parent, prefix.as_deref(), level + 1, in_force, found);
     }
 }
 
@@ -116,7 +127,16 @@ impl Entry {
 
     fn text(&self) -> String {
         let own = if self.option.own { " An option of Spindle alone." } else { "" };
-        format!("{}{own}", self.option.doc)
+        let effect = match self.option.kind {
+            Kind::Section(_) => "",
+            _ if asks_the_backend(&self.path) => {
+                " The backend cannot be asked in this version: clients are answered 108."
+            }
+            _ if !self.in_force => " Has no effect in this version.",
+            _ if reload::is_taken_over(&self.path) => " A reload takes it over.",
+            _ => "",
+        };
+        format!("{}{own}{effect}", self.option.doc)
     }
 }
 
@@ -140,6 +160,23 @@ mod tests {
         assert!(markdown("", 0).lines().filter(|line| line.starts_with('#')).count() > 1000);
         assert!(markdown("shards", 5).contains("###### `shards.count`"));
         assert!(markdown("shards", 0).contains("An option of Spindle alone."));
+        let about = |path: &str| {
+            let text = markdown("", 0);
+            let start = text.find(&format!("`{path}`")).expect("an option");
+            text[start..].split("\n\n").find(|part| part.ends_with('.')).expect("a sentence").to_owned()
+        };
+        for path in ["channel.namespaces[].presence", "client.token.issuer_regex"] {
+            assert!(about(path).ends_with(" A reload takes it over."), "{path}");
+        }
+        for path in ["channel.max_length", "http_server.port"] {
+            assert!(!about(path).contains("reload") && !about(path).contains("no effect"), "{path}");
+        }
+        for path in ["channel.namespaces[].map.remove_proxy_enabled", "client.proxy.connect.enabled"] {
+            assert!(about(path).ends_with(" clients are answered 108."), "{path}");
+        }
+        for path in ["consumers[].kafka.brokers", "engine.redis.address", "graphite.host"] {
+            assert!(about(path).ends_with(" Has no effect in this version."), "{path}");
+        }
     }
 
     #[test]

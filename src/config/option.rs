@@ -138,6 +138,14 @@ pub const fn inline(options: &'static [Opt]) -> Opt {
     Opt::new("", Kind::Inline(options), "", "")
 }
 
+/// Whether an option, once set, leaves a decision to the backend, which cannot be asked in this version: what it is
+/// about is then available to nobody, and clients are answered 108.
+pub fn asks_the_backend(path: &str) -> bool {
+    const NAMES: [&str; 4] =
+        ["publish_proxy_enabled", "remove_proxy_enabled", "subscribe_proxy_enabled", "subscribe_stream_proxy_enabled"];
+    path == "client.proxy.connect.enabled" || NAMES.contains(&path.rsplit('.').next().unwrap_or_default())
+}
+
 /// The rows of a table with inlined tables resolved, in order.
 pub fn rows(options: &'static [Opt]) -> Vec<&'static Opt> {
     let mut rows = Vec::with_capacity(options.len());

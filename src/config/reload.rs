@@ -21,10 +21,11 @@ const TAKEN_OVER: &[&str] = &[
 const KEPT: &[&str] = &["channel.max_length", "channel.proxy", "client.subscription_token.enabled"];
 
 /// Whether the reload signal changes an option; entries of lists are part of their list.
-fn is_taken_over(path: &str) -> bool {
-    let is_below =
-        |known: &&&str| path.strip_prefix(**known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    TAKEN_OVER.iter().any(|known| is_below(&known)) && !KEPT.iter().any(|known| is_below(&known))
+pub fn is_taken_over(path: &str) -> bool {
+    let stands_in = |known: &&str| {
+        path.strip_prefix(*known).is_some_and(|rest| matches!(rest.chars().next(), None | Some('.' | '[')))
+    };
+    TAKEN_OVER.iter().any(stands_in) && !KEPT.iter().any(stands_in)
 }
 
 /// The options in force that differ between two configurations and that the reload signal does not take over, in the

@@ -4,6 +4,7 @@
 use super::{Host, prepare};
 use crate::config::env::Env;
 use crate::config::load::{Sources, load};
+use crate::config::option::asks_the_backend;
 use crate::config::value::{Section, Value};
 use std::collections::BTreeMap;
 
@@ -95,6 +96,8 @@ fn what_is_in_force_is_read_and_nothing_else_is() {
     assert_eq!(of(&|path, in_force, read| in_force && !read && !beside(path)), none, "in force, but nobody reads them");
     assert_eq!(of(&|path, in_force, read| read && !in_force && !refuses(path)), none, "read, but not marked live()");
     assert_eq!(of(&|path, in_force, read| beside(path) && (read || !in_force)), none, "known as read elsewhere");
+    let backend = |path: &str| asks_the_backend(path) && !refuses(path);
+    assert_eq!(of(&|path, _, _| backend(path)), none, "said to be refused");
     assert_eq!(of(&|path, in_force, read| refuses(path) && (in_force || !read)), none, "known as refused");
     assert!(found.len() > 500, "{}", found.len());
 }
