@@ -15,7 +15,7 @@ use crate::protocol::json::write::quote;
 use crate::protocol::raw::Raw;
 use crate::protocol::{Protocol, client, fossil};
 
-/// The whole publication. In JSON it never comes with an epoch.
+/// The whole publication. In JSON it never comes with an epoch or a version.
 pub fn whole<'p>(protocol: Protocol, publication: &'p Publication, id: &'p mut IdText) -> client::Publication<'p> {
     in_full(protocol, client::Publication::with(publication, id))
 }
@@ -63,7 +63,7 @@ pub fn recovered(protocol: Protocol, publications: &[Arc<Publication>]) -> Vec<c
 
 pub(super) fn in_full(protocol: Protocol, wire: client::Publication<'_>) -> client::Publication<'_> {
     match protocol {
-        Protocol::Json => client::Publication { data: quote(wire.data.as_bytes()).into(), epoch: "".into(), ..wire },
+        Protocol::Json => rewritten(quote(wire.data.as_bytes()).into(), wire),
         Protocol::Protobuf => wire,
     }
 }
@@ -73,7 +73,12 @@ pub(super) fn by_patch<'p>(protocol: Protocol, wire: client::Publication<'p>, pa
         Protocol::Json => Raw::from(quote(patch)),
         Protocol::Protobuf => Raw::from(patch.to_vec()),
     };
-    client::Publication { data, delta: true, epoch: "".into(), ..wire }
+    client::Publication { delta: true, ..rewritten(data, wire) }
+}
+
+/// Upstream leaves these two behind when it puts other data into a publication.
+fn rewritten<'p>(data: Raw<'p>, wire: client::Publication<'p>) -> client::Publication<'p> {
+    client::Publication { data, epoch: "".into(), version: 0, ..wire }
 }
 
 #[cfg(test)]
@@ -140,5 +145,22 @@ mod tests {
         let publications = [publication(1, &binary(1)), publication(2, &binary(2))];
         assert_eq!(follow(Protocol::Protobuf, &recovered(Protocol::Protobuf, &publications)).1, "wd");
         assert_eq!(follow(Protocol::Json, &recovered(Protocol::Json, &publications)).1, "ww");
+    }
+
+    #[test]
+    fn only_what_stays_as_it_was_published_keeps_its_version_and_epoch() {
+        #[track_caller]
+        fn check(protocol: Protocol, expected: [(u64, &str); 2]) {
+            let versioned = |offset, data: &str| {
+                let plain = publication(offset, data.as_bytes());
+                Arc::new(Publication { version: offset + 6, ..(*plain).clone() })
+            };
+            let publications = [versioned(1, &format!("{LONG}1}}")), versioned(2, &format!("{LONG}2}}"))];
+            let told = recovered(protocol, &publications);
+            let left: Vec<_> = told.iter().map(|wire| (wire.version, &*wire.epoch)).collect();
+            assert_eq!(left, expected, "{protocol:?}");
+        }
+        check(Protocol::Json, [(0, ""), (0, "")]);
+        check(Protocol::Protobuf, [(7, "aaaaaaaa"), (0, "")]);
     }
 }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::chance::Chance;
 use crate::hostile;
-use crate::rules::STREAMS;
+use crate::rules::{MAPS, STREAMS};
 use crate::step::{CONNECTIONS, Frame, Step};
-use crate::{generate_api, generate_token};
+use crate::{generate_api, generate_map, generate_token};
 
 /// How many steps a conversation has at most.
 const MAX_STEPS: usize = 40;
@@ -33,9 +33,11 @@ pub fn conversation(seed: u64) -> Vec<Step> {
 }
 
 fn channel(chance: &mut Chance) -> String {
-    let namespace = chance.pick(STREAMS);
+    let namespace = if chance.percent(25) { chance.pick(MAPS) } else { chance.pick(STREAMS) };
     let name = chance.pick(&["a~", "b~", "c~"]);
     match namespace {
+        // Where clients and users are seen who subscribe to the channel behind the prefix.
+        "cl" | "us" => format!("{namespace}:seen:{name}"),
         "user" | "userany" => format!("{namespace}:{name}#{}", chance.pick(&["u1~", "u2~", "u1~,u2~", "", ",u1~"])),
         _ if chance.percent(6) => {
             let odd = [
@@ -116,7 +118,7 @@ impl Topic {
         Step::Connect { connection, protobuf: self.chance.percent(30), first }
     }
 
-    fn maybe(
+    pub fn maybe(
         &mut self,
         request: &mut Map<String, Value>,
         percent: usize,
@@ -167,6 +169,9 @@ impl Topic {
     }
 
     fn subscribe(&mut self, channel: String) -> Value {
+        if generate_map::is_map(&channel) && self.chance.percent(95) {
+            return generate_map::subscribe(self, channel);
+        }
         let mut request = Map::from_iter([("channel".to_owned(), Value::from(channel.clone()))]);
         let wants_token = channel.starts_with('$') || channel.starts_with("closed");
         self.maybe(&mut request, if wants_token { 80 } else { 6 }, "token", |topic| {
@@ -182,17 +187,19 @@ impl Topic {
         self.maybe(&mut request, 4, "flag", |topic| topic.chance.pick_number(&[1, 2, 3]).into());
         self.maybe(
             &mut request,
-            if channel.starts_with("tags") || channel.starts_with("full") { 50 } else { 3 },
+            if channel.starts_with("tags") || channel.starts_with("full") { 50 } else { 2 },
             "tf",
             |topic| filter(&mut topic.chance, 2),
         );
-        self.maybe(&mut request, 1, "delta", |topic| topic.chance.pick(&["fossil", "other", ""]).into());
+        self.maybe(&mut request, if channel.starts_with("delta") { 70 } else { 1 }, "delta", |topic| {
+            topic.chance.pick(&["fossil", "fossil", "fossil", "fossil", "fossil", "fossil", "other", ""]).into()
+        });
         self.maybe(&mut request, 1, "type", |topic| topic.chance.pick_number(&[1, 2, 3, 4, 5, -1]).into());
         request.into()
     }
 
     /// Where a client says that it was.
-    fn recovery(&mut self, channel: &str) -> Map<String, Value> {
+    pub fn recovery(&mut self, channel: &str) -> Map<String, Value> {
         let mut request = Map::new();
         self.maybe(&mut request, 90, "recover", |_| true.into());
         self.maybe(&mut request, 90, "epoch", |topic| {
@@ -205,6 +212,9 @@ impl Topic {
     }
 
     fn publish(&mut self, channel: String) -> Value {
+        if generate_map::is_map(&channel) && self.chance.percent(95) {
+            return generate_map::publish(self, channel);
+        }
         let mut request = Map::from_iter([("channel".to_owned(), Value::from(channel))]);
         self.maybe(&mut request, 97, "data", |topic| payload(&mut topic.chance));
         self.maybe(&mut request, 1, "type", |topic| topic.chance.pick_number(&[1, 2]).into());
@@ -236,7 +246,7 @@ impl Topic {
 
 /// What somebody publishes.
 pub fn payload(chance: &mut Chance) -> Value {
-    match chance.below(12) {
+    match chance.below(16) {
         0 => Value::Null,
         1 => json!({"text": "<b>&\u{2028}\"'\\/é\u{1f600}", "n": 1.5, "list": [1, [], {}]}),
         2 => json!(""),
@@ -246,12 +256,14 @@ pub fn payload(chance: &mut Chance) -> Value {
         6 => json!(true),
         7 => json!({"from": "$client:0", "in": "~"}),
         8 => json!(18_446_744_073_709_551_615_u64),
+        // Alike, so that patches are short.
+        9..13 => json!({"long": "the same in all of these, but for a number ".repeat(3), "n": chance.below(100)}),
         _ => json!({"n": chance.below(100)}),
     }
 }
 
 /// A filter on tags, sensible or not quite.
-fn filter(chance: &mut Chance, depth: usize) -> Value {
+pub fn filter(chance: &mut Chance, depth: usize) -> Value {
     if depth > 0 && chance.percent(30) {
         let op = chance.pick(&["and", "or", "not", "and", "or", "xor"]);
         let nodes: Vec<Value> = (0..chance.below(3)).map(|_| filter(chance, depth - 1)).collect();

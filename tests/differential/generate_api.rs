@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::generate::{Topic, USERS, payload, value};
+use crate::generate_map;
 use crate::generate_token::describe;
 use crate::step::Step;
 
@@ -17,12 +18,14 @@ pub fn call(topic: &mut Topic) -> Step {
 
 fn batch(topic: &mut Topic) -> (&'static str, Value) {
     let count = topic.chance.below(4);
-    let commands: Vec<Value> = (0..count)
-        .map(|_| {
-            let (method, body) = single(topic);
-            json!({method: body})
-        })
-        .collect();
+    let mut commands: Vec<Value> = Vec::with_capacity(count);
+    while commands.len() < count {
+        let (method, body) = single(topic);
+        // The reference ends connections a while later, and has gone on by then.
+        if commands.len() + 1 == count || !["disconnect", "refresh", "subscribe"].contains(&method) {
+            commands.push(json!({method: body}));
+        }
+    }
     // What runs at the same time must not meet.
     ("batch", json!({"commands": commands, "parallel": count < 2}))
 }
@@ -30,6 +33,7 @@ fn batch(topic: &mut Topic) -> (&'static str, Value) {
 fn single(topic: &mut Topic) -> (&'static str, Value) {
     let channel = topic.channel();
     match topic.chance.below(100) {
+        0..45 if generate_map::is_map(&channel) && topic.chance.percent(90) => generate_map::call(topic, channel),
         0..45 => ("publish", publish(topic, Some(channel))),
         45..52 => {
             let mut body = publish(topic, None);
@@ -74,7 +78,7 @@ fn single(topic: &mut Topic) -> (&'static str, Value) {
         ),
         97 => ("info", json!({})),
         98 => ("rpc", json!({"method": topic.chance.pick(&["", "m"]), "params": payload(&mut topic.chance)})),
-        _ => ("map_stats", json!({"channel": channel})),
+        _ => generate_map::call(topic, channel),
     }
 }
 
@@ -100,7 +104,7 @@ fn publish(topic: &mut Topic, channel: Option<String>) -> Value {
     if topic.chance.percent(12) {
         body.insert("idempotency_key".to_owned(), topic.chance.pick(&["i1", "i2", "i1"]).into());
     }
-    if topic.chance.percent(5) {
+    if topic.chance.percent(25) {
         body.insert("delta".to_owned(), true.into());
     }
     if topic.chance.percent(15) {

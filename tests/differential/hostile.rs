@@ -7,7 +7,8 @@ use crate::generate::Topic;
 use crate::step::{Frame, Step};
 use crate::values::HUGE;
 
-/// A frame that is no sequence of commands, or hardly one.
+/// A frame that is no sequence of commands, or hardly one. Not among them: a Protobuf length near 2^63, which ends the
+/// process of the reference.
 pub fn frame(topic: &mut Topic) -> Frame {
     const FRAMES: &[&[u8]] = &[
         b"",
@@ -67,7 +68,6 @@ pub fn frame(topic: &mut Topic) -> Frame {
         b"\x0d\x08\x07\x6a\x00\x08\xff\xff\xff\xff\xff\xff\xff\xff\x01",
         b"\x0a\x08\x07\x3a\x06\x0a\x04open",
         b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
-        b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
         b"\x03\x0f\x00\x00",
         b"\x04\x08\x07\x6b\x6c",
     ];

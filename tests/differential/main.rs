@@ -19,11 +19,13 @@ mod chance;
 mod compare;
 mod generate;
 mod generate_api;
+mod generate_map;
 mod generate_token;
 mod hostile;
 mod invariants;
 mod memory;
 mod normalise;
+mod patches;
 mod rules;
 mod shrink;
 mod step;
@@ -31,6 +33,7 @@ mod talk;
 mod values;
 mod wire;
 
+use rules::Kind;
 use step::Step;
 
 /// Enough to meet every kind of step some times, and done in seconds.
@@ -42,9 +45,18 @@ fn number(variable: &str, default: u64) -> u64 {
 
 #[test]
 fn random_conversations_are_answered_alike() {
+    converse(Kind::Tokens);
+}
+
+#[test]
+fn random_conversations_are_answered_alike_under_other_options() {
+    converse(Kind::Open);
+}
+
+fn converse(kind: Kind) {
     let first = number("SPINDLE_DIFF_SEED", 1);
     let commands = number("SPINDLE_DIFF_COMMANDS", FEW_COMMANDS);
-    let mut pair = compare::Pair::start();
+    let mut pair = compare::Pair::start(kind);
     let (mut seed, mut sent) = (first, 0);
     while sent < commands {
         let steps = generate::conversation(seed);
@@ -52,9 +64,9 @@ fn random_conversations_are_answered_alike() {
         if let Err(found) = pair.run(&steps) {
             let (steps, found) = shrink::shortest(&mut pair, steps, found);
             let lines: Vec<String> = steps.iter().map(ToString::to_string).collect();
-            panic!("SPINDLE_DIFF_SEED={seed}, after {sent} commands:\n{}\n{found}", lines.join("\n"));
+            panic!("{kind:?}, SPINDLE_DIFF_SEED={seed}, after {sent} commands:\n{}\n{found}", lines.join("\n"));
         }
         seed += 1;
     }
-    println!("{sent} commands in {} conversations from {first}, no difference", seed - first);
+    println!("{kind:?}: {sent} commands in {} conversations from {first}, no difference", seed - first);
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::patches::Patches;
 use crate::step::RUN;
 use crate::wire::Message;
 
@@ -31,7 +32,11 @@ impl Names {
     }
 
     /// A message on a connection.
-    pub fn message(&mut self, message: &Message) -> String {
+    pub fn message(&mut self, patches: &mut Patches, message: &Message) -> String {
+        let mut value = message.value.clone();
+        if patches.resolve(message.channel.as_deref(), &mut value) {
+            return self.text(&value.to_string());
+        }
         self.text(&message.text)
     }
 
@@ -90,17 +95,24 @@ impl Walk<'_, '_> {
             }
             b'{' => self.object(key, out),
             b'[' => {
-                out.push('[');
+                let mut elements = Vec::new();
                 self.at += 1;
                 while self.text[self.at] != b']' {
                     if self.text[self.at] == b',' {
-                        out.push(',');
                         self.at += 1;
                     }
-                    self.value(key, out);
+                    let mut element = String::new();
+                    self.value(key, &mut element);
+                    elements.push(element);
                 }
                 self.at += 1;
-                out.push(']');
+                // A map is read in the order of its keys, and these are made up.
+                if ["state", "entries"].contains(&key)
+                    && elements.iter().any(|element| element.contains(r#""key":"id-"#))
+                {
+                    elements.sort();
+                }
+                out.push_str(&format!("[{}]", elements.join(",")));
             }
             b'"' => {
                 self.skip();

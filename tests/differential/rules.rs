@@ -5,7 +5,38 @@ use serde_json::{Value, json};
 /// Signs the tokens.
 pub const SECRET: &str = "secret";
 
-pub fn config(port: u16) -> Value {
+/// Two servers, one after the other, have room for options that exclude each other.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Everybody needs a token.
+    Tokens,
+    /// Whatever is allowed to nobody is allowed to all; low limits.
+    Open,
+}
+
+/// The configuration of a kind of server.
+pub fn config(port: u16, kind: Kind) -> Value {
+    let mut config = tokens(port);
+    if matches!(kind, Kind::Open) {
+        for (option, value) in [
+            ("insecure", json!(true)),
+            ("connect_include_server_time", json!(true)),
+            ("user_connection_limit", json!(2)),
+            ("channel_limit", json!(3)),
+            ("history_max_publication_limit", json!(3)),
+            ("recovery_max_publication_limit", json!(3)),
+            ("subscribe_to_user_personal_channel", json!({"enabled": true, "personal_channel_namespace": "full"})),
+        ] {
+            config["client"][option] = value;
+        }
+        config["channel"]["max_length"] = 20.into();
+        config["channel"]["without_namespace"]["history_size"] = 2.into();
+        config["channel"]["without_namespace"]["history_ttl"] = "300s".into();
+    }
+    config
+}
+
+fn tokens(port: u16) -> Value {
     json!({
         "http_server": {"address": "127.0.0.1", "port": port.to_string()},
         "client": {
@@ -25,9 +56,36 @@ pub fn config(port: u16) -> Value {
 
 /// Namespaces for streams.
 pub const STREAMS: &[&str] = &[
-    "open", "closed", "anon", "subpub", "hist", "rec", "quiet", "short", "pos", "cache", "acache", "tags", "pres",
-    "jl", "jlopt", "user", "userany", "rx", "fjson", "fobj", "fbin", "full",
+    "open",
+    "closed",
+    "anon",
+    "subpub",
+    "hist",
+    "rec",
+    "quiet",
+    "short",
+    "pos",
+    "cache",
+    "acache",
+    "tags",
+    "pres",
+    "jl",
+    "jlopt",
+    "user",
+    "userany",
+    "rx",
+    "fjson",
+    "fobj",
+    "fbin",
+    "full",
+    "delta",
+    "deltaopt",
+    "deltacache",
+    "seen",
 ];
+
+/// Namespaces for maps.
+pub const MAPS: &[&str] = &["kv", "keep", "eph", "mine", "own", "kvd", "cl", "us", "pages"];
 
 fn namespaces() -> Value {
     json!([
@@ -77,5 +135,39 @@ fn namespaces() -> Value {
             "join_leave": true, "force_push_join_leave": true, "allow_presence_for_subscriber": true,
             "allow_history_for_subscriber": true, "force_recovery": true, "allow_tags_filter": true,
             "history_size": 5, "history_ttl": "300s"},
+        {"name": "delta", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+            "allow_history_for_client": true, "force_recovery": true, "allowed_delta_types": ["fossil"],
+            "delta_publish": true, "history_size": 10, "history_ttl": "300s"},
+        {"name": "deltaopt", "allow_subscribe_for_client": true, "allow_history_for_client": true,
+            "allow_recovery": true, "allowed_delta_types": ["fossil"], "allow_tags_filter": true,
+            "history_size": 10, "history_ttl": "300s"},
+        {"name": "deltacache", "allow_subscribe_for_client": true, "force_recovery": true,
+            "force_recovery_mode": "cache", "allowed_delta_types": ["fossil"], "delta_publish": true,
+            "history_size": 1, "history_ttl": "300s"},
+        {"name": "seen", "allow_subscribe_for_client": true, "map_clients_presence_channel_prefix": "cl:",
+            "map_users_presence_channel_prefix": "us:"},
+        {"name": "kv", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s", "allow_publish_for_client": true,
+                "allow_remove_for_client": true}},
+        {"name": "keep", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "persistent", "allow_publish_for_subscriber": true, "allow_remove_for_subscriber": true}},
+        {"name": "eph", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "ephemeral", "key_ttl": "300s", "allow_publish_for_client": true}},
+        {"name": "mine", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s", "allow_publish_for_client": true,
+                "client_key": "user_id"}},
+        {"name": "own", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s", "allow_publish_for_client": true,
+                "client_key": "client_id", "remove_client_on_unsubscribe": true}},
+        {"name": "kvd", "subscription_type": "map", "allow_subscribe_for_client": true, "allow_tags_filter": true,
+            "allowed_delta_types": ["fossil"], "map": {"mode": "recoverable", "key_ttl": "300s"}},
+        {"name": "cl", "subscription_type": "map_clients", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s"}},
+        {"name": "us", "subscription_type": "map_users", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s"}},
+        {"name": "pages", "subscription_type": "map", "allow_subscribe_for_client": true,
+            "map": {"mode": "recoverable", "key_ttl": "300s", "default_page_size": 2, "min_page_size": 1,
+                "max_page_size": 3, "stream_size": 4, "live_transition_max_publication_limit": 2,
+                "allow_publish_for_client": true}},
     ])
 }

@@ -4,7 +4,7 @@ use crate::compare::{Found, Pair};
 use crate::step::Step;
 
 /// How many shorter conversations are tried at most.
-const TRIES: usize = 300;
+const TRIES: usize = 100;
 
 /// The shortest conversation found that still fails.
 pub fn shortest(pair: &mut Pair, mut steps: Vec<Step>, mut found: Found) -> (Vec<Step>, Found) {

@@ -73,3 +73,8 @@ impl fmt::Display for Frame {
         }
     }
 }
+
+/// The id of a command; servers read keys without regard to case.
+pub fn id_of(command: &Value) -> Option<u64> {
+    command.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case("id"))?.1.as_u64()
+}

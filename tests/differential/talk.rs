@@ -10,6 +10,7 @@ use spindle::protocol::Protocol;
 
 use crate::memory::Memory;
 use crate::normalise::Names;
+use crate::rules::Kind;
 use crate::step::{CONNECTIONS, Frame, Step};
 use crate::support::http;
 use crate::support::server::{Server, free_port};
@@ -40,10 +41,10 @@ pub struct World {
 
 impl World {
     /// Starts a binary. Ours is told how many shards to have.
-    pub fn start(binary: &str, is_ours: bool) -> Self {
+    pub fn start(binary: &str, is_ours: bool, kind: Kind) -> Self {
         let port = free_port();
         let path = format!("{}/differential-{}-{port}.json", env!("CARGO_TARGET_TMPDIR"), std::process::id());
-        std::fs::write(&path, rules::config(port).to_string()).expect("a configuration file");
+        std::fs::write(&path, rules::config(port, kind).to_string()).expect("a configuration file");
         let mut command = Command::new(binary);
         command.args(["-c", &path]);
         let server = if is_ours {
@@ -169,7 +170,7 @@ impl World {
                 continue;
             }
             self.memory.note(at, message.channel.as_deref(), &message.value);
-            let text = self.names.message(&message);
+            let text = self.names.message(&mut connection.patches, &message);
             self.heard.connections[at].push(text);
         }
         if let Some(end) = connection.end() {

@@ -8,6 +8,8 @@ use spindle::protocol::client::{ClientInfo, Command, Publication, Reply};
 use spindle::protocol::raw::Raw;
 use spindle::protocol::{Protocol, json, proto, reply};
 
+use crate::patches::{BYTES, Patches};
+use crate::step::id_of;
 use crate::support::ws::{CLOSE, Client, HANDSHAKE, TEXT, frame};
 
 const BINARY: u8 = 0x82;
@@ -38,6 +40,7 @@ pub struct Connection {
     is_connected: bool,
     /// The last id that was sent first.
     first_id: Option<u64>,
+    pub patches: Patches,
 }
 
 impl Connection {
@@ -59,6 +62,7 @@ impl Connection {
             end: None,
             is_connected: false,
             first_id: None,
+            patches: Patches::default(),
         }
     }
 
@@ -178,11 +182,6 @@ impl Connection {
     }
 }
 
-/// The id of a command; servers read keys without regard to case.
-fn id_of(command: &Value) -> Option<u64> {
-    command.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case("id"))?.1.as_u64()
-}
-
 /// A Protobuf reply as JSON. Payloads that are not JSON become texts.
 fn as_json(message: &[u8]) -> String {
     let mut reply: Reply<'_> = proto::decode(message).expect("a reply");
@@ -221,7 +220,7 @@ fn quote_info(info: &mut ClientInfo<'_>) {
 
 fn quote(payload: &mut Raw<'_>) {
     if !payload.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&payload.0).is_err() {
-        *payload =
-            Raw(format!("\"bytes {}\"", payload.0.escape_ascii().to_string().escape_default()).into_bytes().into());
+        let digits: String = payload.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        *payload = Raw(format!("\"{BYTES}{digits}\"").into_bytes().into());
     }
 }
