@@ -41,17 +41,9 @@ impl Names {
     }
 
     /// The body of an answer of the server API.
-    pub fn api(&mut self, method: &str, text: &str) -> String {
+    pub fn api(&mut self, text: &str) -> String {
         match serde_json::from_str::<Value>(text) {
-            Ok(mut answer) => {
-                if method == "channels"
-                    && let Some(channels) = answer["result"]["channels"].as_object_mut()
-                {
-                    channels.retain(|name, _| name.contains(&self.run));
-                    return self.text(&answer.to_string());
-                }
-                self.text(text)
-            }
+            Ok(_) => self.text(text),
             Err(_) => text.replace(&self.run, RUN),
         }
     }
@@ -158,7 +150,12 @@ impl Walk<'_, '_> {
         }
         self.at += 1;
         let end = self.at;
-        if UNORDERED.contains(&key) {
+        // A result has the name of the map in it.
+        let is_map = UNORDERED.contains(&key) && members.first().is_none_or(|(name, _)| name != "presence");
+        if is_map {
+            // Connections of earlier conversations may be about to leave.
+            let run = &self.names.run;
+            members.retain(|(name, _)| key != "channels" || name.contains(run));
             members.sort();
         }
         out.push('{');
@@ -169,7 +166,7 @@ impl Walk<'_, '_> {
             out.push_str(&format!("\"{name}\":"));
             self.at = value;
             // In a map the names of members are no names of fields.
-            let inner = if UNORDERED.contains(&key) { "" } else { name.as_str() };
+            let inner = if is_map { "" } else { name.as_str() };
             self.value(inner, out);
         }
         out.push('}');

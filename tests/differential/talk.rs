@@ -93,9 +93,9 @@ impl World {
             Step::Leave { connection } => self.connections[*connection] = None,
             Step::Api { method, body } => {
                 let body = values::text(body, &self.memory);
-                self.call(method, &format!("/api/{method}"), body.as_bytes());
+                self.call(&format!("/api/{method}"), body.as_bytes());
             }
-            Step::RawApi { path, body } => self.call("", path, body),
+            Step::RawApi { path, body } => self.call(path, body),
         }
         self.settle();
     }
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    fn call(&mut self, method: &str, path: &str, body: &[u8]) {
+    fn call(&mut self, path: &str, body: &[u8]) {
         let body = rename(body, &self.memory.run);
         http::write_post(&mut self.api, path, &body);
         let response = http::read(&mut self.api).expect("an answer of the server API");
@@ -123,7 +123,7 @@ impl World {
             self.memory.note_result(channel, &answer["result"]);
         }
         let kind = http::header(&response.head, "content-type").unwrap_or("-");
-        let line = format!("{} {kind} {}", response.status, self.names.api(method, &text));
+        let line = format!("{} {kind} {}", response.status, self.names.api(&text));
         self.heard.api.push(line);
     }
 

@@ -144,7 +144,7 @@ impl Connection {
                 self.end = Some(format!("closes {code} {reason}"));
             }
             Some((TEXT, payload)) => {
-                let text = String::from_utf8(payload).expect("text");
+                let text = String::from_utf8_lossy(&payload);
                 for line in text.split('\n') {
                     self.arrive(line.to_owned());
                 }
@@ -219,7 +219,9 @@ fn quote_info(info: &mut ClientInfo<'_>) {
 }
 
 fn quote(payload: &mut Raw<'_>) {
-    if !payload.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(&payload.0).is_err() {
+    let text = std::str::from_utf8(&payload.0);
+    let is_json = text.is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+    if !payload.is_empty() && !is_json {
         let digits: String = payload.0.iter().map(|byte| format!("{byte:02x}")).collect();
         *payload = Raw(format!("\"{BYTES}{digits}\"").into_bytes().into());
     }
