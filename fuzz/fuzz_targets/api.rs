@@ -44,7 +44,8 @@ fn check(method: &str, is_transport: bool, response: &Response) {
     let text = String::from_utf8_lossy(&response.body);
     match (response.status, response.content_type) {
         (200, "application/json") => {
-            for line in response.body.split(|byte| *byte == b'\n') {
+            // A legacy body of blanks alone holds no command, and its response nothing.
+            for line in response.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let reply = decode_whole::<PublishResponse<'_>>(line).expect("JSON");
                 let replies =
                     decode_whole::<BatchResponse<'_>>(line).map_or_else(|_| Vec::new(), |batch| batch.replies);
