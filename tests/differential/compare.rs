@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::invariants::Invariants;
 use crate::rules::Kind;
-use crate::step::Step;
+use crate::step::{Frame, Step};
 use crate::talk::{Heard, World};
 
 /// What one of the two may have heard later than the other: the reference closes and leaves in goroutines of its own.
@@ -183,6 +183,13 @@ fn in_order(step: &Step, heard: &Heard) -> Heard {
         // Server-side subscriptions begin at the same time too, and a connection's subscriptions end in any order.
         Step::Connect { .. } | Step::Leave { .. } => "connect",
         _ if heard.connections.iter().flatten().any(|line| line.starts_with("closes")) => "connect",
+        // Channels have different homes here: what one client does to several of them in one frame, others see in order
+        // for each channel.
+        Step::Send { connection, frame: Frame::Commands(commands) } if commands.len() > 1 => {
+            let others = heard.connections.iter_mut().enumerate().filter(|(number, _)| number != connection);
+            others.for_each(|(_, lines)| lines.sort_by_key(|line| channel_of(line)));
+            return heard;
+        }
         _ => return heard,
     };
     for lines in &mut heard.connections {
