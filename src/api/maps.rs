@@ -1,5 +1,4 @@
-//! `map_*` and `shared_poll_publish` (upstream: internal/api/api.go). Channels with shared polls do not exist on this
-//! server yet, so what passes the checks of the latter is answered with 108.
+//! `map_*` and `shared_poll_publish` (upstream: internal/api/api.go).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,12 +8,14 @@ use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, ask, options, write};
 use crate::channel::map_op::{KeyMode, MapOp, MapOptions, MapPublishOp, MapState, StatePage, Suppression};
 use crate::channel::op::{Answer, Op, Since};
+use crate::channel::poll::key_name;
+use crate::channel::poll::op::PollOp;
 use crate::channel::publication::{MapEntry, Position, Publication};
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::api::{
     self, MapClearRequest, MapClearResult, MapPublishRequest, MapPublishResult, MapReadStateRequest,
     MapReadStateResult, MapReadStreamRequest, MapReadStreamResult, MapRemoveRequest, MapRemoveResult, MapStatsRequest,
-    MapStatsResult, SharedPollPublishRequest,
+    MapStatsResult, SharedPollPublishRequest, SharedPollPublishResult,
 };
 use crate::protocol::error::Error;
 
@@ -27,6 +28,7 @@ pub(super) enum MapWait {
     Stream,
     Stats,
     Clear,
+    KeyPublish,
 }
 
 /// Ordering by score and data for the stream alone are accepted and without effect, as upstream.
@@ -92,10 +94,21 @@ pub(super) fn shared_poll_publish(cx: &mut ApiCx<'_>, request: &SharedPollPublis
     if request.key.is_empty() || request.version == 0 {
         return Err(Error::BAD_REQUEST);
     }
-    if options(cx, &request.channel)?.subscription_type != SubscriptionType::SharedPoll {
+    let options = options(cx, &request.channel)?;
+    if options.subscription_type != SubscriptionType::SharedPoll {
         return Err(Error::BAD_REQUEST);
     }
-    Err(Error::NOT_AVAILABLE)
+    if !options.poll.takes_publications() {
+        return Err(Error::NOT_AVAILABLE);
+    }
+    let publication = Publication {
+        entry: MapEntry::set(&request.key),
+        version: request.version,
+        ..Publication::bare(payload(&request.data, &request.b64data)?)
+    };
+    let key = key_name(&request.channel, &request.key);
+    let op = PollOp::Publish { publication, key, epoch: Box::from(&*request.epoch) };
+    Ok(ask(&request.channel, Op::Poll(Box::new(op)), Wait::Map(MapWait::KeyPublish)))
 }
 
 impl MapWait {
@@ -122,6 +135,7 @@ impl MapWait {
             (Self::Stats, Answer::MapKeys(keys)) => {
                 write(&MapStatsResult { num_keys: i32::try_from(keys).unwrap_or(i32::MAX) }, out)
             }
+            (Self::KeyPublish, Answer::Done) => write(&SharedPollPublishResult {}, out),
             (Self::Clear, Answer::Done) => write(&MapClearResult {}, out),
             (Self::State | Self::Stream, Answer::Failed(error)) if error.code == Error::UNRECOVERABLE_POSITION.code => {
                 Err(Error::UNRECOVERABLE_POSITION.into())

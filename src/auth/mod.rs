@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod token;
+pub mod track;
 
 mod claims;
 mod keys;

@@ -61,7 +61,8 @@ pub fn recovered(protocol: Protocol, publications: &[Arc<Publication>]) -> Vec<c
     told
 }
 
-pub(super) fn in_full(protocol: Protocol, wire: client::Publication<'_>) -> client::Publication<'_> {
+/// The publication with its payload as clients with delta take a whole one: in JSON a string, without epoch and version.
+pub fn in_full(protocol: Protocol, wire: client::Publication<'_>) -> client::Publication<'_> {
     match protocol {
         Protocol::Json => rewritten(quote(wire.data.as_bytes()).into(), wire),
         Protocol::Protobuf => wire,

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -17,6 +19,7 @@ use crate::channel::map::keys::Limits as MapLimits;
 use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since, SubscribeOp, Subscribed};
+use crate::channel::poll::Poll;
 use crate::channel::presence::Presence;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::channel::recovery;
@@ -60,6 +63,10 @@ pub struct Homes {
     /// When to look at a slot again: never later than [`Home::deadline_ms`], perhaps earlier.
     deadlines: Deadlines,
     results: Results,
+    /// Keys of the shared-poll channels that have any tracked.
+    pub(in crate::channel) polls: HashMap<ChannelName, Poll, FixedState>,
+    /// Keys in `polls`.
+    pub(in crate::channel) polled_keys: usize,
     pub(in crate::channel) retired: Retired,
     /// Channels with subscribers.
     interested: usize,
@@ -82,6 +89,8 @@ impl Homes {
             map_results: Results::new(limits.results),
             deadlines: Deadlines::default(),
             results: Results::new(limits.results),
+            polls: HashMap::default(),
+            polled_keys: 0,
             retired: Retired::default(),
             interested: 0,
             suppressed: None,
@@ -97,6 +106,11 @@ impl Homes {
     /// Channels with subscribers on any shard.
     pub fn with_subscribers(&self) -> usize {
         self.interested
+    }
+
+    /// Keys that clients of any shard track.
+    pub fn polled_keys(&self) -> usize {
+        self.polled_keys
     }
 
     /// Whether no channel is kept.
@@ -146,6 +160,7 @@ impl Homes {
                 None => Answer::Failed(Error::LIMIT_EXCEEDED),
             },
             Op::Map(op) => return self.handle_map(from, channel, *op, reply, now, out),
+            Op::Poll(op) => return self.handle_poll(from, channel, *op, reply, now, out),
         };
         respond(from, reply, answer, out);
     }

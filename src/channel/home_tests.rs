@@ -69,6 +69,8 @@ fn word(delivery: &Delivery) -> String {
         }
         Delivery::Join(_, info) => format!("join {}", info.user),
         Delivery::Leave(_, info) => format!("leave {}", info.user),
+        Delivery::Key(told) => format!("key {}", publication_word(&told.publication)),
+        Delivery::PollReset(name) => format!("reset {}", name.as_str()),
         Delivery::Answer(reply, answer) => {
             assert_eq!(*reply, REPLY);
             match answer {
@@ -80,6 +82,7 @@ fn word(delivery: &Delivery) -> String {
                     list(&subscribed.publications)
                 ),
                 Answer::Published(position) => format!("Published @{}", position.offset),
+                Answer::PollSubscribed(epoch) => format!("PollSubscribed {epoch}"),
                 Answer::Presence(infos) => {
                     let mut users: Vec<_> = infos.iter().map(|info| &*info.user).collect();
                     users.sort_unstable();

@@ -10,6 +10,7 @@ pub mod map_delta;
 pub mod map_op;
 pub mod name;
 pub mod op;
+pub mod poll;
 pub mod publication;
 pub mod rules;
 

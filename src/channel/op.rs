@@ -9,6 +9,7 @@ use crate::base::ids::{ClientId, ConnId};
 use crate::channel::filter::Filter;
 use crate::channel::map_op::{MapOp, MapState, MapSubscribed, Suppression};
 use crate::channel::name::ChannelName;
+use crate::channel::poll::op::{KeyPublication, PollOp};
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::protocol::error::Error;
 
@@ -107,6 +108,8 @@ pub enum Op {
     },
     /// Whatever concerns the channel's map.
     Map(Box<MapOp>),
+    /// Whatever concerns the channel's tracked keys.
+    Poll(Box<PollOp>),
 }
 
 /// See [`Op::Subscribe`].
@@ -151,6 +154,10 @@ pub enum Delivery {
     Join(ChannelName, Arc<ClientInfo>),
     /// A client left.
     Leave(ChannelName, Arc<ClientInfo>),
+    /// A version of a key, for the shard's clients that track it.
+    Key(Arc<KeyPublication>),
+    /// The versions of the channel's keys count in another epoch: what clients know of them is void.
+    PollReset(ChannelName),
     /// An answer to an [`Op`].
     Answer(ReplyTo, Answer),
 }
@@ -186,12 +193,14 @@ pub enum Answer {
     MapKeys(u32),
     /// See [`MapOp::Subscribe`].
     MapSubscribed(Box<MapSubscribed>),
+    /// See [`PollOp::Subscribe`]: the epoch that the versions of keys count in, empty when none is known.
+    PollSubscribed(Box<str>),
     /// The request cannot be served.
     Failed(Error),
 }
 
 /// See [`Op::Subscribe`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Subscribed {
     /// The stream's top at the moment the subscription began; default when no position was asked.
     pub position: Position,

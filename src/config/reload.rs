@@ -15,6 +15,9 @@ const TAKEN_OVER: &[&str] = &[
     "client.subscribe_to_user_personal_channel",
     "client.subscription_token",
     "client.token",
+    "shared_poll.hmac_previous_secret_key",
+    "shared_poll.hmac_previous_secret_key_valid_until",
+    "shared_poll.hmac_secret_key",
 ];
 
 /// Options below those that wait for a restart all the same, as upstream.
@@ -76,7 +79,7 @@ impl Snapshot {
             connection_limit: new.connection_limit,
             ..old
         };
-        Snapshot { channel, client, ..self.clone() }
+        Snapshot { channel, client, track_keys: newer.track_keys, ..self.clone() }
     }
 }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 mod map;
 mod map_rules;
+mod poll;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
+pub use poll::{PollOptions, TrackKeys};
 
 /// Everything that the shards, the server API and the command line need to know.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Snapshot {
     pub client: Client,
     /// Rules of channels.
     pub channel: Channels,
+    /// `shared_poll.*`.
+    pub track_keys: TrackKeys,
     /// `websocket.*`.
     pub websocket: WebSocket,
     /// `http_api.*`.
@@ -277,6 +281,8 @@ pub struct ChannelOptions {
     pub map: Option<MapOptions>,
     /// What clients may do in its maps.
     pub map_rules: MapRules,
+    /// What clients may track in its shared-poll channels.
+    pub poll: PollOptions,
     /// `map_clients_presence_channel_prefix`; empty = none.
     pub map_clients_prefix: Box<str>,
     /// `map_users_presence_channel_prefix`; empty = none.

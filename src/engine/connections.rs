@@ -158,6 +158,7 @@ impl Engine {
             rng: &mut self.rng,
             conn: id,
             hub: &mut self.hub,
+            tracked: &mut self.tracked,
             out: &mut self.out,
             effects: &mut self.effects,
             metrics: &mut self.metrics,

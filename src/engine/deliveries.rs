@@ -39,6 +39,8 @@ impl Engine {
                 let Some(local) = self.hub.find_name(&channel) else { return };
                 self.fan_out(local, &mut Variants::leave(&channel, &info), Wanted::Leave);
             }
+            Delivery::Key(told) => self.deliver_key(&told),
+            Delivery::PollReset(channel) => self.begin_reset(channel),
             Delivery::Answer(to, answer) => self.answer(to, answer),
         }
     }

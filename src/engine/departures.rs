@@ -15,8 +15,8 @@ impl Engine {
         while budget > 0 && !self.port.requests_congested() && self.local.len() < TURN_BUDGET {
             let Some(mut departure) = self.departures.pop_front() else { return false };
             while budget > 0 {
-                let Self { hub, metrics, config, .. } = self;
-                if !departure.end_next(hub, metrics, config, &mut |channel, op| told.push((channel, op))) {
+                let Self { hub, tracked, metrics, config, .. } = self;
+                if !departure.end_next(hub, tracked, metrics, config, &mut |channel, op| told.push((channel, op))) {
                     break;
                 }
                 budget -= 1;

@@ -15,6 +15,7 @@ mod input;
 #[cfg(test)]
 mod layout;
 mod outgoing;
+mod polls;
 mod requests;
 mod surveys;
 mod tailored;
@@ -106,6 +107,10 @@ pub struct Audit {
     pub users: usize,
     /// Channels with subscribers on this shard.
     pub channels: usize,
+    /// Keys of shared-poll channels that clients of this shard track.
+    pub tracked_keys: usize,
+    /// Keys of shared-poll channels at home here that clients of any shard track.
+    pub polled_keys: usize,
     /// Subscriptions that get publications.
     pub members: usize,
     /// Channels at home here with subscribers on any shard.
@@ -140,6 +145,8 @@ pub struct Engine {
     conns: Slab<connections::Conn>,
     users: users::Users,
     hub: Hub,
+    /// The keys that clients of this shard track, as channels of their own.
+    tracked: Hub,
     homes: Homes,
     wheel: Wheel<ConnId>,
     pool: Pool,
@@ -154,6 +161,8 @@ pub struct Engine {
     counting: Vec<control::Counting>,
     /// What this shard lists for calls.
     surveys: VecDeque<surveys::Survey>,
+    /// Shared-poll channels whose versions count in another epoch, until all subscribers know.
+    resets: VecDeque<polls::Reset>,
     /// Subscriptions of connections that are gone.
     departures: VecDeque<Departure>,
     calls: Slab<CallState>,
@@ -214,6 +223,8 @@ impl Engine {
             conns: Slab::new(MAX_CONNECTIONS),
             users: users::Users::default(),
             hub: Hub::new(),
+            tracked: Hub::new(),
+            resets: VecDeque::new(),
             homes: Homes::new(StdRng::from_rng(&mut rng)),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
@@ -259,6 +270,7 @@ impl Engine {
         more |= self.run_writers();
         more |= self.run_unblocked();
         more |= self.run_departures();
+        more |= self.run_resets();
         more |= self.deliver_local(TURN_BUDGET);
         self.expire_homes();
         if self.trims_at <= self.now.mono_ms {
@@ -335,6 +347,8 @@ impl Engine {
             connections: self.conns.len(),
             users: self.users.len(),
             channels: self.hub.channel_count(),
+            tracked_keys: self.tracked.channel_count(),
+            polled_keys: self.homes.polled_keys(),
             members: self.hub.member_count(),
             homes_with_subscribers: self.homes.with_subscribers(),
             calls: self.calls.len(),

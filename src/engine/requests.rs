@@ -131,6 +131,7 @@ fn count(metrics: &mut Metrics, op: &Op) -> Option<Suppressed> {
         Op::HistoryRemove => metrics.action(Action::HistoryRemove),
         Op::Position { .. } => count_read(metrics, Action::HistoryStreamTop),
         Op::Map(op) => return count_map(metrics, op),
+        Op::Poll(_) => {}
     }
     None
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::effect::Effect;
+use super::polls::{Leftover, Polls};
 use super::state::Session;
 use super::subscriptions::{Subscription, Traits};
 use super::{Cx, keys};
@@ -28,21 +29,24 @@ pub struct Departure {
     identity: Option<Arc<ClientInfo>>,
     labels: ClientLabels,
     left: Vec<Subscription>,
+    /// Tracked keys; they end first.
+    keys: Vec<Leftover>,
 }
 
 impl Departure {
     /// Takes all subscriptions out of the session and ends the first of them. Nothing when that was all.
-    pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>) -> Option<Self> {
+    pub(super) fn begin(session: &mut Session, cx: &mut Cx<'_>, polls: Polls) -> Option<Self> {
+        let keys = Self::leftovers(cx, polls);
         let left = session.subscriptions.take();
         if left.is_empty() {
             return None;
         }
         let identity = session.identity.clone();
-        let mut departure = Self { client: session.client, identity, labels: session.labels, left };
+        let mut departure = Self { client: session.client, identity, labels: session.labels, left, keys };
         let effects = &mut *cx.effects;
         let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
         for _ in 0..AT_ONCE {
-            if !departure.end_next(cx.hub, cx.metrics, cx.config, &mut tell) {
+            if !departure.end_next(cx.hub, cx.tracked, cx.metrics, cx.config, &mut tell) {
                 return None;
             }
         }
@@ -51,17 +55,24 @@ impl Departure {
 
     /// Whether every subscription has ended.
     pub fn is_over(&self) -> bool {
-        self.left.is_empty()
+        self.left.is_empty() && self.keys.is_empty()
     }
 
-    /// Ends one more subscription and tells homes what they must know. False when none is left.
+    /// Ends one more subscription, or tracked key, and tells homes what they must know. False when none is left.
     pub fn end_next(
         &mut self,
         hub: &mut Hub,
+        tracked: &mut Hub,
         metrics: &mut Metrics,
         config: &Snapshot,
         tell: &mut dyn FnMut(ChannelName, Op),
     ) -> bool {
+        while let Some(keys) = self.keys.last_mut() {
+            if keys.end_next(tracked, tell) {
+                return true;
+            }
+            self.keys.pop();
+        }
         let Some(subscription) = self.left.pop() else { return false };
         let leaver = Leaver { client: self.client, identity: self.identity.as_ref(), labels: self.labels };
         leaver.end(hub, metrics, config, subscription, tell);

@@ -19,6 +19,7 @@ mod grant;
 mod keys;
 mod map_steps;
 mod permissions;
+mod polls;
 mod subscribing;
 mod subscriptions;
 mod timers;
@@ -79,6 +80,8 @@ pub struct Cx<'a> {
     pub conn: ConnId,
     /// The shard's channels.
     pub hub: &'a mut Hub,
+    /// The keys of shared-poll channels that clients of the shard track, as channels of their own.
+    pub tracked: &'a mut Hub,
     /// Messages for the client.
     pub out: &'a mut Output,
     /// Requests to the engine.

@@ -160,7 +160,11 @@ impl Session {
 
     fn subscribing_to(&mut self, channel: LocalChannel) -> Option<&mut Subscribing> {
         match &mut self.pending {
-            Pending::Subscribe { subscribing, .. } if subscribing.channel == channel => return Some(subscribing),
+            Pending::Subscribe { subscribing, .. } | Pending::Poll { subscribing, .. }
+                if subscribing.channel == channel =>
+            {
+                return Some(subscribing);
+            }
             Pending::Map { step, .. } if step.subscribing.channel == channel => return Some(&mut step.subscribing),
             _ => {}
         }

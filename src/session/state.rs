@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use super::commands::connect::Connecting;
 use super::counting::{TRANSPORT, frame_of, method_of};
 use super::map_steps::{Loading, Step};
+use super::polls::{Polls, Tracking};
 use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers};
@@ -81,6 +82,8 @@ pub(super) enum Pending {
     History { id: u32 },
     Subscribe { id: u32, subscribing: Box<Subscribing> },
     Map { id: u32, step: Box<Step> },
+    Poll { id: u32, subscribing: Box<Subscribing> },
+    Track { id: u32, tracking: Box<Tracking> },
     Unsubscribe { id: u32 },
     Connect(Box<Connecting>),
 }
@@ -94,11 +97,13 @@ pub(super) struct Background {
     pub(super) checks: HashMap<u32, LocalChannel, foldhash::fast::FixedState>,
     /// Maps that the client reads and that are not live yet.
     pub(super) loading: Vec<Loading>,
+    /// Keys of shared-poll channels that the client tracks.
+    pub(super) polls: Polls,
 }
 
 impl Background {
     fn is_over(&self) -> bool {
-        self.subscribing.is_empty() && self.checks.is_empty() && self.loading.is_empty()
+        self.subscribing.is_empty() && self.checks.is_empty() && self.loading.is_empty() && self.polls.is_empty()
     }
 }
 
@@ -204,6 +209,10 @@ impl Session {
                 }
                 Pending::Unsubscribe { id } => (Method::Unsubscribe, id, self.on_unsubscribed(cx, id)),
                 Pending::Map { id, step } => (Method::Subscribe, id, self.on_map_step(cx, id, step, answer)),
+                Pending::Poll { id, subscribing } => {
+                    (Method::Subscribe, id, self.on_poll_subscribed(cx, id, *subscribing, answer))
+                }
+                Pending::Track { id, tracking } => (Method::SubRefresh, id, self.on_tracked(cx, id, *tracking, answer)),
                 other => {
                     self.pending = other;
                     return;
@@ -247,17 +256,20 @@ impl Session {
         self.phase = Phase::Ended;
         self.timers = Timers::OFF;
         match std::mem::replace(&mut self.pending, Pending::None) {
-            Pending::Subscribe { subscribing, .. } => subscribing.abandon(self, cx),
+            Pending::Subscribe { subscribing, .. } | Pending::Poll { subscribing, .. } => subscribing.abandon(self, cx),
+            Pending::Track { tracking, .. } => Self::abandon_tracking(cx, *tracking),
             Pending::Map { step, .. } => step.subscribing.abandon(self, cx),
             Pending::Connect(connecting) => connecting.abandon(self, cx),
             _ => {}
         }
+        let mut polls = Polls::default();
         if let Some(background) = self.background.take() {
+            polls = background.polls;
             for subscribing in background.subscribing {
                 subscribing.abandon(self, cx);
             }
         }
-        Departure::begin(self, cx)
+        Departure::begin(self, cx, polls)
     }
 
     /// When [`Session::on_timer`] wants to be called, in milliseconds of the monotonic clock.

@@ -39,6 +39,10 @@ impl Traits {
     pub(super) const MAP: Self = Self(1 << 7);
     /// It keeps keys in maps (see [`keys`](super::keys)).
     pub(super) const KEEPS_KEYS: Self = Self(1 << 8);
+    /// It is to a shared-poll channel.
+    pub(super) const POLL: Self = Self(1 << 9);
+    /// Payloads of tracked keys come as with deltas.
+    pub(super) const DELTA: Self = Self(1 << 10);
 
     /// Both together.
     pub(super) const fn with(self, other: Self) -> Self {

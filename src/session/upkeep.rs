@@ -114,7 +114,8 @@ impl Session {
     }
 
     /// Ends a subscription that is out of the table already.
-    pub(super) fn drop_subscription(&self, cx: &mut Cx<'_>, subscription: Subscription) {
+    pub(super) fn drop_subscription(&mut self, cx: &mut Cx<'_>, subscription: Subscription) {
+        self.end_polled(cx, &subscription);
         let effects = &mut *cx.effects;
         let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
         self.leaver().end(cx.hub, cx.metrics, cx.config, subscription, &mut tell);
@@ -208,6 +209,9 @@ impl Session {
         if expire_at > 0 && cx.now.unix_s() > expire_at.saturating_add(grace_s) {
             let (why, or) = (Unsubscribe::EXPIRED, Disconnect::SUBSCRIPTION_EXPIRED);
             return self.end_subscription(cx, channel, why, or);
+        }
+        if subscription.traits.has(Traits::POLL) {
+            return self.expire_keys(cx, channel);
         }
         let delay_s = cx.config.client.channel_position_check_delay_ms / 1000;
         let is_due = cx.config.client.channel_position_check_delay_ms > 0

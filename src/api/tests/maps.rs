@@ -104,6 +104,8 @@ fn what_is_asked_is_checked() {
         ]);
     }
     check(&[
+        ("shared_poll_publish", r#"{"channel":"pollp:a","key":"k","version":1,"data":{},"epoch":"e"}"#, EMPTY),
+        ("shared_poll_publish", r#"{"channel":"pollp:a","key":"k","version":1,"b64data":"*"}"#, E107),
         ("map_publish", r#"{"channel":"kv:a","key":"k","b64data":"*"}"#, E107),
         ("map_publish", r#"{"channel":"kv:a","key":"k","key_mode":"always"}"#, E107),
     ]);

@@ -251,7 +251,7 @@ fn rpc_finds_no_extension() {
 }
 
 #[test]
-fn shared_poll_publish_checks_and_is_not_available() {
+fn shared_poll_publish_goes_where_it_is_enabled() {
     check(
         "shared_poll_publish",
         &[

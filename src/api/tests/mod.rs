@@ -12,7 +12,7 @@ use super::{ApiCx, ApiEffect, Call, Control, ControlAnswer, Node, Request, Respo
 use crate::base::time::Now;
 use crate::channel::op::{Answer, Op};
 use crate::channel::publication::{Epoch, Position};
-use crate::config::snapshot::{ChannelOptions, Snapshot, SubscriptionType};
+use crate::config::snapshot::{ChannelOptions, PollOptions, Snapshot, SubscriptionType};
 use crate::config::{env::Env, load, prepare};
 use crate::metrics::{Shard, catalogue, prometheus};
 
@@ -195,9 +195,12 @@ pub(super) fn config(more: &str) -> Snapshot {
     let loaded = load::load(sources).unwrap();
     let host = prepare::Host { name: "host", resolve: &|_| None };
     let mut config = prepare::prepare(&loaded.options, &host, false).unwrap();
-    // The kind that this server does not serve is not part of valid configurations.
-    let kind = SubscriptionType::SharedPoll;
-    let poll = ChannelOptions { subscription_type: kind, ..ChannelOptions::default() };
-    config.channel.namespaces.insert("poll".into(), poll);
+    // Their proxy is of no interest here.
+    for (name, publish_enabled) in [("poll", false), ("pollp", true)] {
+        let subscription_type = SubscriptionType::SharedPoll;
+        let poll = PollOptions { max_keys: 1, grace_s: 1, versioned: true, publish_enabled };
+        let options = ChannelOptions { subscription_type, poll, ..ChannelOptions::default() };
+        config.channel.namespaces.insert(name.into(), options);
+    }
     config
 }

@@ -64,7 +64,7 @@ pub const CHANNEL_OPTIONS: &[Opt] = &[
     switch("subscribe_stream_proxy_bidirectional", "Send what subscribers publish back on that stream."),
     text("subscription_type", "", "Kind of subscriptions: stream, map, map_clients, map_users or shared_poll.").live(),
     section("map", MAP, "Options of map channels."),
-    section("shared_poll", SHARED_POLL, "Options of shared-poll channels."),
+    section("shared_poll", SHARED_POLL, "Options of shared-poll channels.").live(),
 ];
 
 const MAP: &[Opt] = &[
@@ -102,11 +102,11 @@ const SHARED_POLL: &[Opt] = &[
     text("proxy_name", "", "Proxy asked for the state of keys; empty means the default one."),
     duration("refresh_interval", "", "Pause between two polls; 0 means 10s."),
     int("refresh_batch_size", "", "Most keys in one request to the backend; 0 means 1000."),
-    int("max_keys_per_connection", "", "Most keys that one connection may track; 0 means 5000."),
-    text("mode", "", "Whether the backend numbers the versions of a key: versionless or versioned."),
+    int("max_keys_per_connection", "", "Most keys that one connection may track; 0 means 5000.").live(),
+    text("mode", "", "Whether the backend numbers the versions of a key: versionless or versioned.").live(),
     duration("channel_shutdown_delay", "", "How long polling goes on after the last subscriber left; 0 means 1s."),
-    duration("track_expired_extra_delay", "", "Time to renew an expired list of tracked keys; 0 means 25s."),
-    switch("publish_enabled", "Let publications update keys between polls; needs the versioned mode."),
+    duration("track_expired_extra_delay", "", "Time to renew an expired list of tracked keys; 0 means 25s.").live(),
+    switch("publish_enabled", "Let publications update keys between polls; needs the versioned mode.").live(),
 ];
 
 /// One entry of `channel.namespaces`.

@@ -63,12 +63,13 @@ pub const CONTROLLER: &[Opt] = &[
 
 /// `shared_poll.*`.
 pub const SHARED_POLL: &[Opt] = &[
-    text("hmac_secret_key", "", "Key that signs the lists of tracked keys."),
-    text("hmac_previous_secret_key", "", "Former signing key, still accepted while keys are rotated."),
+    text("hmac_secret_key", "", "Key that signs the lists of tracked keys.").live(),
+    text("hmac_previous_secret_key", "", "Former signing key, still accepted while keys are rotated.").live(),
     int(
         "hmac_previous_secret_key_valid_until",
         "",
         "Unix time until which the former key is accepted; 0 means always.",
-    ),
+    )
+    .live(),
     int("concurrency_limit", "", "Most refresh requests to the backend at once; 0 means 64."),
 ];

@@ -26,7 +26,7 @@ pub const ROOT: &[Opt] = &[
     section("presence_manager", engine::PRESENCE_MANAGER, "The presence manager when it is not the engine's."),
     section("map_broker", engine::MAP_BROKER, "The broker of map channels."),
     section("controller", engine::CONTROLLER, "Control messages between nodes."),
-    section("shared_poll", engine::SHARED_POLL, "Shared-poll channels in general."),
+    section("shared_poll", engine::SHARED_POLL, "Shared-poll channels in general.").live(),
     section("client", client::CLIENT, "Client connections: authentication, limits, timing."),
     section("channel", channel::CHANNEL, "Channels and namespaces."),
     section("rpc", proxy::RPC, "RPC calls of clients."),

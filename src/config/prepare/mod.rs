@@ -10,6 +10,7 @@ mod cores;
 mod engine;
 mod map;
 mod map_rules;
+mod poll;
 
 use super::error::Error;
 use super::snapshot::{Admin, HttpApi, Server, Shards, Snapshot, WebSocket};
@@ -48,6 +49,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         shards: shards(options)?,
         client: client::client(options)?,
         channel: channels::channels(options)?,
+        track_keys: poll::track_keys(options),
         websocket: websocket(options),
         http_api: http_api(options)?,
         init: endpoint(options, "init"),

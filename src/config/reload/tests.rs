@@ -28,6 +28,7 @@ const VALUES: &[(&str, &str)] = &[
     ("channel.without_namespace.subscription_type", "map"),
     ("channel.without_namespace.map.client_key", "user_id"),
     ("channel.without_namespace.map.meta_ttl", "9s"),
+    ("channel.without_namespace.shared_poll.mode", "versioned"),
     ("client.token.rsa_public_key", ""),
     ("client.token.ecdsa_public_key", ""),
     ("client.subscription_token.rsa_public_key", ""),
@@ -83,7 +84,8 @@ fn show(snapshot: &Snapshot) -> String {
     let client = &snapshot.client;
     let tokens = [Some(token(&client.token)), client.subscription_token.as_ref().map(token)];
     // The order of namespaces in their table is nobody's; there is one.
-    format!("{snapshot:?} {tokens:?}")
+    let track = [&snapshot.track_keys.secret, &snapshot.track_keys.previous];
+    format!("{snapshot:?} {tokens:?} {track:?}")
 }
 
 /// The paths of all options in force that are no sections.

@@ -11,6 +11,8 @@ mod refresh;
 mod sub_refresh;
 mod subscribe;
 mod subscribe_map;
+mod subscribe_poll;
+mod track;
 mod unsubscribe;
 
 use super::Cx;

@@ -16,6 +16,12 @@ use crate::session::server_side::MAX_TTL_S;
 use crate::session::state::{Outcome, Refusal, Session};
 use crate::session::subscriptions::{Special, Traits};
 
+/// `SubRefreshRequest.type`: further keys are wanted.
+const TRACK: i32 = 1;
+
+/// `SubRefreshRequest.type`: keys are not wanted any more.
+const UNTRACK: i32 = 2;
+
 impl Session {
     pub(super) fn sub_refresh(&mut self, cx: &mut Cx<'_>, id: u32, request: &SubRefreshRequest<'_>) -> Outcome {
         let channel = &*request.channel;
@@ -26,6 +32,13 @@ impl Session {
         let Some(subscription) = local.and_then(|local| self.subscriptions.get(local)) else {
             return Err(Error::PERMISSION_DENIED.into());
         };
+        if let (Some(local), true) = (local, subscription.traits.has(Traits::POLL)) {
+            match request.r#type {
+                TRACK => return self.track_keys(cx, id, request, local),
+                UNTRACK => return self.untrack_keys(cx, id, request, local),
+                _ => {}
+            }
+        }
         if subscription.traits.has(Traits::SERVER_SIDE) {
             return Err(Disconnect::BAD_REQUEST.into());
         }

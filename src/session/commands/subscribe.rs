@@ -25,14 +25,13 @@ impl Session {
             return Err(Disconnect::BAD_REQUEST.into());
         }
         let options = rules::options(&cx.config.channel, channel);
-        let is_shared_poll = options.is_some_and(|options| options.subscription_type == SubscriptionType::SharedPoll);
+        let polled = options.filter(|options| options.subscription_type == SubscriptionType::SharedPoll);
         let asks_shared_poll = request.r#type == SubscriptionType::SharedPoll as i32;
-        if is_shared_poll && !asks_shared_poll {
+        if polled.is_some() && !asks_shared_poll {
             return Err(Error::BAD_REQUEST.into());
         }
         if asks_shared_poll {
-            // Not served yet, just as where no namespace is polled.
-            return Err(Error::NOT_AVAILABLE.into());
+            return self.subscribe_to_poll(cx, id, request, polled.ok_or(Error::NOT_AVAILABLE)?);
         }
         if let Some(wanted) = map_type(request.r#type) {
             return self.subscribe_to_map(cx, id, request, wanted);
@@ -91,12 +90,17 @@ impl Session {
         subscribing.admit(self, cx, &subscribed);
         let result = subscribing.result(&subscribed, cx.now.unix_s());
         self.send(cx, &Reply { id, subscribe: Some(Box::new(result)), ..Reply::default() });
+        self.end_if_unwanted(cx, &subscribing);
+        Ok(())
+    }
+
+    /// Ends a subscription that the server API ended before it began.
+    pub(super) fn end_if_unwanted(&mut self, cx: &mut Cx<'_>, subscribing: &Subscribing) {
         if let Some(unsubscribe) = &subscribing.ends {
             let name = cx.hub.name(subscribing.channel).clone();
             self.unsubscribe(cx, subscribing.channel);
             self.push_unsubscribe(cx, name.as_str(), unsubscribe);
         }
-        Ok(())
     }
 
     /// Whether the client may subscribe, and what it is granted. A token decides alone; then come the list of users

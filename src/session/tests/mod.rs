@@ -4,7 +4,8 @@
 //! must be sent next, `a< !3501` how it must end. `pub> CHANNEL DATA #KEY=VALUE` publishes over the server API (the tag may be left out), `a! ..` is the
 //! server API acting on `a`, `+1000` lets a second pass. Everything that comes out must stand in the script, in order.
 //! Client ids show as `<a>`, epochs as `<e>`. `$jwt{..}` in a command is a token with these claims, `$e` the epoch
-//! that was shown last. `map> set CHANNEL KEY DATA` and its like change a map over the server API.
+//! that was shown last. `map> set CHANNEL KEY DATA` and its like change a map over the server API,
+//! `poll> CHANNEL KEY VERSION DATA EPOCH` tells a version of a key (the epoch may be left out).
 
 mod commands;
 mod connect;
@@ -12,6 +13,7 @@ mod maps;
 mod maps_changes;
 mod maps_model;
 mod maps_presence;
+mod polls;
 mod proxied;
 mod server_side;
 mod subscribe;
@@ -95,6 +97,8 @@ fn config(client: &str, namespaces: &str) -> Snapshot {
     let comma = if client.is_empty() { "" } else { "," };
     let text = format!(
         r#"{{"client": {{"token": {{"hmac_secret_key": "secret"}}{comma}{client}}},
+            "shared_poll": {{"hmac_secret_key": "poll-secret"}},
+            "proxies": [{{"name": "poller", "endpoint": "http://localhost"}}],
             "channel": {{"without_namespace": {{"allow_subscribe_for_client": true}}, "namespaces": [{namespaces}]}}}}"#
     );
     let sources = load::Sources { file: Some(("config.json", &text)), env: &Env::new(), flags: &[] };
@@ -122,6 +126,7 @@ struct Bench {
     config: Snapshot,
     verifiers: Verifiers,
     hub: Hub,
+    tracked: Hub,
     homes: Homes,
     rng: StdRng,
     now: Now,
@@ -145,6 +150,7 @@ impl Bench {
             verifiers: Verifiers::new(&config).expect("keys"),
             config,
             hub: Hub::new(),
+            tracked: Hub::new(),
             homes: Homes::new(StdRng::seed_from_u64(7)),
             rng: StdRng::seed_from_u64(8),
             now: START,
@@ -174,6 +180,8 @@ impl Bench {
                 self.publish(channel, data);
             } else if let Some(change) = line.strip_prefix("map> ") {
                 self.change_map(change);
+            } else if let Some(publication) = line.strip_prefix("poll> ") {
+                self.publish_key(publication);
             } else {
                 let (who, rest) = line.split_at(1);
                 let who = usize::from(who.as_bytes()[0] - b'a');
@@ -314,6 +322,7 @@ impl Bench {
             rng: &mut self.rng,
             conn: ConnId { slot: who as u32, generation: 0 },
             hub: &mut self.hub,
+            tracked: &mut self.tracked,
             out: &mut out,
             effects: &mut effects,
             metrics: &mut metrics,
@@ -365,9 +374,10 @@ impl Bench {
             self.step(who, |session, cx| departure = session.on_close(cx));
             let mut told = Vec::new();
             while let Some(left) = &mut departure
-                && left.end_next(&mut self.hub, &mut metrics, &self.config, &mut |channel, op| told.push((channel, op)))
-            {
-            }
+                && left.end_next(&mut self.hub, &mut self.tracked, &mut metrics, &self.config, &mut |channel, op| {
+                    told.push((channel, op))
+                })
+            {}
             for (channel, op) in told {
                 self.ask_home(&channel, op, ReplyTo::None);
             }
@@ -387,6 +397,8 @@ impl Bench {
                     self.step(conn.slot as usize, |session, cx| session.on_answer(cx, tag, answer));
                 }
                 Delivery::Answer(..) => {}
+                Delivery::Key(told) => self.deliver_key(&told),
+                Delivery::PollReset(channel) => self.reset(&channel),
                 Delivery::Publication(channel, publication) => self.deliver_publication(&channel, &publication, None),
                 Delivery::PublicationBehind(channel, publication, previous) => {
                     self.deliver_publication(&channel, &publication, Some(&previous));
