@@ -3,7 +3,7 @@
 //! `cargo bench --bench token`
 
 use divan::{AllocProfiler, Bencher, black_box};
-use spindle::auth::{Verifiers, token};
+use spindle::auth::{Evidence, Verifiers, token};
 use spindle::base::time::Now;
 use spindle::sim::cluster::token_config;
 
@@ -26,7 +26,9 @@ fn connection_hs256(bencher: Bencher<'_, '_>) {
     let config = token_config();
     let verifiers = Verifiers::new(&config).expect("keys in order");
     let token = token::connection(&config.client.token, "user42", 3600, UNIX_S).expect("there is a secret");
-    bencher.bench_local(|| verifiers.verify_connection(black_box(&token), now()).expect("a good token"));
+    bencher.bench_local(|| {
+        verifiers.verify_connection(black_box(&token), now(), &Evidence::default()).expect("a good token")
+    });
 }
 
 /// The same for a subscription.
@@ -35,7 +37,9 @@ fn subscription_hs256(bencher: Bencher<'_, '_>) {
     let config = token_config();
     let verifiers = Verifiers::new(&config).expect("keys in order");
     let token = token::subscription(&config.client.token, "user42", "news", 3600, UNIX_S).expect("there is a secret");
-    bencher.bench_local(|| verifiers.verify_subscription(black_box(&token), now()).expect("a good token"));
+    bencher.bench_local(|| {
+        verifiers.verify_subscription(black_box(&token), now(), &Evidence::default()).expect("a good token")
+    });
 }
 
 /// A token that somebody else signed: what an attacker can make the server spend.
@@ -46,5 +50,7 @@ fn forged_hs256(bencher: Bencher<'_, '_>) {
     let mut token = token::connection(&config.client.token, "user42", 3600, UNIX_S).expect("there is a secret");
     let last = if token.pop() == Some('A') { 'E' } else { 'A' };
     token.push(last);
-    bencher.bench_local(|| verifiers.verify_connection(black_box(&token), now()).expect_err("a bad token"));
+    bencher.bench_local(|| {
+        verifiers.verify_connection(black_box(&token), now(), &Evidence::default()).expect_err("a bad token")
+    });
 }

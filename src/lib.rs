@@ -17,6 +17,7 @@ pub mod auth;
 pub mod session;
 
 pub mod engine;
+pub mod errand;
 pub mod fanout;
 pub mod mesh;
 

@@ -35,11 +35,12 @@ fn invariants_hold_under_fresh_seeds() {
         total.slow += report.slow;
         total.patches += report.patches;
         total.bytes += report.bytes;
+        total.errands += report.errands;
     }
     println!("{total:?}");
     // A run in which nothing happened would prove nothing.
     assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
-    assert!(total.patches > 100, "{total:?}");
+    assert!(total.patches > 100 && total.errands > 100, "{total:?}");
 }
 
 #[test]

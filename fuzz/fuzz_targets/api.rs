@@ -72,6 +72,7 @@ fuzz_target!(|input: &[u8]| {
     let mut engine = Engine::new(Parts {
         id: ShardId(0),
         port: mesh(1, Limits::default()).remove(0),
+        desk: spindle::mesh::desk(1).0,
         shards: 1,
         config: config.clone(),
         verifiers: verifiers.clone(),

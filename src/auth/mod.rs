@@ -8,7 +8,10 @@ pub mod track;
 
 mod claims;
 mod keys;
+mod proof;
+mod public_key;
 mod verifier;
 
 pub use claims::{BadBase64, ConnectionClaims, Overrides, SubscriptionClaims, TokenSubscription};
+pub use proof::{Evidence, Need, Obstacle, SignatureCheck};
 pub use verifier::{ConfigError, TokenError, Verifiers};

@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use super::claims::{BadClaims, Connection, ConnectionClaims, Registered, Subscription, SubscriptionClaims};
 use super::keys::Keys;
+use super::proof::{Evidence, Need, Obstacle, SignatureCheck};
+use super::public_key::Signing;
 use crate::base::time::Now;
 use crate::config::pattern;
 use crate::config::snapshot::{Snapshot, Token};
@@ -105,32 +107,43 @@ impl Verifiers {
         })
     }
 
+    /// Whether a check may end in a [`Need`]: then the control plane must run.
+    pub fn have_needs(&self) -> bool {
+        std::iter::once(&self.connection).chain(&self.subscription).any(|verifier| verifier.keys.are_slow())
+    }
+
     /// Checks a connection token.
-    pub fn verify_connection(&self, token: &str, now: Now) -> Result<ConnectionClaims, TokenError> {
+    ///
+    /// # Errors
+    /// What stands against it; see [`Evidence`] for what to do about a [`Need`].
+    pub fn verify_connection(&self, token: &str, now: Now, known: &Evidence) -> Result<ConnectionClaims, Obstacle> {
         let verifier = &self.connection;
         let parsed = Parsed::new(token)?;
         let claims = Connection::decode(&parsed.claims)?;
-        verifier.check(&parsed, &claims.registered, self.skips_signature, now)?;
+        verifier.check(&parsed, &claims.registered, self.skips_signature, now, known)?;
         if !claims.channel.is_empty() {
-            return Err(TokenError::Invalid);
+            return Err(TokenError::Invalid.into());
         }
         if claims.registered.is_out_of_time(now.unix_ms) {
-            return Err(TokenError::Expired);
+            return Err(TokenError::Expired.into());
         }
         Ok(claims.into_claims(&parsed.claims, &verifier.user_claim)?)
     }
 
     /// Checks a subscription token.
-    pub fn verify_subscription(&self, token: &str, now: Now) -> Result<SubscriptionClaims, TokenError> {
+    ///
+    /// # Errors
+    /// As [`Verifiers::verify_connection`].
+    pub fn verify_subscription(&self, token: &str, now: Now, known: &Evidence) -> Result<SubscriptionClaims, Obstacle> {
         let verifier = self.subscription.as_ref().unwrap_or(&self.connection);
         let parsed = Parsed::new(token)?;
         let claims = Subscription::decode(&parsed.claims)?;
-        verifier.check(&parsed, &claims.registered, self.skips_signature, now)?;
+        verifier.check(&parsed, &claims.registered, self.skips_signature, now, known)?;
         if claims.registered.is_out_of_time(now.unix_ms) {
-            return Err(TokenError::Expired);
+            return Err(TokenError::Expired.into());
         }
         if claims.channel.is_empty() {
-            return Err(TokenError::Invalid);
+            return Err(TokenError::Invalid.into());
         }
         Ok(claims.into_claims(&parsed.claims, &verifier.user_claim)?)
     }
@@ -161,13 +174,29 @@ impl Verifier {
         registered: &Registered,
         skips_signature: bool,
         now: Now,
-    ) -> Result<(), TokenError> {
+        known: &Evidence,
+    ) -> Result<(), Obstacle> {
         let is_for_us =
             self.audience.as_ref().is_none_or(|expected| registered.audience.iter().any(|aud| expected.fits(aud)))
                 && self.issuer.as_ref().is_none_or(|expected| expected.fits(&registered.issuer));
-        let is_ours = skips_signature
-            || self.keys.verify(&parsed.header.alg, parsed.message.as_bytes(), parsed.signature, now.unix_s());
-        if is_for_us && is_ours { Ok(()) } else { Err(TokenError::Invalid) }
+        if !is_for_us || !(skips_signature || self.is_ours(parsed, now, known)?) {
+            return Err(TokenError::Invalid.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the token is signed with one of our keys.
+    fn is_ours(&self, parsed: &Parsed<'_>, now: Now, known: &Evidence) -> Result<bool, Obstacle> {
+        let Parsed { message, signature, .. } = *parsed;
+        let Some(algorithm) = Signing::named(&parsed.header.alg) else { return Ok(false) };
+        let Some(key) = self.keys.public(algorithm) else {
+            return Ok(self.keys.verify_secret(algorithm, message.as_bytes(), signature, now.unix_s()));
+        };
+        if !key.is_slow() {
+            return Ok(key.verify(algorithm, message.as_bytes(), signature));
+        }
+        let need = || Need::Signature(SignatureCheck::new(key, algorithm, message, signature));
+        known.signature(key, algorithm, message, signature).ok_or_else(|| Obstacle::Waits(need()))
     }
 }
 
@@ -205,9 +234,9 @@ impl<'t> Parsed<'t> {
     }
 }
 
-impl From<BadClaims> for TokenError {
+impl From<BadClaims> for Obstacle {
     fn from(_: BadClaims) -> Self {
-        Self::Invalid
+        Self::Refused(TokenError::Invalid)
     }
 }
 

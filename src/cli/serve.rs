@@ -10,9 +10,12 @@ use crate::auth::Verifiers;
 use crate::cli::{Again, Start};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
+use crate::control::plane::{self, Plane};
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
+use crate::engine::{MAX_ERRANDS, ShardDesk, ShardWindow};
+use crate::mesh::desk;
 use crate::net::mux::Mux;
 use crate::shard::{self, Rules, Running, Startup};
 
@@ -28,6 +31,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let config = rules.config.clone();
     limits::raise()?;
     let assigned = assign_cores(&config)?;
+    let (desks, windows): (Vec<ShardDesk>, Vec<_>) = assigned.iter().map(|_| desk(MAX_ERRANDS)).unzip();
+    let bell = plane::Bell::default();
     let startup = Startup {
         rules: rules.clone(),
         origins: Origins::new(&config.client.allowed_origins)?,
@@ -37,9 +42,16 @@ pub fn run(start: Start) -> Result<(), String> {
             // As the reply to connect has it.
             version: format!("{} OSS", super::version::VERSION).into(),
         }),
+        desks,
+        ring_plane: Arc::new({
+            let bell = bell.clone();
+            move || bell.ring()
+        }),
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
+    let mut beside = Beside { bell, windows, signers: signers(&config, running.pulses.len()), plane: None };
+    beside.provide(&rules, &running)?;
     let end_watch = watch(&running)?;
     announce(&config, running.pulses.len());
     let signal = loop {
@@ -47,7 +59,8 @@ pub fn run(start: Start) -> Result<(), String> {
             Signal::Stop(signal) => break signal,
             Signal::Reload => {
                 tracing::info!("reloading configuration");
-                match reload(&start.again, &rules.config) {
+                let newer = reload(&start.again, &rules.config);
+                match newer.and_then(|newer| beside.provide(&newer, &running).map(|()| newer)) {
                     Ok(newer) => {
                         running.reload(&newer);
                         rules = newer;
@@ -62,6 +75,34 @@ pub fn run(start: Start) -> Result<(), String> {
     let result = stop(running, config.server.shutdown_timeout, &mut signals);
     drop(end_watch);
     result
+}
+
+/// The control plane, as soon as something needs it.
+struct Beside {
+    bell: plane::Bell,
+    windows: Vec<ShardWindow>,
+    /// Signatures that are checked at once.
+    signers: usize,
+    plane: Option<Plane>,
+}
+
+impl Beside {
+    /// Starts the control plane when shards need it under these rules, before they get them.
+    fn provide(&mut self, rules: &Rules, running: &Running) -> Result<(), String> {
+        if self.plane.is_none() && rules.verifiers.have_needs() {
+            let (windows, bell) = (self.windows.clone(), self.bell.clone());
+            self.plane = Some(Plane::start(windows, bell, running.ringer(), self.signers)?);
+        }
+        Ok(())
+    }
+}
+
+/// One for each control core; without any, one for four shards.
+fn signers(config: &Snapshot, shards: usize) -> usize {
+    match config.shards.control_cores.len() {
+        0 => shards.div_ceil(4),
+        cores => cores,
+    }
 }
 
 fn rules(config: Snapshot) -> Result<Rules, String> {

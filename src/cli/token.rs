@@ -2,7 +2,7 @@
 
 use super::args::{CheckToken, GenToken};
 use super::read;
-use crate::auth::{ConfigError, Verifiers};
+use crate::auth::{ConfigError, Evidence, Need, Obstacle, TokenError, Verifiers};
 use crate::base::time::Now;
 use crate::config::duration;
 use crate::config::env::Env;
@@ -54,6 +54,21 @@ pub fn given(args: &CheckToken) -> Result<&str, String> {
     match args.tokens.as_slice() {
         [token] => Ok(token),
         _ => Err("error: provide one token to check".to_owned()),
+    }
+}
+
+/// Checks a token with everything it needs.
+pub fn prove<C>(verify: impl Fn(&Evidence) -> Result<C, Obstacle>) -> Result<C, TokenError> {
+    let mut known = Evidence::default();
+    loop {
+        match verify(&known) {
+            Ok(claims) => return Ok(claims),
+            Err(Obstacle::Refused(error)) => return Err(error),
+            Err(Obstacle::Waits(Need::Signature(check))) => {
+                let is_good = check.run();
+                known.add_signature(check, is_good);
+            }
+        }
     }
 }
 

@@ -1,6 +1,9 @@
-//! What runs beside the shards: signals and the watchdog. Plain threads so far; nothing here is on a message's way.
+//! What runs beside the shards: signals and the watchdog on threads of their own, and the control plane, which runs
+//! what is slow or foreign. Nothing here is on a message's way.
 
 pub mod cores;
+mod http;
 pub mod limits;
+pub mod plane;
 pub mod signals;
 pub mod watchdog;

@@ -6,6 +6,7 @@ use rand::RngExt;
 
 use super::input::Held;
 use super::{Action, CLOSE_WAIT_MS, Engine, TURN_BUDGET};
+use crate::auth::Evidence;
 use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::NEVER;
 use crate::channel::op::ReplyTo;
@@ -155,6 +156,7 @@ impl Engine {
             now: self.now,
             config: &self.config,
             verifiers: &self.verifiers,
+            evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: id,
             hub: &mut self.hub,
@@ -210,6 +212,7 @@ impl Engine {
                 let reply = if tag == 0 { ReplyTo::None } else { ReplyTo::Conn { conn: id, tag } };
                 self.request(channel, op, reply);
             }
+            Effect::Find(need) => self.find(id, need),
             Effect::CountConnections { user } => self.count_connections(id, user),
             Effect::Connected { user } => self.index(id, &user),
             Effect::DisconnectOthers { user, disconnect } => self.disconnect_others_everywhere(id, user, disconnect),

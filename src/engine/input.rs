@@ -91,7 +91,9 @@ impl Engine {
                 return ControlFlow::Continue(());
             };
             if conn.session.is_blocked() {
-                conn.held.get_or_insert_default().commands = Some(commands.rest().to_vec());
+                let again = conn.session.wants_command_again();
+                let left = if again { commands.rest_with_newest() } else { commands.rest() };
+                conn.held.get_or_insert_default().commands = Some(left.to_vec());
                 return ControlFlow::Break(());
             }
             match commands.next() {

@@ -11,7 +11,7 @@ use crate::base::time::Now;
 use crate::config::env::Env;
 use crate::config::load::{Sources, load};
 use crate::config::prepare::{Host, prepare};
-use crate::mesh::{Limits, mesh};
+use crate::mesh::{Limits, desk, mesh};
 use crate::metrics::catalogue;
 use crate::metrics::family::Value;
 use crate::protocol::Protocol;
@@ -48,6 +48,7 @@ impl Shard {
         let engine = Engine::new(Parts {
             id: ShardId(0),
             port: mesh(1, Limits::default()).remove(0),
+            desk: desk(1).0,
             shards: 1,
             verifiers: Arc::new(Verifiers::new(&config).unwrap()),
             config,

@@ -10,6 +10,7 @@ mod connections;
 mod control;
 mod deliveries;
 mod departures;
+mod errands;
 mod frames;
 mod input;
 #[cfg(test)]
@@ -45,19 +46,27 @@ use crate::base::wheel::Wheel;
 use crate::channel::home::Homes;
 use crate::channel::op::Delivery;
 use crate::config::snapshot::Snapshot;
+use crate::errand::{Answer as ErrandAnswer, Errand};
 use crate::fanout::frame::FrameBuilder;
 use crate::fanout::hub::Hub;
 use crate::fanout::outbox::Pool;
-use crate::mesh::Port;
+use crate::mesh::{Desk, Port, Window};
 use crate::metrics::{Interval, Shard as Metrics};
 use crate::session::{Departure, Effect, Output};
 
 pub use calls::CallState;
 pub use connections::Opening;
+pub use errands::{MAX_ERRANDS, Ticket};
 pub use frames::{Ask, ControlFrame, Request};
 
 /// A shard's end of the mesh.
 pub type ShardPort = Port<Request, Delivery, ControlFrame>;
+
+/// A shard's desk at the control plane.
+pub type ShardDesk = Desk<Ticket, Errand, ErrandAnswer>;
+
+/// The control plane's side of it.
+pub type ShardWindow = Window<Ticket, Errand, ErrandAnswer>;
 
 /// Milliseconds that a closing connection waits for its peer (upstream: 5 s in handler_websocket.go).
 const CLOSE_WAIT_MS: u64 = 5_000;
@@ -121,6 +130,8 @@ pub struct Audit {
     pub undelivered: usize,
     /// Connections that are gone and whose subscriptions are not.
     pub departing: usize,
+    /// Errands under way.
+    pub errands: usize,
 }
 
 /// Work since the start that must not grow with the number of subscribers.
@@ -155,6 +166,9 @@ pub struct Engine {
     builder: FrameBuilder,
 
     port: ShardPort,
+    desk: ShardDesk,
+    /// Connections whose proof finds the desk full, in line.
+    standing: VecDeque<ConnId>,
     /// Deliveries of this shard's homes for this shard: they take no hop.
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
@@ -194,6 +208,8 @@ pub struct Parts {
     pub id: ShardId,
     /// Its end of the mesh.
     pub port: ShardPort,
+    /// Its desk at the control plane.
+    pub desk: ShardDesk,
     /// Number of shards.
     pub shards: u16,
     /// The configuration.
@@ -231,6 +247,8 @@ impl Engine {
             trims_at: 0,
             builder: FrameBuilder::new(),
             port: parts.port,
+            desk: parts.desk,
+            standing: VecDeque::new(),
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
             counting: Vec::new(),
@@ -264,6 +282,7 @@ impl Engine {
     /// more is left for the next turn.
     pub fn work(&mut self) -> bool {
         let mut more = self.receive();
+        more |= self.run_errands();
         more |= self.run_timers();
         more |= self.run_control_jobs();
         more |= self.run_surveys();
@@ -294,12 +313,25 @@ impl Engine {
 
     /// Whether this shard may sleep; if so its bell will be rung. Call [`Engine::awake`] afterwards.
     pub fn prepare_to_sleep(&mut self) -> bool {
-        self.port.prepare_to_sleep()
+        if !self.port.prepare_to_sleep() {
+            return false;
+        }
+        let is_idle = self.desk.prepare_to_sleep();
+        if !is_idle {
+            self.port.awake();
+        }
+        is_idle
     }
 
     /// The shard is awake.
     pub fn awake(&mut self) {
         self.port.awake();
+        self.desk.awake();
+    }
+
+    /// Whether the control plane must be rung, once for all errands since the last time.
+    pub fn flush_errands(&mut self) -> bool {
+        self.desk.flush()
     }
 
     /// Milliseconds from now until a timer is due; none while no timer runs.
@@ -354,6 +386,7 @@ impl Engine {
             calls: self.calls.len(),
             undelivered: self.local.len(),
             departing: self.departures.len(),
+            errands: self.desk.under_way(),
         }
     }
 

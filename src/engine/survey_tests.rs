@@ -21,6 +21,7 @@ fn engines(shards: u16) -> Vec<Engine> {
         Engine::new(Parts {
             id: ShardId(id),
             port,
+            desk: crate::mesh::desk(1).0,
             shards,
             verifiers: Arc::new(Verifiers::new(&config).unwrap()),
             config: config.clone(),

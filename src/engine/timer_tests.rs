@@ -29,6 +29,7 @@ fn engine() -> Engine {
     Engine::new(Parts {
         id: ShardId(0),
         port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
+        desk: crate::mesh::desk(1).0,
         shards: 1,
         verifiers: Arc::new(Verifiers::new(&config).unwrap()),
         config,

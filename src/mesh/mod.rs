@@ -1,4 +1,4 @@
-//! The mesh: what shards hand to each other. It knows nothing of what it carries.
+//! The mesh: what shards hand to each other, and to the control plane ([`Desk`]). It knows nothing of what it carries.
 //!
 //! Each shard owns one [`Port`]. It stages items for other shards while a turn runs and flushes once at the turn's
 //! end: one batch per target and lane, one ring per target, and only if the target sleeps. A lane is a bounded
@@ -23,11 +23,13 @@
 //! connection it is for. What is staged for one target is therefore bounded by [`Limits::staged`] plus one turn's
 //! work plus the commands under way.
 
+mod desk;
 mod doorbell;
 mod inbox;
 mod port;
 mod staging;
 
+pub use desk::{Desk, Full, Window, desk};
 pub use inbox::Batch;
 pub use port::{Port, mesh};
 

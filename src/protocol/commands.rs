@@ -8,6 +8,8 @@ use crate::protocol::{Malformed, Protocol, json, proto};
 pub struct Commands<'a> {
     protocol: Protocol,
     rest: &'a [u8],
+    /// The newest command, and what is left behind it.
+    newest: &'a [u8],
     /// A frame without any command is malformed; one that goes on had some before.
     started: bool,
     /// Bytes of the newest command.
@@ -17,17 +19,22 @@ pub struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// Reads a frame from its front.
     pub fn new(protocol: Protocol, frame: &'a [u8]) -> Self {
-        Self { protocol, rest: frame, started: false, size: 0 }
+        Self { protocol, rest: frame, newest: frame, started: false, size: 0 }
     }
 
     /// Goes on with what [`Commands::rest`] gave after a command.
     pub fn resume(protocol: Protocol, rest: &'a [u8]) -> Self {
-        Self { protocol, rest, started: true, size: 0 }
+        Self { protocol, rest, newest: rest, started: true, size: 0 }
     }
 
     /// What is left of the frame.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// As [`Commands::rest`], with the command that came last in front: it is to come again.
+    pub fn rest_with_newest(&self) -> &'a [u8] {
+        self.newest
     }
 
     /// Bytes of the command that came last, without what stands between commands.
@@ -38,6 +45,7 @@ impl<'a> Commands<'a> {
     /// The next command; none at the end of the frame.
     #[expect(clippy::should_implement_trait, reason = "an iterator here would be collected, which allocates")]
     pub fn next(&mut self) -> Option<Result<Command<'a>, Malformed>> {
+        self.newest = self.rest;
         let command = match self.protocol {
             Protocol::Json => self.next_json(),
             Protocol::Protobuf => self.next_protobuf(),
@@ -127,10 +135,23 @@ mod tests {
         outcome
     }
 
+    /// The same with each command taken twice.
+    fn all_again(protocol: Protocol, frame: &[u8]) -> Outcome {
+        let mut outcome = Vec::new();
+        let mut commands = Commands::new(protocol, frame);
+        while commands.next().is_some_and(|command| command.is_ok()) {
+            commands = Commands::resume(protocol, commands.rest_with_newest());
+            outcome.extend(commands.next().map(|command| command.map(|again| (again.id, again.subscribe.is_some()))));
+        }
+        outcome
+    }
+
     #[track_caller]
     fn check(protocol: Protocol, frame: &[u8], ids: &[u32], ends_malformed: bool) {
         let outcome = all(protocol, frame);
         assert_eq!(outcome, all_with_pauses(protocol, frame));
+        let well_formed: Outcome = outcome.iter().copied().take_while(Result::is_ok).collect();
+        assert_eq!(well_formed, all_again(protocol, frame));
         let good: Vec<u32> = outcome.iter().filter_map(|command| command.ok()).map(|(id, _)| id).collect();
         assert_eq!(good, ids, "{}", frame.escape_ascii());
         assert_eq!(outcome.iter().filter(|command| command.is_err()).count(), usize::from(ends_malformed));

@@ -1,5 +1,6 @@
 //! What a session asks of the engine that runs it.
 
+use crate::auth::Need;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::protocol::disconnect::Disconnect;
@@ -16,6 +17,9 @@ pub enum Effect {
         /// Comes back with the answer; 0 = no answer is wanted.
         tag: u32,
     },
+    /// The running command has a token that cannot be checked yet. The session is blocked until
+    /// [`Session::on_found`](super::Session::on_found) tells; then the same command is to be handed over again.
+    Find(Need),
     /// How many connections does the user have on this node? The session is blocked until
     /// [`Session::on_user_connections`](super::Session::on_user_connections) tells.
     CountConnections {

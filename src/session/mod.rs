@@ -30,7 +30,7 @@ mod tests;
 
 use rand::rngs::StdRng;
 
-use crate::auth::Verifiers;
+use crate::auth::{ConnectionClaims, Evidence, Obstacle, SubscriptionClaims, Verifiers};
 use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::Now;
 use crate::config::snapshot::Snapshot;
@@ -74,6 +74,8 @@ pub struct Cx<'a> {
     pub config: &'a Snapshot,
     /// Checks tokens.
     pub verifiers: &'a Verifiers,
+    /// What was found out for the running command, when it comes again.
+    pub evidence: Evidence,
     /// Spreads timers.
     pub rng: &'a mut StdRng,
     /// This connection, as the hub's members name it.
@@ -88,4 +90,16 @@ pub struct Cx<'a> {
     pub effects: &'a mut Vec<Effect>,
     /// The shard's counters.
     pub metrics: &'a mut Metrics,
+}
+
+impl Cx<'_> {
+    /// What a connection token says, if it may be believed.
+    fn connection_claims(&self, token: &str) -> Result<ConnectionClaims, Obstacle> {
+        self.verifiers.verify_connection(token, self.now, &self.evidence)
+    }
+
+    /// What a subscription token says, if it may be believed.
+    fn subscription_claims(&self, token: &str) -> Result<SubscriptionClaims, Obstacle> {
+        self.verifiers.verify_subscription(token, self.now, &self.evidence)
+    }
 }

@@ -13,6 +13,7 @@ use super::subscribing::Subscribing;
 use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers};
 use super::{Cx, Departure, Effect, SessionControl, Setup};
+use crate::auth::{Evidence, Need, Obstacle, TokenError};
 use crate::base::ids::ClientId;
 use crate::base::time::{Now, deadline};
 use crate::channel::name::ChannelName;
@@ -86,6 +87,23 @@ pub(super) enum Pending {
     Track { id: u32, tracking: Box<Tracking> },
     Unsubscribe { id: u32 },
     Connect(Box<Connecting>),
+    // For the proof of a token; what is known so far.
+    Proof(Box<Evidence>),
+    // For nothing: the command that waited for a proof comes again.
+    Again(Box<Evidence>),
+}
+
+impl Pending {
+    /// What is known for the command that comes now, when it comes again.
+    fn take_if_again(&mut self) -> Option<Box<Evidence>> {
+        match std::mem::replace(self, Self::None) {
+            Self::Again(evidence) => Some(evidence),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 /// Kept only while there is something in it.
@@ -114,6 +132,8 @@ pub(super) enum Refusal {
     Error(Error),
     /// The end of the connection.
     Disconnect(Disconnect),
+    /// None yet: something must be found out, then the command comes again. It has changed nothing so far.
+    Waits(Need),
 }
 
 /// The outcome of a command, or of the answer it waited for.
@@ -128,6 +148,16 @@ impl From<Error> for Refusal {
 impl From<Disconnect> for Refusal {
     fn from(disconnect: Disconnect) -> Self {
         Self::Disconnect(disconnect)
+    }
+}
+
+impl Refusal {
+    /// What a token's obstacle means for the command.
+    pub(super) fn of(obstacle: Obstacle, meaning: impl FnOnce(TokenError) -> Self) -> Self {
+        match obstacle {
+            Obstacle::Refused(error) => meaning(error),
+            Obstacle::Waits(need) => Self::Waits(need),
+        }
     }
 }
 
@@ -177,8 +207,13 @@ impl Session {
         if id == 0 && command.send.is_none() {
             return self.on_pong(cx, bytes);
         }
-        cx.metrics.received(TRANSPORT, method.frame(), bytes as u64);
-        self.started_us = cx.now.mono_us as u32;
+        match self.pending.take_if_again() {
+            Some(evidence) => cx.evidence = *evidence,
+            None => {
+                cx.metrics.received(TRANSPORT, method.frame(), bytes as u64);
+                self.started_us = cx.now.mono_us as u32;
+            }
+        }
         let outcome = self.dispatch(cx, command);
         self.settle(cx, method, id, outcome);
     }
@@ -221,6 +256,20 @@ impl Session {
             return self.settle(cx, method, id, outcome);
         }
         self.on_background_answer(cx, tag, answer);
+    }
+
+    /// What came of [`Effect::Find`]: `add` puts it to what is known. The command that waited comes again.
+    pub fn on_found(&mut self, add: impl FnOnce(&mut Evidence)) {
+        if let Pending::Proof(evidence) = &mut self.pending {
+            let mut evidence = std::mem::take(evidence);
+            add(&mut evidence);
+            self.pending = Pending::Again(evidence);
+        }
+    }
+
+    /// Whether the running command is to be handed over again once the session is not blocked any more.
+    pub fn wants_command_again(&self) -> bool {
+        matches!(self.pending, Pending::Proof(_))
     }
 
     /// The answer to [`Effect::CountConnections`].
@@ -279,7 +328,7 @@ impl Session {
 
     /// A command waits for an answer: no further command may be handed over.
     pub fn is_blocked(&self) -> bool {
-        !matches!(self.pending, Pending::None)
+        !matches!(self.pending, Pending::None | Pending::Again(_))
     }
 
     /// Server-side subscriptions are live but the reply to connect that names them is not written yet. Pushes that
@@ -311,12 +360,17 @@ impl Session {
 
     /// Refuses a command, or lets it be.
     fn settle(&mut self, cx: &mut Cx<'_>, method: Method, id: u32, outcome: Outcome) {
-        if outcome.is_err() || !self.is_blocked() {
+        let waits = matches!(outcome, Err(Refusal::Waits(_)));
+        if !waits && (outcome.is_err() || !self.is_blocked()) {
             let took_us = (cx.now.mono_us as u32).wrapping_sub(self.started_us);
             cx.metrics.command(cx.now, method, u64::from(took_us) * 1000);
         }
         match outcome {
             Ok(()) => {}
+            Err(Refusal::Waits(need)) => {
+                self.pending = Pending::Proof(Box::new(std::mem::take(&mut cx.evidence)));
+                cx.effects.push(Effect::Find(need));
+            }
             Err(Refusal::Disconnect(disconnect)) => self.end(cx, disconnect),
             Err(Refusal::Error(error)) => {
                 cx.metrics.reply_error(method, error.code);

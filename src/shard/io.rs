@@ -54,9 +54,13 @@ impl Inner {
         }
     }
 
+    /// Hands over what is for other shards and for the control plane.
     pub(super) fn flush_mesh(&mut self) {
         let bells = &self.bells;
         self.engine.flush_mesh(|shard| bells[shard.index()].ring());
+        if self.engine.flush_errands() {
+            (self.ring_plane)();
+        }
     }
 
     pub(super) fn flush_sockets(&mut self, clock: &Clock) {

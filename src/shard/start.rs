@@ -25,7 +25,7 @@ use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
-use crate::engine::{Engine, Parts, ShardPort};
+use crate::engine::{Engine, Parts, ShardDesk, ShardPort};
 use crate::mesh::{Limits, mesh};
 use crate::net::bell::{Bell, Sleeper};
 use crate::net::listener;
@@ -152,7 +152,14 @@ pub struct Startup {
     pub cores: Vec<Option<usize>>,
     /// What the process says about itself.
     pub node: Arc<Node>,
+    /// The desk of each shard at the control plane.
+    pub desks: Vec<ShardDesk>,
+    /// Wakes the control plane.
+    pub ring_plane: RingPlane,
 }
+
+/// Wakes the control plane; from any thread.
+pub type RingPlane = Arc<dyn Fn() + Send + Sync>;
 
 /// Running shards.
 pub struct Running {
@@ -257,10 +264,11 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         bells: bells.clone(),
         pulses: pulses.clone(),
     };
-    for (index, (port, listeners)) in ports.into_iter().zip(listeners).enumerate() {
+    for (index, ((port, desk), listeners)) in ports.into_iter().zip(startup.desks).zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),
             port,
+            desk,
             shards: shards as u16,
             config: startup.rules.config.clone(),
             verifiers: startup.rules.verifiers.clone(),
@@ -270,6 +278,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         };
         let ended = pulses[index].clone();
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
+        let ring_plane = startup.ring_plane.clone();
         let alive = Alive::new(&running.alive);
         let spin_us = startup.rules.config.shards.spin_us;
         let placement = startup.cores[index].map_or(Placement::Unbound, Placement::Fixed);
@@ -280,7 +289,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             .ring_depth(EXECUTOR_RING)
             .spawn(move || async move {
                 let _alive = alive;
-                match assemble(parts, bells, pulse, shared, clock, listeners) {
+                match assemble(parts, bells, ring_plane, pulse, shared, clock, listeners) {
                     Ok((host, sleeper)) => {
                         let _ = ready.send(Ok(()));
                         let result = host.run(sleeper, spin_us).await;
@@ -318,6 +327,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
 fn assemble(
     parts: Parts,
     bells: Arc<[Bell]>,
+    ring_plane: RingPlane,
     pulse: Arc<CachePadded<Pulse>>,
     shared: Arc<Shared>,
     clock: Clock,
@@ -335,6 +345,7 @@ fn assemble(
         ring,
         listeners,
         bells,
+        ring_plane,
         me,
         pulse,
         http_timers: Wheel::new(),
@@ -426,6 +437,12 @@ impl Running {
             pulse.has_rules.store(true, Ordering::Release);
             bell.ring();
         }
+    }
+
+    /// Wakes a shard; from any thread.
+    pub fn ringer(&self) -> impl Fn(usize) + Send + Sync + 'static {
+        let bells = self.bells.clone();
+        move |shard| bells[shard].ring()
     }
 
     /// Whether all shards have ended.

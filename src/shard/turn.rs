@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam::utils::CachePadded;
 
 use super::sockets::{Role, Socket, Sockets};
-use super::start::Pulse;
+use super::start::{Pulse, RingPlane};
 use crate::base::ids::ConnId;
 use crate::base::wheel::Wheel;
 use crate::engine::Engine;
@@ -62,6 +62,7 @@ pub(super) struct Inner {
     pub(super) ring: Ring,
     pub(super) listeners: Vec<Listener>,
     pub(super) bells: Arc<[Bell]>,
+    pub(super) ring_plane: RingPlane,
     pub(super) me: usize,
     pub(super) pulse: Arc<CachePadded<Pulse>>,
     pub(super) http_timers: Wheel<ConnId>,

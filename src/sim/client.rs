@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::setup::TOKEN;
 use super::wants::{Wants, is_unwanted};
 use super::wire::{self, Received};
 use crate::base::ids::ConnId;
@@ -210,6 +211,9 @@ impl Client {
     /// The connect command. Some clients begin with a subscription of the channel in the same step.
     pub fn connect(&mut self, channel: &str) -> Vec<u8> {
         let mut request = ConnectRequest::default();
+        if self.number.is_multiple_of(2) {
+            request.token = Cow::Borrowed(TOKEN);
+        }
         let mut begun = Vec::new();
         if self.number.is_multiple_of(3) {
             let since = self.recall(channel);

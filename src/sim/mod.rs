@@ -3,12 +3,14 @@
 //! Shards run the real engine; sockets, time and the order in which anything happens are the simulator's. Shards are
 //! run in any order and left waiting for as long as the seed likes, so batches between them are delayed and arrive
 //! in another order than they were sent (never out of order within a lane); clients take bytes by ones or not at all,
-//! and die in the middle of a frame. After every step the invariants of [`client`] and at the end those of
+//! and die in the middle of a frame; some come with tokens whose proof the simulated control plane answers late or not
+//! at all in their favour. After every step the invariants of [`client`] and at the end those of
 //! [`checks`] must hold. The same seed always gives the same run.
 
 mod checks;
 mod client;
 pub mod cluster;
+mod plane;
 mod setup;
 mod wants;
 mod wire;

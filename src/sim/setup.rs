@@ -30,6 +30,19 @@ pub(super) const HISTORY_SIZE: u32 = 8;
 /// Bytes a client may be owed: so few that slow clients are disconnected now and then.
 pub(super) const QUEUE_MAX_SIZE: usize = 3 * 1024;
 
+/// Errands that one shard may have under way: so few that proofs stand in line.
+pub(super) const MAX_ERRANDS: usize = 2;
+
+/// A key on the curve P-384, slow enough for the control plane. Nobody checks a signature with it.
+const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE2yqYPHlliur5BmlX0Y9caOvC7pWF7rse
+pB1i5fYGB2i5DDmFq2YNypE4ObYa8jtSTMjODCmrH+cs86e4dQQbUsR+znLgasnz
+1vWUr9gP8Jej0SqlSXBJQNc08PSID5Tt
+-----END PUBLIC KEY-----";
+
+/// A token for that key: ES384, of an anonymous user.
+pub(super) const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9.e30.c2lnbmF0dXJl";
+
 impl Setup {
     /// Names of the channels: some keep history, some only pass publications on; a few are for delta, for filters and
     /// for the newest publication alone.
@@ -69,7 +82,8 @@ impl Setup {
         cache["name"] = "cache".into();
         cache["force_recovery_mode"] = "cache".into();
         let text = serde_json::json!({
-            "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE },
+            "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE,
+                "token": { "ecdsa_public_key": KEY } },
             "channel": { "namespaces": [kept, open, delta, tags, cache] },
             "http_api": { "insecure": true },
         })

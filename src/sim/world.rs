@@ -9,7 +9,8 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::client::{Client, SAME, Truth};
-use super::setup::{HISTORY_SIZE, QUEUE_MAX_SIZE};
+use super::plane::Plane;
+use super::setup::{HISTORY_SIZE, MAX_ERRANDS, QUEUE_MAX_SIZE};
 use super::wants::TAG;
 use super::{Failure, Setup, checks};
 use crate::api::{self, Node};
@@ -17,7 +18,7 @@ use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::time::Now;
 use crate::engine::{Action, Engine, Opening, Parts, ShardPort};
-use crate::mesh::{Limits, mesh};
+use crate::mesh::{Limits, desk, mesh};
 use crate::protocol::Protocol;
 
 /// So small that lanes are full all the time.
@@ -41,11 +42,14 @@ pub struct Report {
     pub patches: u64,
     /// Bytes that clients received.
     pub bytes: u64,
+    /// Errands that the control plane answered.
+    pub errands: u64,
 }
 
 pub(super) struct World {
     pub(super) rng: StdRng,
     pub(super) engines: Vec<Engine>,
+    plane: Plane,
     pub(super) clients: Vec<Client>,
     pub(super) truth: Truth,
     pub(super) names: Vec<String>,
@@ -86,13 +90,17 @@ impl World {
         let node = Arc::new(Node { uid: "simulated".into(), version: "0".into() });
         let now = Now { mono_ms: 1, mono_us: 1000, unix_ms: 1_700_000_000_000 };
         let ports: Vec<ShardPort> = mesh(usize::from(setup.shards), LANES);
+        let mut plane = Plane::default();
         let engines: Vec<_> = ports
             .into_iter()
             .enumerate()
             .map(|(index, port)| {
+                let (desk, window) = desk(MAX_ERRANDS);
+                plane.add(window);
                 Engine::new(Parts {
                     id: ShardId(index as u16),
                     port,
+                    desk,
                     shards: setup.shards,
                     config: config.clone(),
                     verifiers: verifiers.clone(),
@@ -110,6 +118,7 @@ impl World {
             owed: vec![BTreeSet::new(); engines.len()],
             awake: vec![true; engines.len()],
             engines,
+            plane,
             clients,
             truth: Truth::default(),
             names: setup.names(),
@@ -134,7 +143,10 @@ impl World {
                 let client = self.rng.random_range(0..self.clients.len());
                 self.act(client);
             }
-            90..96 => {
+            90..92 => {
+                self.run_plane();
+            }
+            92..97 => {
                 let shard = self.rng.random_range(0..self.engines.len());
                 let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
                 let is_tagged = self.rng.random_bool(0.5);
@@ -173,6 +185,16 @@ impl World {
         self.collect_responses(shard);
         self.carry_out_actions(shard);
         !sleeps
+    }
+
+    /// One answer of the control plane; false when there is nothing to answer.
+    fn run_plane(&mut self) -> bool {
+        let Some(rung) = self.plane.answer_one(&mut self.rng) else { return false };
+        self.report.errands += 1;
+        if let Some(shard) = rung {
+            self.awake[shard] = true;
+        }
+        true
     }
 
     fn collect_responses(&mut self, shard: usize) {
@@ -371,6 +393,7 @@ impl World {
                     self.move_bytes(index, true)?;
                 }
             }
+            busy |= self.run_plane();
             busy |= self.awake.iter().any(|awake| *awake);
             if !busy {
                 return if self.calls.is_empty() { Ok(()) } else { Err("a call was never answered".to_owned()) };

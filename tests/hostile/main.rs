@@ -10,4 +10,6 @@ mod crowds;
 mod http;
 mod limits;
 mod process;
+mod signer;
+mod tokens;
 mod websocket;

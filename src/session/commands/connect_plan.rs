@@ -54,9 +54,11 @@ pub(super) fn authenticate(cx: &Cx<'_>, token: &str) -> Result<(Option<Credentia
         let is_open = client.allow_anonymous_connect_without_token || client.insecure;
         return Ok((is_open.then(Credentials::default), Grants::new()));
     }
-    let claims = cx.verifiers.verify_connection(token, cx.now).map_err(|error| match error {
-        TokenError::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
-        TokenError::Invalid => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
+    let claims = cx.connection_claims(token).map_err(|obstacle| {
+        Refusal::of(obstacle, |error| match error {
+            TokenError::Expired => Error::TOKEN_EXPIRED.into(),
+            TokenError::Invalid => Disconnect::INVALID_TOKEN.into(),
+        })
     })?;
     let grants = token_grants(cx.config, claims.subscriptions)?;
     let info = claims.info.map_err(|_| Error::INTERNAL)?;

@@ -18,9 +18,11 @@ impl Session {
         if token.is_empty() {
             return Err(Disconnect::BAD_REQUEST.into());
         }
-        let claims = cx.verifiers.verify_connection(token, cx.now).map_err(|error| match error {
-            TokenError::Expired => Disconnect::EXPIRED,
-            TokenError::Invalid => Disconnect::INVALID_TOKEN,
+        let claims = cx.connection_claims(token).map_err(|obstacle| {
+            Refusal::of(obstacle, |error| match error {
+                TokenError::Expired => Disconnect::EXPIRED.into(),
+                TokenError::Invalid => Disconnect::INVALID_TOKEN.into(),
+            })
         })?;
         let grants = token_grants(cx.config, claims.subscriptions)?;
         let info = claims.info.map_err(|_| Refusal::Error(Error::INTERNAL))?;

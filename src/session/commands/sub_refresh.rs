@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::TokenError;
+use crate::auth::{Obstacle, TokenError};
 use crate::channel::publication::ClientInfo;
 use crate::channel::rules;
 use crate::protocol::client::{Reply, SubRefreshRequest, SubRefreshResult};
@@ -65,10 +65,10 @@ impl Session {
 
     /// Lifetime and `info` of the token. As upstream, an expired token takes both away and succeeds.
     fn sub_refresh_terms(&self, cx: &Cx<'_>, token: &str, channel: &str) -> Result<(i64, Bytes), Refusal> {
-        let claims = match cx.verifiers.verify_subscription(token, cx.now) {
+        let claims = match cx.subscription_claims(token) {
             Ok(claims) => claims,
-            Err(TokenError::Expired) => return Ok((0, Bytes::new())),
-            Err(TokenError::Invalid) => return Err(Disconnect::INVALID_TOKEN.into()),
+            Err(Obstacle::Refused(TokenError::Expired)) => return Ok((0, Bytes::new())),
+            Err(obstacle) => return Err(Refusal::of(obstacle, |_| Disconnect::INVALID_TOKEN.into())),
         };
         let meant = claims.subscription;
         rules::options(&cx.config.channel, &meant.channel).ok_or(Error::UNKNOWN_CHANNEL)?;

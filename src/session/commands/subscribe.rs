@@ -148,9 +148,11 @@ impl Session {
     }
 
     fn token_grant(&self, cx: &Cx<'_>, token: &str, channel: &str) -> Result<Grant, Refusal> {
-        let claims = cx.verifiers.verify_subscription(token, cx.now).map_err(|error| match error {
-            TokenError::Expired => Error::TOKEN_EXPIRED,
-            TokenError::Invalid => Error::PERMISSION_DENIED,
+        let claims = cx.subscription_claims(token).map_err(|obstacle| {
+            Refusal::of(obstacle, |error| match error {
+                TokenError::Expired => Error::TOKEN_EXPIRED.into(),
+                TokenError::Invalid => Error::PERMISSION_DENIED.into(),
+            })
         })?;
         let meant = claims.subscription;
         let options = rules::options(&cx.config.channel, &meant.channel).ok_or(Error::UNKNOWN_CHANNEL)?;

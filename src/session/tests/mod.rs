@@ -32,6 +32,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::auth::Need;
 use crate::base::ids::ShardId;
 use crate::channel::home::Homes;
 use crate::channel::name::ChannelName;
@@ -140,6 +141,8 @@ struct Bench {
     came: VecDeque<String>,
     /// The epoch that came last.
     epoch: std::cell::RefCell<String>,
+    /// What the command needs that came last.
+    needs: Option<Need>,
     /// What the next connections are opened with.
     setup: (Protocol, bool, Option<&'static str>),
 }
@@ -160,6 +163,7 @@ impl Bench {
             deliveries: VecDeque::new(),
             came: VecDeque::new(),
             epoch: std::cell::RefCell::default(),
+            needs: None,
             setup: (Protocol::Json, false, None),
         }
     }
@@ -220,10 +224,18 @@ impl Bench {
             let token = jwt(&command[at + 4..end]);
             command.replace_range(at..end, &format!("\"{token}\""));
         }
-        let mut commands = Commands::new(Protocol::Json, command.as_bytes());
-        match commands.next() {
-            Some(Ok(command)) => self.step(who, |session, cx| session.on_command(cx, command, 1)),
-            _ => self.step(who, |session, cx| session.on_malformed(cx)),
+        let mut comes_again = true;
+        while comes_again {
+            let mut commands = Commands::new(Protocol::Json, command.as_bytes());
+            match commands.next() {
+                Some(Ok(command)) => self.step(who, |session, cx| session.on_command(cx, command, 1)),
+                _ => self.step(who, |session, cx| session.on_malformed(cx)),
+            }
+            comes_again = self.sessions[who].wants_command_again();
+            if let Some(Need::Signature(check)) = self.needs.take() {
+                let is_good = check.run();
+                self.step(who, |session, _| session.on_found(|known| known.add_signature(check, is_good)));
+            }
         }
         self.settle();
     }
@@ -319,6 +331,7 @@ impl Bench {
             now: self.now,
             config: &self.config,
             verifiers: &self.verifiers,
+            evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: ConnId { slot: who as u32, generation: 0 },
             hub: &mut self.hub,
@@ -339,6 +352,7 @@ impl Bench {
                     let reply = if tag == 0 { ReplyTo::None } else { ReplyTo::Conn { conn, tag } };
                     self.ask_home(&channel, op, reply);
                 }
+                Effect::Find(need) => self.needs = Some(need),
                 Effect::CountConnections { user } => {
                     let count =
                         (0..self.users.len()).filter(|at| self.is_open[*at] && self.users[*at] == Some(user.clone()));

@@ -1,0 +1,30 @@
+//! Errands: what a shard has done by the control plane, because it is slow or foreign, and what comes back.
+//!
+//! An errand is an effect of the engine and its answer an input, so that the simulator can play the control plane.
+//! Adding a kind: a variant here, an arm in `control/plane.rs`, and whoever asks names itself in the engine's
+//! `Ticket`. They travel by the desk (`mesh`), which says how many may be under way. Every errand is answered, in
+//! any order, and bounds its own time.
+
+mod http;
+
+use crate::auth::SignatureCheck;
+
+pub use http::{HttpError, HttpRequest, HttpResponse, Method};
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Errand {
+    /// Send an HTTP request.
+    Http(HttpRequest),
+    /// Check a signature that takes long.
+    Signature(SignatureCheck),
+}
+
+/// What came of it; each kind of errand has its own.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Errand::Http`].
+    Http(Result<HttpResponse, HttpError>),
+    /// To [`Errand::Signature`]: what was checked, and whether it is good.
+    Signature(SignatureCheck, bool),
+}
