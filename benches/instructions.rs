@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use spindle::auth::{Evidence, Verifiers, token};
+use spindle::auth::{Basis, Evidence, KeyCache, Verifiers, token};
 use spindle::base::ids::ShardId;
 use spindle::base::time::Now;
 use spindle::channel::home::Homes;
@@ -152,6 +152,10 @@ fn verify() -> Operation {
     let verifiers = Verifiers::new(&config).expect("keys in order");
     let token = token::connection(&config.client.token, "user42", 3600, UNIX_S).expect("there is a secret");
     Box::new(move || {
-        black_box(verifiers.verify_connection(black_box(&token), NOW, &Evidence::default())).expect("a good token");
+        black_box(verifiers.verify_connection(
+            black_box(&token),
+            Basis { now: NOW, keys: &KeyCache::default(), evidence: &Evidence::default() },
+        ))
+        .expect("a good token");
     })
 }

@@ -10,7 +10,6 @@ use super::verifier::ConfigError;
 use crate::config::snapshot::Token;
 
 /// Keys by family. A token is good for the family that its `alg` names, and for no other.
-#[derive(Default)]
 pub(super) struct Keys {
     hmac: Option<DecodingKey>,
     /// The secret before the last change, and until when it counts (Unix seconds; 0 = no end).
@@ -20,7 +19,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Static keys do not count where a key set is configured: then no token is good.
+    /// Reads the keys.
     pub(super) fn new(token: &Token) -> Result<Self, ConfigError> {
         let hmac = |secret: &str| (!secret.is_empty()).then(|| DecodingKey::from_secret(secret.as_bytes()));
         let rsa = match &*token.rsa_public_key {
@@ -37,9 +36,6 @@ impl Keys {
                 Some(Arc::new(PublicKey::on_curve(key).ok_or(ConfigError::EcdsaCurve)?))
             }
         };
-        if !token.jwks_public_endpoint.is_empty() {
-            return Ok(Self::default());
-        }
         Ok(Self {
             hmac: hmac(&token.hmac_secret_key),
             previous_hmac: hmac(&token.hmac_previous_secret_key)

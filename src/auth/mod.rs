@@ -7,11 +7,13 @@ pub mod token;
 pub mod track;
 
 mod claims;
+mod key_set;
 mod keys;
 mod proof;
 mod public_key;
 mod verifier;
 
 pub use claims::{BadBase64, ConnectionClaims, Overrides, SubscriptionClaims, TokenSubscription};
-pub use proof::{Evidence, Need, Obstacle, SignatureCheck};
+pub use key_set::{BadKeySet, Found, KeyCache, KeyQuery, read as read_key_set};
+pub use proof::{Basis, Evidence, Need, Obstacle, SignatureCheck};
 pub use verifier::{ConfigError, TokenError, Verifiers};

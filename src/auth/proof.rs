@@ -7,8 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::key_set::{Found, KeyCache, KeyQuery};
 use super::public_key::{PublicKey, Signing};
 use super::verifier::TokenError;
+use crate::base::time::Now;
 
 /// Why a token is not accepted, or not yet.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub enum Obstacle {
 /// What must be found out first.
 #[derive(Debug)]
 pub enum Need {
+    /// A key of a key set.
+    Key(KeyQuery),
     /// Whether a signature is good; a shard would be held up too long by checking it.
     Signature(SignatureCheck),
 }
@@ -35,9 +39,21 @@ pub struct SignatureCheck {
     signature: Box<str>,
 }
 
+/// What a check goes by.
+#[derive(Clone, Copy)]
+pub struct Basis<'a> {
+    /// The time.
+    pub now: Now,
+    /// Keys of key sets that are at hand.
+    pub keys: &'a KeyCache,
+    /// What was found out for this token.
+    pub evidence: &'a Evidence,
+}
+
 /// What has been found out for one token.
 #[derive(Debug, Default)]
 pub struct Evidence {
+    key: Option<(KeyQuery, Found)>,
     signature: Option<(SignatureCheck, bool)>,
 }
 
@@ -66,6 +82,17 @@ impl SignatureCheck {
 }
 
 impl Evidence {
+    /// Adds what came of a look-up.
+    pub fn add_key(&mut self, query: KeyQuery, found: Found) {
+        self.key = Some((query, found));
+    }
+
+    /// What is known about this very key.
+    pub(super) fn key(&self, query: &KeyQuery) -> Option<&Found> {
+        let (asked, found) = self.key.as_ref()?;
+        (asked == query).then_some(found)
+    }
+
     /// Adds what came of a check.
     pub fn add_signature(&mut self, check: SignatureCheck, is_good: bool) {
         self.signature = Some((check, is_good));

@@ -3,11 +3,15 @@
 use std::fmt;
 
 use aws_lc_rs::rsa;
-use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P521_SHA512_FIXED, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents, UnparsedPublicKey,
+};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::crypto::verify;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::jwk::EllipticCurve;
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
 /// Algorithms by their names in a token's header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +25,7 @@ pub(super) enum Signing {
     ES256,
     ES384,
     ES512,
+    EdDSA,
 }
 
 impl Signing {
@@ -36,6 +41,7 @@ impl Signing {
             "ES256" => Self::ES256,
             "ES384" => Self::ES384,
             "ES512" => Self::ES512,
+            "EdDSA" => Self::EdDSA,
             _ => return None,
         })
     }
@@ -44,26 +50,65 @@ impl Signing {
 /// See the module.
 pub struct PublicKey {
     kind: Kind,
+    /// The only algorithm that the key may be used with, where its set names one.
+    only: Option<Signing>,
     is_slow: bool,
 }
 
 enum Kind {
     Rsa(DecodingKey),
+    /// An RSA key of less than 2048 bits, which `jsonwebtoken` does not take. Go takes 1024.
+    SmallRsa(DecodingKey),
+    Ed25519(DecodingKey),
     P256(DecodingKey),
     P384(DecodingKey),
     /// The point. `jsonwebtoken` does not know this curve.
     P521(UnparsedPublicKey<Box<[u8]>>),
 }
 
-/// Bytes of an RSA modulus up to which a signature is checked in less than 100 microseconds.
-const QUICK_MODULUS: usize = 512;
+/// Bits of an RSA modulus up to which a signature is checked in less than 100 microseconds.
+const QUICK_MODULUS: usize = 4096;
+
+/// Bits of an RSA modulus from which `jsonwebtoken` takes the key.
+const FULL_MODULUS: usize = 2048;
 
 impl PublicKey {
     /// An RSA key.
     pub(super) fn rsa(key: DecodingKey) -> Self {
-        let modulus = key.try_get_as_bytes().ok().and_then(|der| rsa::PublicKey::from_der(der).ok());
-        let is_slow = modulus.is_some_and(|key| key.modulus_len() > QUICK_MODULUS);
-        Self { kind: Kind::Rsa(key), is_slow }
+        let (key, bits) = match key.kind() {
+            DecodingKeyKind::SecretOrDer(der) => {
+                let bits = rsa::PublicKey::from_der(der).map_or(0, |key| key.modulus_len() * 8);
+                (key, bits)
+            }
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                let (n, e) = (without_zeros(n), without_zeros(e));
+                let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
+                (DecodingKey::from_rsa_raw_components(n, e), bits)
+            }
+        };
+        let kind = if bits < FULL_MODULUS { Kind::SmallRsa(key) } else { Kind::Rsa(key) };
+        Self { kind, only: None, is_slow: bits > QUICK_MODULUS }
+    }
+
+    /// A key on the curve Ed25519.
+    pub(super) fn ed25519(key: DecodingKey) -> Option<Self> {
+        let is_point = key.try_get_as_bytes().is_ok_and(|point| point.len() == 32);
+        is_point.then_some(Self { kind: Kind::Ed25519(key), only: None, is_slow: false })
+    }
+
+    /// The key for one algorithm alone, if one is given.
+    pub(super) fn only_for(self, only: Option<Signing>) -> Self {
+        Self { only, ..self }
+    }
+
+    /// The curve, by its name in key sets; RSA keys and those for EdDSA have none that must be named.
+    pub(super) fn curve(&self) -> Option<&'static EllipticCurve> {
+        match self.kind {
+            Kind::P256(_) => Some(&EllipticCurve::P256),
+            Kind::P384(_) => Some(&EllipticCurve::P384),
+            Kind::P521(_) => Some(&EllipticCurve::P521),
+            Kind::Rsa(_) | Kind::SmallRsa(_) | Kind::Ed25519(_) => None,
+        }
     }
 
     /// A key on one of the curves that have an algorithm: the length of the point, one byte and then both coordinates,
@@ -77,7 +122,7 @@ impl PublicKey {
             _ => return None,
         };
         let is_slow = matches!(kind, Kind::P384(_) | Kind::P521(_));
-        Some(Self { kind, is_slow })
+        Some(Self { kind, only: None, is_slow })
     }
 
     /// Whether a check takes so long that a shard must not do it.
@@ -87,13 +132,15 @@ impl PublicKey {
 
     /// Whether the key has to do with the algorithm at all.
     pub(super) fn is_for(&self, algorithm: Signing) -> bool {
-        matches!(
+        let is_of_kind = matches!(
             (&self.kind, algorithm),
-            (Kind::Rsa(_), Signing::RS256 | Signing::RS384 | Signing::RS512)
+            (Kind::Rsa(_) | Kind::SmallRsa(_), Signing::RS256 | Signing::RS384 | Signing::RS512)
                 | (Kind::P256(_), Signing::ES256)
                 | (Kind::P384(_), Signing::ES384)
                 | (Kind::P521(_), Signing::ES512)
-        )
+                | (Kind::Ed25519(_), Signing::EdDSA)
+        );
+        is_of_kind && self.only.is_none_or(|only| only == algorithm)
     }
 
     /// Whether the signature, in base64, is right for the message.
@@ -103,6 +150,8 @@ impl PublicKey {
             (Kind::Rsa(key), Signing::RS256) => is_good(key, Algorithm::RS256),
             (Kind::Rsa(key), Signing::RS384) => is_good(key, Algorithm::RS384),
             (Kind::Rsa(key), Signing::RS512) => is_good(key, Algorithm::RS512),
+            (Kind::SmallRsa(key), algorithm) => verify_small(key, algorithm, message, signature),
+            (Kind::Ed25519(key), Signing::EdDSA) => is_good(key, Algorithm::EdDSA),
             (Kind::P256(key), Signing::ES256) => is_good(key, Algorithm::ES256),
             (Kind::P384(key), Signing::ES384) => is_good(key, Algorithm::ES384),
             (Kind::P521(key), Signing::ES512) => {
@@ -113,13 +162,37 @@ impl PublicKey {
     }
 }
 
+/// Checks with an RSA key of 1024 bits and more. The library has no such thing for RS384.
+fn verify_small(key: &DecodingKey, algorithm: Signing, message: &[u8], signature: &str) -> bool {
+    let parameters = match algorithm {
+        Signing::RS256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        Signing::RS512 => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+        _ => return false,
+    };
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    let checked = match key.kind() {
+        DecodingKeyKind::SecretOrDer(der) => UnparsedPublicKey::new(parameters, der).verify(message, &signature),
+        DecodingKeyKind::RsaModulusExponent { n, e } => {
+            RsaPublicKeyComponents { n, e }.verify(parameters, message, &signature)
+        }
+    };
+    checked.is_ok()
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|byte| **byte == 0).count()..]
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Rsa(_) => "an RSA key",
+            Kind::SmallRsa(_) => "a small RSA key",
+            Kind::Ed25519(_) => "an Ed25519 key",
             Kind::P256(_) => "a P-256 key",
             Kind::P384(_) => "a P-384 key",
             Kind::P521(_) => "a P-521 key",
-        })
+        })?;
+        self.only.map_or(Ok(()), |only| write!(f, " for {only:?}"))
     }
 }

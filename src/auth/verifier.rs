@@ -1,6 +1,7 @@
 //! Checks tokens: form, audience and issuer, signature, time, in the order of upstream.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,10 +9,11 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::claims::{BadClaims, Connection, ConnectionClaims, Registered, Subscription, SubscriptionClaims};
+use super::key_set::{KeyQuery, KeyStore};
 use super::keys::Keys;
-use super::proof::{Evidence, Need, Obstacle, SignatureCheck};
-use super::public_key::Signing;
-use crate::base::time::Now;
+use super::proof::{Basis, Need, Obstacle, SignatureCheck};
+use super::public_key::{PublicKey, Signing};
+use crate::config::endpoint::Endpoint;
 use crate::config::pattern;
 use crate::config::snapshot::{Snapshot, Token};
 
@@ -66,15 +68,23 @@ pub struct Verifiers {
     connection: Verifier,
     /// Takes the place of `connection` for subscription tokens.
     subscription: Option<Verifier>,
+    /// Where keys of sets are kept that were read under this configuration.
+    store: Arc<KeyStore>,
     /// `client.insecure_skip_token_signature_verify`.
     skips_signature: bool,
 }
 
 struct Verifier {
-    keys: Keys,
+    source: Source,
     audience: Option<Expected>,
     issuer: Option<Expected>,
     user_claim: Box<str>,
+}
+
+/// Where keys come from. Static keys do not count where a key set is configured.
+enum Source {
+    Static(Keys),
+    Set(Endpoint, Arc<KeyStore>),
 }
 
 /// What a claim must be like.
@@ -92,39 +102,46 @@ struct Header {
     _typ: Option<String>,
     #[serde(default, rename = "cty")]
     _cty: Option<String>,
-    #[serde(default, rename = "kid")]
-    _kid: Option<String>,
+    #[serde(default)]
+    kid: Option<String>,
 }
 
 impl Verifiers {
     /// Prepares keys and expressions.
     pub fn new(config: &Snapshot) -> Result<Self, ConfigError> {
-        let client = &config.client;
+        let (client, store) = (&config.client, Arc::default());
+        let verifier = |token| Verifier::new(token, &store);
         Ok(Self {
-            connection: Verifier::new(&client.token)?,
-            subscription: client.subscription_token.as_ref().map(Verifier::new).transpose()?,
+            connection: verifier(&client.token)?,
+            subscription: client.subscription_token.as_ref().map(verifier).transpose()?,
             skips_signature: client.insecure_skip_token_signature_verify,
+            store,
         })
     }
 
     /// Whether a check may end in a [`Need`]: then the control plane must run.
     pub fn have_needs(&self) -> bool {
-        std::iter::once(&self.connection).chain(&self.subscription).any(|verifier| verifier.keys.are_slow())
+        std::iter::once(&self.connection).chain(&self.subscription).any(|verifier| verifier.have_needs())
+    }
+
+    /// Whether a key was looked for under this configuration.
+    pub fn asked(&self, query: &KeyQuery) -> bool {
+        query.is_for(&self.store)
     }
 
     /// Checks a connection token.
     ///
     /// # Errors
-    /// What stands against it; see [`Evidence`] for what to do about a [`Need`].
-    pub fn verify_connection(&self, token: &str, now: Now, known: &Evidence) -> Result<ConnectionClaims, Obstacle> {
+    /// What stands against it; see [`Evidence`](super::Evidence) for what to do about a [`Need`].
+    pub fn verify_connection(&self, token: &str, basis: Basis<'_>) -> Result<ConnectionClaims, Obstacle> {
         let verifier = &self.connection;
         let parsed = Parsed::new(token)?;
         let claims = Connection::decode(&parsed.claims)?;
-        verifier.check(&parsed, &claims.registered, self.skips_signature, now, known)?;
+        verifier.check(&parsed, &claims.registered, self.skips_signature, basis)?;
         if !claims.channel.is_empty() {
             return Err(TokenError::Invalid.into());
         }
-        if claims.registered.is_out_of_time(now.unix_ms) {
+        if claims.registered.is_out_of_time(basis.now.unix_ms) {
             return Err(TokenError::Expired.into());
         }
         Ok(claims.into_claims(&parsed.claims, &verifier.user_claim)?)
@@ -134,12 +151,12 @@ impl Verifiers {
     ///
     /// # Errors
     /// As [`Verifiers::verify_connection`].
-    pub fn verify_subscription(&self, token: &str, now: Now, known: &Evidence) -> Result<SubscriptionClaims, Obstacle> {
+    pub fn verify_subscription(&self, token: &str, basis: Basis<'_>) -> Result<SubscriptionClaims, Obstacle> {
         let verifier = self.subscription.as_ref().unwrap_or(&self.connection);
         let parsed = Parsed::new(token)?;
         let claims = Subscription::decode(&parsed.claims)?;
-        verifier.check(&parsed, &claims.registered, self.skips_signature, now, known)?;
-        if claims.registered.is_out_of_time(now.unix_ms) {
+        verifier.check(&parsed, &claims.registered, self.skips_signature, basis)?;
+        if claims.registered.is_out_of_time(basis.now.unix_ms) {
             return Err(TokenError::Expired.into());
         }
         if claims.channel.is_empty() {
@@ -150,7 +167,7 @@ impl Verifiers {
 }
 
 impl Verifier {
-    fn new(token: &Token) -> Result<Self, ConfigError> {
+    fn new(token: &Token, store: &Arc<KeyStore>) -> Result<Self, ConfigError> {
         let expected = |text: &str, regex: &str, option, both| match (text, regex) {
             ("", "") => Ok(None),
             (text, "") => Ok(Some(Expected::Text(text.into()))),
@@ -163,9 +180,19 @@ impl Verifier {
         Ok(Self {
             audience: expected(&token.audience, &token.audience_regex, "audience_regex", ConfigError::TwoAudiences)?,
             issuer: expected(&token.issuer, &token.issuer_regex, "issuer_regex", ConfigError::TwoIssuers)?,
-            keys: Keys::new(token)?,
+            source: match &token.jwks_public_endpoint {
+                Some(endpoint) => Source::Set(endpoint.clone(), store.clone()),
+                None => Source::Static(Keys::new(token)?),
+            },
             user_claim: token.user_id_claim.clone(),
         })
+    }
+
+    fn have_needs(&self) -> bool {
+        match &self.source {
+            Source::Static(keys) => keys.are_slow(),
+            Source::Set(..) => true,
+        }
     }
 
     fn check(
@@ -173,30 +200,65 @@ impl Verifier {
         parsed: &Parsed<'_>,
         registered: &Registered,
         skips_signature: bool,
-        now: Now,
-        known: &Evidence,
+        basis: Basis<'_>,
     ) -> Result<(), Obstacle> {
-        let is_for_us =
-            self.audience.as_ref().is_none_or(|expected| registered.audience.iter().any(|aud| expected.fits(aud)))
-                && self.issuer.as_ref().is_none_or(|expected| expected.fits(&registered.issuer));
-        if !is_for_us || !(skips_signature || self.is_ours(parsed, now, known)?) {
+        let is_for_us = self.audience.as_ref().is_none_or(|expected| expected.fitting(&registered.audience).is_some())
+            && self.issuer.as_ref().is_none_or(|expected| expected.fits(&registered.issuer));
+        if !is_for_us || !(skips_signature || self.is_ours(parsed, registered, basis)?) {
             return Err(TokenError::Invalid.into());
         }
         Ok(())
     }
 
     /// Whether the token is signed with one of our keys.
-    fn is_ours(&self, parsed: &Parsed<'_>, now: Now, known: &Evidence) -> Result<bool, Obstacle> {
+    fn is_ours(&self, parsed: &Parsed<'_>, registered: &Registered, basis: Basis<'_>) -> Result<bool, Obstacle> {
         let Parsed { message, signature, .. } = *parsed;
         let Some(algorithm) = Signing::named(&parsed.header.alg) else { return Ok(false) };
-        let Some(key) = self.keys.public(algorithm) else {
-            return Ok(self.keys.verify_secret(algorithm, message.as_bytes(), signature, now.unix_s()));
+        let found;
+        let key = match &self.source {
+            Source::Static(keys) => match keys.public(algorithm) {
+                Some(key) => key,
+                None => {
+                    return Ok(keys.verify_secret(algorithm, message.as_bytes(), signature, basis.now.unix_s()));
+                }
+            },
+            Source::Set(endpoint, store) => match self.find(endpoint, store, parsed, registered, basis)? {
+                Some(key) if key.is_for(algorithm) => {
+                    found = key;
+                    &found
+                }
+                _ => return Ok(false),
+            },
         };
         if !key.is_slow() {
             return Ok(key.verify(algorithm, message.as_bytes(), signature));
         }
         let need = || Need::Signature(SignatureCheck::new(key, algorithm, message, signature));
-        known.signature(key, algorithm, message, signature).ok_or_else(|| Obstacle::Waits(need()))
+        basis.evidence.signature(key, algorithm, message, signature).ok_or_else(|| Obstacle::Waits(need()))
+    }
+
+    /// The key of a set that the token names; nothing when there is no such key.
+    fn find(
+        &self,
+        endpoint: &Endpoint,
+        store: &Arc<KeyStore>,
+        parsed: &Parsed<'_>,
+        registered: &Registered,
+        basis: Basis<'_>,
+    ) -> Result<Option<Arc<PublicKey>>, Obstacle> {
+        let kid = parsed.header.kid.as_deref().unwrap_or_default();
+        let value = |name: &str| {
+            // Where both patterns have such a group, that of the audience counts, as upstream.
+            let audience =
+                || self.audience.as_ref()?.group(name, self.audience.as_ref()?.fitting(&registered.audience)?);
+            audience().or_else(|| self.issuer.as_ref()?.group(name, &registered.issuer))
+        };
+        let Some(url) = endpoint.fill(value).filter(|_| !kid.is_empty()) else { return Ok(None) };
+        if let Some(key) = basis.keys.get(&url, kid, basis.now.mono_ms) {
+            return Ok(Some(key));
+        }
+        let query = KeyQuery::new(store, url, kid);
+        basis.evidence.key(&query).cloned().ok_or_else(|| Obstacle::Waits(Need::Key(query)))
     }
 }
 
@@ -206,6 +268,18 @@ impl Expected {
             Self::Text(text) => **text == *claim,
             Self::Regex(regex) => regex.is_match(claim),
         }
+    }
+
+    /// The first of several claims that fits.
+    fn fitting<'c>(&self, claims: &'c [String]) -> Option<&'c str> {
+        claims.iter().map(String::as_str).find(|claim| self.fits(claim))
+    }
+
+    /// What a named group of the pattern matches; empty where the group takes no part.
+    fn group<'c>(&self, name: &str, claim: &'c str) -> Option<&'c str> {
+        let Self::Regex(regex) = self else { return None };
+        regex.capture_names().flatten().find(|known| *known == name)?;
+        Some(regex.captures(claim)?.name(name).map_or("", |group| group.as_str()))
     }
 }
 

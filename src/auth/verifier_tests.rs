@@ -12,6 +12,11 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 
 use super::*;
 use crate::auth::claims::{BadBase64, Overrides};
+use crate::auth::{Evidence, KeyCache};
+use crate::base::time::Now;
+
+#[path = "key_set_tests.rs"]
+mod key_sets;
 
 const NOW: Now = Now { mono_ms: 0, mono_us: 0, unix_ms: 1_700_000_000_500 };
 
@@ -30,7 +35,8 @@ fn token(claims: &str) -> String {
 }
 
 fn verifiers(token: Token, skips_signature: bool) -> Verifiers {
-    Verifiers { connection: Verifier::new(&token).unwrap(), subscription: None, skips_signature }
+    let store = Arc::default();
+    Verifiers { connection: Verifier::new(&token, &store).unwrap(), subscription: None, store, skips_signature }
 }
 
 fn with_secret() -> Token {
@@ -43,18 +49,31 @@ fn connection(claims: &str) -> Result<ConnectionClaims, TokenError> {
 
 /// As a shard and the control plane check a connection token together.
 fn verified(verifiers: &Verifiers, token: &str) -> Result<ConnectionClaims, TokenError> {
-    proven(|known| verifiers.verify_connection(token, NOW, known))
+    proven(|known| verifiers.verify_connection(token, known))
 }
 
-fn proven<C>(verify: impl Fn(&Evidence) -> Result<C, Obstacle>) -> Result<C, TokenError> {
-    let mut known = Evidence::default();
+fn proven<C>(verify: impl Fn(Basis<'_>) -> Result<C, Obstacle>) -> Result<C, TokenError> {
+    proven_with(|_| panic!("no key set"), verify)
+}
+
+/// The same, with key sets by their URL; none where the endpoint does not answer.
+fn proven_with<C>(
+    set: impl Fn(&str) -> Option<String>,
+    verify: impl Fn(Basis<'_>) -> Result<C, Obstacle>,
+) -> Result<C, TokenError> {
+    let (mut evidence, keys) = (Evidence::default(), KeyCache::default());
     for _ in 0..3 {
-        match verify(&known) {
+        match verify(Basis { now: NOW, keys: &keys, evidence: &evidence }) {
             Ok(claims) => return Ok(claims),
             Err(Obstacle::Refused(error)) => return Err(error),
             Err(Obstacle::Waits(Need::Signature(check))) => {
                 let is_good = check.run();
-                known.add_signature(check, is_good);
+                evidence.add_signature(check, is_good);
+            }
+            Err(Obstacle::Waits(Need::Key(query))) => {
+                let keys = set(query.url()).map(|set| crate::auth::read_key_set(set.as_bytes()).unwrap());
+                let found = query.keep(keys.unwrap_or_default(), 0);
+                evidence.add_key(query, found);
             }
         }
     }
@@ -205,7 +224,7 @@ fn users() {
 #[test]
 fn subscription_tokens() {
     let verifiers = verifiers(with_secret(), false);
-    let verify = |claims: &str| proven(|known| verifiers.verify_subscription(&token(claims), NOW, known));
+    let verify = |claims: &str| proven(|known| verifiers.verify_subscription(&token(claims), known));
     for (claims, expected) in [
         (r#"{"channel":"x"}"#, "ok"),
         ("{}", "invalid"),
@@ -262,7 +281,6 @@ fn secrets() {
         (rotated(1_700_000_000), "old", "ok"),
         (rotated(1_699_999_999), "old", "invalid"),
         (Token::default(), "", "invalid"),
-        (Token { jwks_public_endpoint: "https://keys.example".into(), ..with_secret() }, "secret", "invalid"),
     ] {
         let token = signed(r#"{"alg":"HS256"}"#, "{}", secret, Algorithm::HS256);
         assert_eq!(outcome(verified(&verifiers(keys, false), &token)), expected, "{secret}");
@@ -341,7 +359,7 @@ fn forms() {
 #[test]
 fn configurations_that_cannot_be() {
     let check = |keys: Token, expected: &str| {
-        let problem = Verifier::new(&keys).err().map(|error| error.to_string()).unwrap_or_default();
+        let problem = Verifier::new(&keys, &Arc::default()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(problem.contains(expected), "{problem:?} {expected:?}");
     };
     check(Token { rsa_public_key: "MIIB".into(), ..Token::default() }, "RSA public key");

@@ -14,13 +14,10 @@ pub fn run(args: &CheckToken) -> ExitCode {
 fn check(args: &CheckToken) -> Result<(), String> {
     let given = token::given(args)?;
     let verifiers = token::verifiers(&args.file.config, true)?;
-    let claims =
-        token::prove(|known| verifiers.verify_subscription(given, token::now(), known)).map_err(
-            |error| match error {
-                TokenError::Expired => token::refused(given, "is not valid at this time"),
-                TokenError::Invalid => token::refused(given, "is not a valid subscription token"),
-            },
-        )?;
+    let claims = token::prove(|basis| verifiers.verify_subscription(given, basis)).map_err(|error| match error {
+        TokenError::Expired => token::refused(given, "is not valid at this time"),
+        TokenError::Invalid => token::refused(given, "is not a valid subscription token"),
+    })?;
     let (user, channel) = (token::user(&claims.user, true), &claims.subscription.channel);
     println!("valid subscription token for {user} and channel \"{channel}\"");
     println!("payload: {}", token::claims(given).unwrap_or_default());

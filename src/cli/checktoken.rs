@@ -13,11 +13,10 @@ pub fn run(args: &CheckToken) -> ExitCode {
 fn check(args: &CheckToken) -> Result<(), String> {
     let given = token::given(args)?;
     let verifiers = token::verifiers(&args.file.config, false)?;
-    let claims =
-        token::prove(|known| verifiers.verify_connection(given, token::now(), known)).map_err(|error| match error {
-            TokenError::Expired => token::refused(given, "is not valid at this time"),
-            TokenError::Invalid => token::refused(given, "is not a valid connection token"),
-        })?;
+    let claims = token::prove(|basis| verifiers.verify_connection(given, basis)).map_err(|error| match error {
+        TokenError::Expired => token::refused(given, "is not valid at this time"),
+        TokenError::Invalid => token::refused(given, "is not a valid connection token"),
+    })?;
     println!("valid token for {}", token::user(&claims.user, false));
     println!("payload: {}", token::claims(given).unwrap_or_default());
     Ok(())

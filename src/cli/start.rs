@@ -8,6 +8,7 @@ use crate::config::env::Env;
 use crate::config::error::Error;
 use crate::config::load::Loaded;
 use crate::config::option::asks_the_backend;
+use crate::config::prepare::client::skipped_safety;
 use crate::config::prepare::prepare;
 use crate::config::snapshot::Snapshot;
 use crate::config::validate::validate;
@@ -154,6 +155,9 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
     }
     if client.allowed_origins.iter().any(|origin| **origin == *"*") {
         tracing::warn!("allowed_origins lets every web page connect; list the origins of your own pages instead");
+    }
+    for (option, problem) in skipped_safety(&loaded.options) {
+        tracing::warn!(option, problem, "INSECURE insecure_skip_jwks_endpoint_safety_check lets a pattern through");
     }
     for key in &loaded.unknown_keys {
         tracing::warn!(key, "unknown key in configuration file");

@@ -2,7 +2,7 @@
 
 use super::args::{CheckToken, GenToken};
 use super::read;
-use crate::auth::{ConfigError, Evidence, Need, Obstacle, TokenError, Verifiers};
+use crate::auth::{Basis, ConfigError, Evidence, KeyCache, Need, Obstacle, TokenError, Verifiers};
 use crate::base::time::Now;
 use crate::config::duration;
 use crate::config::env::Env;
@@ -11,6 +11,8 @@ use crate::config::load::{Loaded, Sources, load};
 use crate::config::prepare::client::token_of;
 use crate::config::prepare::prepare;
 use crate::config::snapshot::Token;
+use crate::control::plane;
+use crate::errand::{Answer, Errand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::process::ExitCode;
@@ -58,16 +60,20 @@ pub fn given(args: &CheckToken) -> Result<&str, String> {
 }
 
 /// Checks a token with everything it needs.
-pub fn prove<C>(verify: impl Fn(&Evidence) -> Result<C, Obstacle>) -> Result<C, TokenError> {
-    let mut known = Evidence::default();
+pub fn prove<C>(verify: impl Fn(Basis<'_>) -> Result<C, Obstacle>) -> Result<C, TokenError> {
+    let (mut evidence, keys) = (Evidence::default(), KeyCache::default());
     loop {
-        match verify(&known) {
+        match verify(Basis { now: now(), keys: &keys, evidence: &evidence }) {
             Ok(claims) => return Ok(claims),
             Err(Obstacle::Refused(error)) => return Err(error),
             Err(Obstacle::Waits(Need::Signature(check))) => {
                 let is_good = check.run();
-                known.add_signature(check, is_good);
+                evidence.add_signature(check, is_good);
             }
+            Err(Obstacle::Waits(Need::Key(query))) => match plane::run_alone(Errand::Key(query)) {
+                Ok(Answer::Key(query, found)) => evidence.add_key(query, found),
+                _ => return Err(TokenError::Invalid),
+            },
         }
     }
 }

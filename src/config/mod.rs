@@ -13,6 +13,7 @@ pub mod decode;
 pub mod doc;
 pub mod dotenv;
 pub mod duration;
+pub mod endpoint;
 pub mod env;
 pub mod error;
 pub mod file;

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
+
 mod map;
 mod map_rules;
 mod poll;
@@ -157,7 +159,7 @@ pub struct Token {
     /// `ecdsa_public_key`, PEM.
     pub ecdsa_public_key: Box<str>,
     /// `jwks_public_endpoint`.
-    pub jwks_public_endpoint: Box<str>,
+    pub jwks_public_endpoint: Option<Endpoint>,
     /// `audience`.
     pub audience: Box<str>,
     /// `audience_regex`.

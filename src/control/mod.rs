@@ -3,6 +3,7 @@
 
 pub mod cores;
 mod http;
+mod key_sets;
 pub mod limits;
 pub mod plane;
 pub mod signals;

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use super::http::Http;
+use super::key_sets::KeySets;
 use crate::errand::{Answer, Errand};
 use crate::mesh::Window;
 
@@ -26,6 +27,17 @@ impl Bell {
     pub fn ring(&self) {
         self.0.notify_one();
     }
+}
+
+/// Runs one errand without a control plane, for commands that end with it.
+///
+/// # Errors
+/// What is missing, in a sentence.
+pub fn run_alone(errand: Errand) -> Result<Answer, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
+    let office = Office::new(1)?;
+    Ok(runtime.block_on(office.run(errand)))
 }
 
 /// A running control plane.
@@ -52,7 +64,7 @@ impl Plane {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let office = Office { http: Http::new()?, signers: Arc::new(Semaphore::new(signers)) };
+        let office = Office::new(signers)?;
         runtime.spawn(serve(windows, bell, Arc::new(ring), office));
         Ok(Self(Some(runtime)))
     }
@@ -92,14 +104,25 @@ async fn serve<T: Send + 'static>(
 #[derive(Clone)]
 struct Office {
     http: Http,
+    key_sets: KeySets,
     /// A place for each signature that is checked at once.
     signers: Arc<Semaphore>,
 }
 
 impl Office {
+    fn new(signers: usize) -> Result<Self, String> {
+        let http = Http::new()?;
+        let key_sets = KeySets::new(http.clone());
+        Ok(Self { http, key_sets, signers: Arc::new(Semaphore::new(signers)) })
+    }
+
     async fn run(&self, errand: Errand) -> Answer {
         match errand {
             Errand::Http(request) => Answer::Http(self.http.send(request).await),
+            Errand::Key(query) => {
+                let found = self.key_sets.find(&query).await;
+                Answer::Key(query, found)
+            }
             Errand::Signature(check) => {
                 let _place = self.signers.acquire().await;
                 let checked = tokio::task::spawn_blocking(move || {

@@ -156,6 +156,7 @@ impl Engine {
             now: self.now,
             config: &self.config,
             verifiers: &self.verifiers,
+            keys: &self.keys,
             evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: id,

@@ -1,7 +1,9 @@
 //! Errands of this shard at the control plane: who asked, what happens when too many are under way, and the answers.
 
+use std::collections::hash_map::Entry;
+
 use super::{Engine, TURN_BUDGET};
-use crate::auth::Need;
+use crate::auth::{Found, KeyQuery, Need};
 use crate::base::ids::ConnId;
 use crate::errand::{Answer, Errand};
 use crate::mesh::Full;
@@ -14,20 +16,44 @@ pub const MAX_ERRANDS: usize = 1024;
 pub enum Ticket {
     /// A connection whose token is to be proven.
     Proof(ConnId),
+    /// All connections that wait for the key.
+    Key,
+}
+
+/// What came of a search for a key, and who was not told yet.
+pub(super) struct FoundKey {
+    query: KeyQuery,
+    found: Found,
+    waiting: Vec<ConnId>,
 }
 
 impl Engine {
     /// Finds out what the proof of a connection's token needs.
     pub(super) fn find(&mut self, id: ConnId, need: Need) {
-        let Need::Signature(check) = need;
-        if let Err(Full(_)) = self.desk.place(Ticket::Proof(id), Errand::Signature(check)) {
+        let placed = match need {
+            Need::Signature(check) => self.desk.place(Ticket::Proof(id), Errand::Signature(check)),
+            Need::Key(query) => match self.seeking.entry(query) {
+                Entry::Occupied(mut waiting) => {
+                    waiting.get_mut().push(id);
+                    Ok(())
+                }
+                Entry::Vacant(first) => {
+                    let placed = self.desk.place(Ticket::Key, Errand::Key(first.key().clone()));
+                    if placed.is_ok() {
+                        first.insert(vec![id]);
+                    }
+                    placed
+                }
+            },
+        };
+        if let Err(Full(_)) = placed {
             self.standing.push_back(id);
         }
     }
 
     /// Takes answers, and lets as many of those in line try again as the desk has room for. True when more is left.
     pub(super) fn run_errands(&mut self) -> bool {
-        let mut budget = TURN_BUDGET;
+        let mut budget = self.tell_found(TURN_BUDGET);
         while budget > 0 {
             let Some((ticket, answer)) = self.desk.take() else { break };
             budget -= 1;
@@ -35,8 +61,16 @@ impl Engine {
                 (Ticket::Proof(id), Answer::Signature(check, is_good)) => {
                     self.with_session(id, |session, _| session.on_found(|known| known.add_signature(check, is_good)));
                 }
-                (Ticket::Proof(_), Answer::Http(_)) => debug_assert!(false, "an answer of another kind"),
+                (Ticket::Key, Answer::Key(query, found)) => {
+                    if let Some(key) = found.as_ref().filter(|_| self.verifiers.asked(&query)) {
+                        query.keep_in(&mut self.keys, key, self.now.mono_ms);
+                    }
+                    let waiting = self.seeking.remove(&query).unwrap_or_default();
+                    self.found = Some(FoundKey { query, found, waiting });
+                }
+                (_, answer) => debug_assert!(false, "nobody asked for {answer:?}"),
             }
+            budget = self.tell_found(budget);
         }
         for _ in 0..self.desk.room().min(self.standing.len()).min(budget) {
             if let Some(id) = self.standing.pop_front() {
@@ -45,5 +79,19 @@ impl Engine {
         }
         // Who tried again may not have needed the room after all.
         budget == 0 || (!self.standing.is_empty() && self.desk.room() > 0)
+    }
+
+    /// Tells connections of the key that was found; what is left of the budget.
+    fn tell_found(&mut self, mut budget: usize) -> usize {
+        let Some(mut key) = self.found.take() else { return budget };
+        while budget > 0
+            && let Some(id) = key.waiting.pop()
+        {
+            budget -= 1;
+            let (query, found) = (key.query.clone(), key.found.clone());
+            self.with_session(id, |session, _| session.on_found(|known| known.add_key(query, found)));
+        }
+        self.found = Some(key).filter(|key| !key.waiting.is_empty());
+        budget
     }
 }

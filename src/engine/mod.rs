@@ -31,14 +31,14 @@ mod survey_tests;
 #[cfg(test)]
 mod metrics_tests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::api::Node;
-use crate::auth::Verifiers;
+use crate::auth::{KeyCache, KeyQuery, Verifiers};
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
 use crate::base::time::{NEVER, Now};
@@ -149,6 +149,8 @@ pub struct Engine {
     shards: u16,
     config: Arc<Snapshot>,
     verifiers: Arc<Verifiers>,
+    /// Keys of key sets that tokens of this shard named.
+    keys: KeyCache,
     node: Arc<Node>,
     now: Now,
     rng: StdRng,
@@ -169,6 +171,10 @@ pub struct Engine {
     desk: ShardDesk,
     /// Connections whose proof finds the desk full, in line.
     standing: VecDeque<ConnId>,
+    /// Connections that wait for a key of a set, by key: it is asked for once.
+    seeking: HashMap<KeyQuery, Vec<ConnId>>,
+    /// A key that was found, or not, while connections are told.
+    found: Option<errands::FoundKey>,
     /// Deliveries of this shard's homes for this shard: they take no hop.
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
@@ -234,6 +240,7 @@ impl Engine {
             shards: parts.shards,
             config: parts.config,
             verifiers: parts.verifiers,
+            keys: KeyCache::default(),
             node: parts.node,
             now: parts.now,
             conns: Slab::new(MAX_CONNECTIONS),
@@ -249,6 +256,8 @@ impl Engine {
             port: parts.port,
             desk: parts.desk,
             standing: VecDeque::new(),
+            seeking: HashMap::new(),
+            found: None,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
             counting: Vec::new(),
@@ -366,6 +375,8 @@ impl Engine {
     pub fn reload(&mut self, config: Arc<Snapshot>, verifiers: Arc<Verifiers>) {
         self.config = config;
         self.verifiers = verifiers;
+        // As upstream: keys are read again.
+        self.keys = KeyCache::default();
     }
 
     /// The time of this turn.

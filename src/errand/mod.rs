@@ -7,7 +7,7 @@
 
 mod http;
 
-use crate::auth::SignatureCheck;
+use crate::auth::{Found, KeyQuery, SignatureCheck};
 
 pub use http::{HttpError, HttpRequest, HttpResponse, Method};
 
@@ -18,6 +18,8 @@ pub enum Errand {
     Http(HttpRequest),
     /// Check a signature that takes long.
     Signature(SignatureCheck),
+    /// Find a key in a key set.
+    Key(KeyQuery),
 }
 
 /// What came of it; each kind of errand has its own.
@@ -27,4 +29,6 @@ pub enum Answer {
     Http(Result<HttpResponse, HttpError>),
     /// To [`Errand::Signature`]: what was checked, and whether it is good.
     Signature(SignatureCheck, bool),
+    /// To [`Errand::Key`]: what was looked for, and what was found.
+    Key(KeyQuery, Found),
 }

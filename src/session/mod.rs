@@ -30,7 +30,7 @@ mod tests;
 
 use rand::rngs::StdRng;
 
-use crate::auth::{ConnectionClaims, Evidence, Obstacle, SubscriptionClaims, Verifiers};
+use crate::auth::{Basis, ConnectionClaims, Evidence, KeyCache, Obstacle, SubscriptionClaims, Verifiers};
 use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::Now;
 use crate::config::snapshot::Snapshot;
@@ -74,6 +74,8 @@ pub struct Cx<'a> {
     pub config: &'a Snapshot,
     /// Checks tokens.
     pub verifiers: &'a Verifiers,
+    /// Keys of key sets that are at hand.
+    pub keys: &'a KeyCache,
     /// What was found out for the running command, when it comes again.
     pub evidence: Evidence,
     /// Spreads timers.
@@ -95,11 +97,15 @@ pub struct Cx<'a> {
 impl Cx<'_> {
     /// What a connection token says, if it may be believed.
     fn connection_claims(&self, token: &str) -> Result<ConnectionClaims, Obstacle> {
-        self.verifiers.verify_connection(token, self.now, &self.evidence)
+        self.verifiers.verify_connection(token, self.basis())
     }
 
     /// What a subscription token says, if it may be believed.
     fn subscription_claims(&self, token: &str) -> Result<SubscriptionClaims, Obstacle> {
-        self.verifiers.verify_subscription(token, self.now, &self.evidence)
+        self.verifiers.verify_subscription(token, self.basis())
+    }
+
+    fn basis(&self) -> Basis<'_> {
+        Basis { now: self.now, keys: self.keys, evidence: &self.evidence }
     }
 }

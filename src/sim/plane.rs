@@ -40,6 +40,7 @@ impl Plane {
         let answer = match errand {
             Errand::Http(_) => Answer::Http(Err(HttpError::Timeout)),
             Errand::Signature(check) => Answer::Signature(check, !fails),
+            Errand::Key(query) => Answer::Key(query, None),
         };
         let is_asleep = self.windows[shard].answer(ticket, answer);
         Some(is_asleep.then_some(shard))

@@ -8,6 +8,7 @@ mod support;
 mod admin;
 mod crowds;
 mod http;
+mod key_sets;
 mod limits;
 mod process;
 mod signer;

@@ -21,6 +21,13 @@ impl Signer {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der.as_ref()))
     }
 
+    /// A key set with the public key.
+    pub fn set(&self) -> String {
+        let point = &self.0.public_key().as_ref()[1..];
+        let [x, y] = [&point[..48], &point[48..]].map(|half| URL_SAFE_NO_PAD.encode(half));
+        json!({"keys": [{"kty": "EC", "crv": "P-384", "use": "sig", "kid": "key", "x": x, "y": y}]}).to_string()
+    }
+
     /// A token with these claims.
     pub fn token(&self, claims: &Value) -> String {
         let header = json!({"alg": "ES384", "kid": "key"});

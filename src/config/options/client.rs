@@ -23,7 +23,8 @@ pub const TOKEN: &[Opt] = &[
     text("issuer", "", "Issuer that tokens must name.").live(),
     text("issuer_regex", "", "Pattern that the issuer of the token must match.").live(),
     text("user_id_claim", "", "Claim that holds the user ID in place of sub.").live(),
-    switch("insecure_skip_jwks_endpoint_safety_check", "Allow patterns in the key set address that match too much."),
+    switch("insecure_skip_jwks_endpoint_safety_check", "Allow patterns in the key set address that match too much.")
+        .live(),
 ];
 
 const SUBSCRIPTION_TOKEN: &[Opt] =

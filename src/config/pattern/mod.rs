@@ -27,5 +27,11 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
     })
 }
 
+/// Names of the groups in a pattern that match more than the texts that are listed in them. The error is a sentence for
+/// the user.
+pub fn open_groups(pattern: &str) -> Result<Vec<&str>, String> {
+    parse::open_groups(pattern).map_err(|problem| format!("is not a valid pattern: {problem}"))
+}
+
 #[cfg(test)]
 mod tests;

@@ -47,11 +47,13 @@ struct Piece {
     repeats: u32,
     /// Whether a repetition binds to all of it without a group.
     is_atom: bool,
+    /// Whether it matches listed texts only.
+    is_fixed: bool,
 }
 
 /// A group that is not closed yet, or the whole pattern.
 #[derive(Default)]
-struct Group {
+struct Group<'p> {
     /// How it is written at its opening; empty for the whole pattern.
     open: String,
     /// The flags to return to behind it.
@@ -60,15 +62,20 @@ struct Group {
     done: String,
     /// Largest product of counted repetitions in them.
     repeats: u32,
+    /// Whether something in them matches more than listed texts.
+    is_open: bool,
+    /// Its name, if it has one.
+    name: &'p str,
     /// The alternative being read.
     pieces: Vec<Piece>,
 }
 
-impl Group {
+impl Group<'_> {
     fn end_alternative(&mut self) {
         for piece in self.pieces.drain(..) {
             self.done.push_str(&piece.text);
             self.repeats = self.repeats.max(piece.repeats);
+            self.is_open |= !piece.is_fixed;
         }
     }
 }
@@ -77,14 +84,30 @@ struct Parser<'p> {
     rest: &'p str,
     flags: Flags,
     /// The groups that enclose the current place; the first is the whole pattern.
-    groups: Vec<Group>,
+    groups: Vec<Group<'p>>,
     names: Vec<&'p str>,
+    /// Names of closed groups that match more than listed texts.
+    open: Vec<&'p str>,
 }
 
 /// Reads a pattern of Go and writes what means the same in the `regex` crate.
 pub fn translate(pattern: &str) -> Result<String, Refused> {
-    let mut parser =
-        Parser { rest: pattern, flags: Flags::default(), groups: vec![Group::default()], names: Vec::new() };
+    read(pattern).map(|(text, _)| text)
+}
+
+/// Names of groups that match more than listed texts: they hold more than characters, groups and bars.
+pub fn open_groups(pattern: &str) -> Result<Vec<&str>, Refused> {
+    read(pattern).map(|(_, open)| open)
+}
+
+fn read(pattern: &str) -> Result<(String, Vec<&str>), Refused> {
+    let mut parser = Parser {
+        rest: pattern,
+        flags: Flags::default(),
+        groups: vec![Group::default()],
+        names: Vec::new(),
+        open: Vec::new(),
+    };
     let mut behind_repetition = false;
     while let Some(c) = parser.rest.chars().next() {
         let repeated = parser.step(c, behind_repetition)?;
@@ -93,7 +116,7 @@ pub fn translate(pattern: &str) -> Result<String, Refused> {
     match parser.groups.as_mut_slice() {
         [whole] => {
             whole.end_alternative();
-            Ok(std::mem::take(&mut whole.done))
+            Ok((std::mem::take(&mut whole.done), parser.open))
         }
         _ => Err("missing closing )".to_owned()),
     }
@@ -140,7 +163,7 @@ impl<'p> Parser<'p> {
             '[' => {
                 let (text, rest) = class::bracketed(self.rest, self.flags)?;
                 self.rest = rest;
-                self.push(text);
+                self.push(text, false);
             }
             '\\' => self.escape()?,
             c => {
@@ -151,7 +174,7 @@ impl<'p> Parser<'p> {
         Ok(false)
     }
 
-    fn group(&mut self) -> &mut Group {
+    fn group(&mut self) -> &mut Group<'p> {
         self.groups.last_mut().expect("the whole pattern is always there")
     }
 
@@ -161,18 +184,18 @@ impl<'p> Parser<'p> {
         taken
     }
 
-    fn push(&mut self, text: String) {
-        self.group().pieces.push(Piece { text, repeats: 1, is_atom: true });
+    fn push(&mut self, text: String, is_fixed: bool) {
+        self.group().pieces.push(Piece { text, repeats: 1, is_atom: true, is_fixed });
     }
 
     /// Something of which the first bytes of the rest are the sign.
     fn assertion(&mut self, len: usize, text: &str) {
         self.rest = &self.rest[len..];
-        self.push(text.to_owned());
+        self.push(text.to_owned(), false);
     }
 
     fn literal(&mut self, c: u32) {
-        self.push(class::literal(c, self.flags));
+        self.push(class::literal(c, self.flags), true);
     }
 
     /// Repeats the last piece. As in Go, flags may stand between a piece and its repetition, a bar or an opening
@@ -195,6 +218,7 @@ impl<'p> Parser<'p> {
             false => format!("(?:{}){sign}{lazy}", piece.text),
         };
         piece.is_atom = false;
+        piece.is_fixed = false;
         Ok(())
     }
 
@@ -203,6 +227,7 @@ impl<'p> Parser<'p> {
             return Err(format!("expression nests deeper than {DEPTH_MAX} groups"));
         }
         let before = self.flags;
+        let mut group_name = "";
         let open = match self.rest.strip_prefix("(?") {
             None => {
                 self.take(1);
@@ -212,7 +237,10 @@ impl<'p> Parser<'p> {
                 let name = after.strip_prefix("P<").or_else(|| after.strip_prefix('<'));
                 // Text that ends right behind the sign is no name.
                 match name.filter(|name| !name.is_empty()) {
-                    Some(name) => self.open_named(name)?,
+                    Some(name) => {
+                        group_name = name.split_once('>').map_or("", |(name, _)| name);
+                        self.open_named(name)?
+                    }
                     None => match self.change_flags(after)? {
                         true => "(?:".to_owned(),
                         false => return Ok(()),
@@ -220,7 +248,7 @@ impl<'p> Parser<'p> {
                 }
             }
         };
-        self.groups.push(Group { open, before, ..Group::default() });
+        self.groups.push(Group { open, before, name: group_name, ..Group::default() });
         Ok(())
     }
 
@@ -270,7 +298,11 @@ impl<'p> Parser<'p> {
         group.end_alternative();
         self.flags = group.before;
         let text = format!("{}{})", group.open, group.done);
-        self.group().pieces.push(Piece { text, repeats: group.repeats.max(1), is_atom: true });
+        if group.is_open && !group.name.is_empty() {
+            self.open.push(group.name);
+        }
+        let is_fixed = !group.is_open;
+        self.group().pieces.push(Piece { text, repeats: group.repeats.max(1), is_atom: true, is_fixed });
         Ok(())
     }
 
@@ -289,7 +321,7 @@ impl<'p> Parser<'p> {
             _ => {
                 if let Some((text, rest)) = class::escaped(self.rest, self.flags)? {
                     self.rest = rest;
-                    self.push(text);
+                    self.push(text, false);
                 } else {
                     let (c, rest) = class::escaped_char(self.rest)?;
                     self.rest = rest;

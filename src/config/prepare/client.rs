@@ -1,6 +1,7 @@
 //! Rules of client connections.
 
 use super::{ms, ms_or};
+use crate::config::endpoint::{self, Endpoint};
 use crate::config::error::Error;
 use crate::config::origin::Origins;
 use crate::config::pattern;
@@ -93,9 +94,16 @@ fn token(options: &Section, path: &str) -> Result<Token, Error> {
     if !ecdsa.is_empty() && DecodingKey::from_ec_pem(ecdsa.as_bytes()).is_err() {
         return Err(Error::invalid(format!("{path}.ecdsa_public_key"), "is not the PEM text of an ECDSA public key"));
     }
-    if !options.text("jwks_public_endpoint").is_empty() {
-        let value = "verifying tokens with a key set".to_owned();
-        return Err(Error::Unavailable { option: format!("{path}.jwks_public_endpoint"), value });
+    let jwks_public_endpoint = match options.text("jwks_public_endpoint") {
+        "" => None,
+        text => {
+            let refused = |problem| Error::invalid(format!("{path}.jwks_public_endpoint"), problem);
+            Some(Endpoint::new(text).map_err(refused)?)
+        }
+    };
+    let is_checked = !options.bool(SKIPS_SAFETY);
+    if let Some((option, problem)) = unsafe_groups(options).filter(|_| is_checked) {
+        return Err(Error::invalid(format!("{path}.{option}"), problem));
     }
     Ok(Token {
         hmac_secret_key: options.text("hmac_secret_key").into(),
@@ -103,13 +111,35 @@ fn token(options: &Section, path: &str) -> Result<Token, Error> {
         hmac_previous_secret_key_valid_until: options.int("hmac_previous_secret_key_valid_until"),
         rsa_public_key: rsa.into(),
         ecdsa_public_key: ecdsa.into(),
-        jwks_public_endpoint: options.text("jwks_public_endpoint").into(),
+        jwks_public_endpoint,
         audience: options.text("audience").into(),
         audience_regex: options.text("audience_regex").into(),
         issuer: options.text("issuer").into(),
         issuer_regex: options.text("issuer_regex").into(),
         user_id_claim: options.text("user_id_claim").into(),
     })
+}
+
+const SKIPS_SAFETY: &str = "insecure_skip_jwks_endpoint_safety_check";
+
+/// A pattern whose groups may fill places of the key set's address with anything, and what is wrong with it.
+fn unsafe_groups(options: &Section) -> Option<(&'static str, String)> {
+    let endpoint = Endpoint::new(options.text("jwks_public_endpoint")).ok()?;
+    ["issuer_regex", "audience_regex"].into_iter().find_map(|option| {
+        let problem = endpoint::check_groups(&endpoint, options.text(option)).err()?;
+        Some((option, problem))
+    })
+}
+
+/// Patterns that are unsafe and yet let through, by option, each with what is wrong with it.
+pub fn skipped_safety(root: &Section) -> Vec<(String, String)> {
+    let client = root.section("client");
+    let used = [("token", true), ("subscription_token", client.bool("subscription_token.enabled"))];
+    let found = used.into_iter().filter(|(_, is_used)| *is_used).filter_map(|(name, _)| {
+        let (option, problem) = unsafe_groups(client.section(name))?;
+        Some((format!("client.{name}.{option}"), problem))
+    });
+    found.collect()
 }
 
 /// The token options alone, for commands that make and check tokens without starting a server.

@@ -131,7 +131,6 @@ fn what_is_not_available_is_refused() {
     refused(r#"{"http_server":{"tls":{"enabled":true}}}"#, "http_server.tls.enabled: TLS is not available");
     refused(r#"{"http_server":{"tls_autocert":{"enabled":true}}}"#, "http_server.tls_autocert.enabled: TLS");
     refused(r#"{"http_server":{"internal_tls":{"enabled":true}}}"#, "http_server.internal_tls.enabled: TLS");
-    refused(r#"{"client":{"token":{"jwks_public_endpoint":"http://x"}}}"#, "client.token.jwks_public_endpoint");
     refused(r#"{"webtransport":{"enabled":true}}"#, "webtransport.enabled: needs http_server.http3.enabled");
     // Types that nothing uses do not matter.
     snapshot(r#"{"broker":{"type":"nats"},"presence_manager":{"type":"redis"},"controller":{"type":"x"}}"#);

@@ -29,6 +29,8 @@ const VALUES: &[(&str, &str)] = &[
     ("channel.without_namespace.map.client_key", "user_id"),
     ("channel.without_namespace.map.meta_ttl", "9s"),
     ("channel.without_namespace.shared_poll.mode", "versioned"),
+    ("client.token.jwks_public_endpoint", "https://keys.example"),
+    ("client.subscription_token.jwks_public_endpoint", "https://keys.example"),
     ("client.token.rsa_public_key", ""),
     ("client.token.ecdsa_public_key", ""),
     ("client.subscription_token.rsa_public_key", ""),
@@ -48,8 +50,8 @@ const UNSEEN: &[&str] = &[
     "controller.enabled",
     "controller.type",
     "usage_stats.disabled",
-    "client.token.jwks_public_endpoint",
-    "client.subscription_token.jwks_public_endpoint",
+    "client.token.insecure_skip_jwks_endpoint_safety_check",
+    "client.subscription_token.insecure_skip_jwks_endpoint_safety_check",
     "client.token.rsa_public_key",
     "client.token.ecdsa_public_key",
     "client.subscription_token.rsa_public_key",
@@ -80,6 +82,7 @@ fn show(snapshot: &Snapshot) -> String {
         .map(|text| text.to_string())
         .join("|")
             + &token.hmac_previous_secret_key_valid_until.to_string()
+            + &token.jwks_public_endpoint.as_ref().and_then(|endpoint| endpoint.fill(|_| None)).unwrap_or_default()
     };
     let client = &snapshot.client;
     let tokens = [Some(token(&client.token)), client.subscription_token.as_ref().map(token)];

@@ -232,7 +232,8 @@ impl Bench {
                 _ => self.step(who, |session, cx| session.on_malformed(cx)),
             }
             comes_again = self.sessions[who].wants_command_again();
-            if let Some(Need::Signature(check)) = self.needs.take() {
+            if let Some(need) = self.needs.take() {
+                let Need::Signature(check) = need else { panic!("{need:?}") };
                 let is_good = check.run();
                 self.step(who, |session, _| session.on_found(|known| known.add_signature(check, is_good)));
             }
@@ -331,6 +332,7 @@ impl Bench {
             now: self.now,
             config: &self.config,
             verifiers: &self.verifiers,
+            keys: &KeyCache::default(),
             evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: ConnId { slot: who as u32, generation: 0 },
