@@ -151,9 +151,11 @@ for (const { name, Client, encode, decode } of builds) {
       usersSub.on('update', keep(users));
       await Promise.all([subscribed(clientsSub, present), subscribed(usersSub, present)]);
       const came = within('both clients', (resolve) => clientsSub.on('update', () => here.size === 2 && resolve()));
+      // Another channel: no order between the two.
+      const userCame = within('their user', (resolve) => usersSub.on('update', () => users.size === 1 && resolve()));
       const subs = [a, b].map((client) => client.newSubscription(channel));
       subs.forEach((sub) => sub.subscribe());
-      await came;
+      await Promise.all([came, userCame]);
       assert.deepEqual([...users], ['sdk-user']);
       const left = within('one client', (resolve) => clientsSub.on('update', () => here.size === 1 && resolve()));
       subs[0].unsubscribe();
