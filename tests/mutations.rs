@@ -71,3 +71,28 @@ fn a_stale_cache_is_noticed() {
 fn a_server_side_subscription_that_does_not_recover_is_noticed() {
     check(Mutation::ForgetServerSideRecovery);
 }
+
+#[test]
+fn a_map_that_goes_live_over_a_gap_is_noticed() {
+    check(Mutation::MapGoesLiveAnyway);
+}
+
+#[test]
+fn a_missed_change_of_a_map_that_is_left_out_is_noticed() {
+    check(Mutation::MapForgetsMissed);
+}
+
+#[test]
+fn a_key_that_expires_without_a_word_is_noticed() {
+    check(Mutation::MapExpiresSilently);
+}
+
+#[test]
+fn a_page_of_a_map_that_shows_later_keys_is_noticed() {
+    check(Mutation::MapPageOfNow);
+}
+
+#[test]
+fn a_mirrored_key_that_stays_is_noticed() {
+    check(Mutation::MapKeepsWhoLeft);
+}

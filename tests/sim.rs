@@ -34,6 +34,8 @@ fn invariants_hold_under_fresh_seeds() {
         total.connections += report.connections;
         total.slow += report.slow;
         total.patches += report.patches;
+        total.map_recoveries += report.map_recoveries;
+        total.map_losses += report.map_losses;
         total.bytes += report.bytes;
         total.errands += report.errands;
     }
@@ -41,6 +43,7 @@ fn invariants_hold_under_fresh_seeds() {
     // A run in which nothing happened would prove nothing.
     assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
     assert!(total.patches > 100 && total.errands > 100, "{total:?}");
+    assert!(total.map_recoveries > 10 && total.map_losses > 10, "{total:?}");
 }
 
 #[test]

@@ -26,6 +26,16 @@ pub enum Mutation {
     RecoverOldest,
     /// A subscription that begins with the connection does not recover.
     ForgetServerSideRecovery,
+    /// A client of a map goes live though changes that it missed are gone.
+    MapGoesLiveAnyway,
+    /// Going live on a map leaves out the last change that was missed.
+    MapForgetsMissed,
+    /// Keys of a map that expire are recorded and not told.
+    MapExpiresSilently,
+    /// A page of a map shows keys that changed since the first page.
+    MapPageOfNow,
+    /// The key of a client that leaves stays in the map that mirrors the channel.
+    MapKeepsWhoLeft,
 }
 
 #[cfg(feature = "mutations")]

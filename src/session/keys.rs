@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::state::Session;
 use super::{Cx, Effect};
 use crate::base::ids::ClientId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::map_op::{KeyMode, MapOp, MapPublishOp};
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
@@ -36,7 +37,7 @@ pub(super) fn remove(
     tell: &mut dyn FnMut(ChannelName, Op),
 ) {
     let Some(options) = rules::options(&config.channel, channel.as_str()) else { return };
-    let clients = mirror(config, &options.map_clients_prefix, channel);
+    let clients = mirror(config, &options.map_clients_prefix, channel).filter(|_| !is_on(Mutation::MapKeepsWhoLeft));
     let own = options.map_rules.remove_client_on_unsubscribe.then(|| Some((channel.clone(), options.map?))).flatten();
     for (map, options) in clients.into_iter().chain(own) {
         let key = client.to_string().into();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::maps::Content;
+use super::setup::HERE;
 use super::world::World;
 
 /// Lets the world come to rest and checks it; then lets everyone leave and checks that nothing is left.
@@ -11,6 +13,7 @@ use super::world::World;
 pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
     world.come_to_rest()?;
     world.take_responses();
+    maps_agree(world)?;
     everyone_is_reached(world)?;
     presence_is_right(world)?;
     joins_and_leaves_are_right(world)?;
@@ -44,6 +47,40 @@ fn everyone_is_reached(world: &mut World) -> Result<(), String> {
         }
     }
     world.take_responses();
+    Ok(())
+}
+
+/// Every live client has the map that its home has, and a map that mirrors a channel names its subscribers.
+fn maps_agree(world: &mut World) -> Result<(), String> {
+    for channel in world.maps.clone() {
+        let body = format!("{{\"channel\":\"{channel}\",\"limit\":-1}}");
+        world.call(0, "map_read_state", &body);
+        world.come_to_rest()?;
+        let response = world.take_responses().pop().ok_or("reading a map was not answered")?;
+        let response: serde_json::Value = serde_json::from_slice(&response).map_err(|error| error.to_string())?;
+        let mut content = Content::new();
+        // Empty for a map without keys.
+        for entry in response["result"]["entries"].as_array().into_iter().flatten() {
+            let data = &entry["data"];
+            let data = if data.is_null() { String::new() } else { data.to_string() };
+            content.insert(entry["key"].as_str().unwrap_or_default().to_owned(), data.into_bytes());
+        }
+        for view in world.clients.iter().filter_map(|client| client.maps.view(&channel)).filter(|view| view.is_live()) {
+            if !view.content.keys().eq(content.keys()) || channel.starts_with("map") && view.content != content {
+                return Err(format!("{channel}: a client has {:?}, the home {content:?}", view.content));
+            }
+        }
+        if let Some(mirrored) = channel.strip_prefix(HERE) {
+            let live = world
+                .clients
+                .iter()
+                .filter(|client| client.is_live(mirrored) && !client.subscriptions[mirrored].with_connection);
+            let subscribed: BTreeSet<&str> = live.filter_map(|client| client.id.as_deref()).collect();
+            if !content.keys().map(String::as_str).eq(subscribed.iter().copied()) {
+                return Err(format!("{channel}: {} keys, {} subscribed", content.len(), subscribed.len()));
+            }
+        }
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::maps::{self, Maps};
 use super::setup::TOKEN;
 use super::wants::{Wants, is_unwanted};
 use super::wire::{self, Received};
@@ -55,7 +56,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    fn agree(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> Result<(), String> {
+    pub(super) fn agree(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> Result<(), String> {
         let known = self.streams.entry((channel.to_owned(), epoch.to_owned(), offset)).or_insert_with(|| data.to_vec());
         if known != data {
             return Err(format!("{channel} at {offset}: two clients saw different publications"));
@@ -97,6 +98,8 @@ pub struct Subscription {
     wants: Wants,
     /// Clients whose join was pushed and whose leave was not.
     pub joined: BTreeSet<String>,
+    /// It began with the connection; maps that mirror the channel do not show those, as upstream.
+    pub with_connection: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +112,7 @@ enum State {
 enum Asked {
     Connect { begun: Vec<(String, Option<Seen>)> },
     Subscribe { channel: String, since: Option<Seen> },
+    Map { channel: String },
     Unsubscribe { channel: String },
     Publish,
 }
@@ -129,6 +133,8 @@ pub struct Client {
     pub remembered: BTreeMap<String, Seen>,
     /// Offset and payload of the last publication of each channel, from earlier connections too: patches build upon it.
     bases: HashMap<String, (u64, Vec<u8>)>,
+    /// Its maps.
+    pub(super) maps: Maps,
     /// The server said that the connection ends.
     pub saw_close: bool,
     /// Pings to be answered.
@@ -155,6 +161,7 @@ impl Client {
             subscriptions: BTreeMap::new(),
             remembered: BTreeMap::new(),
             bases: HashMap::new(),
+            maps: Maps::default(),
             saw_close: false,
             owed_pongs: 0,
             number,
@@ -177,6 +184,7 @@ impl Client {
         self.saw_close = false;
         self.received.clear();
         self.asked.clear();
+        self.maps.disconnected();
         for (channel, subscription) in std::mem::take(&mut self.subscriptions) {
             if let Some(seen) = subscription.seen {
                 self.remembered.insert(channel, seen);
@@ -264,9 +272,17 @@ impl Client {
         if commands.is_empty() { Vec::new() } else { wire::frame(self.protocol, &commands) }
     }
 
+    /// The next step of a map that is read; nothing when none is.
+    pub(super) fn step_of_map(&mut self, limit: i32) -> Option<Vec<u8>> {
+        let request = self.maps.next(limit)?;
+        let asked = Asked::Map { channel: request.channel.to_string() };
+        let command = self.ask(asked, |command| command.subscribe = Some(Box::new(request)));
+        Some(wire::frame(self.protocol, &[command]))
+    }
+
     /// Leaves a channel.
     pub fn unsubscribe(&mut self, channel: &str) -> Vec<u8> {
-        if !self.is_live(channel) {
+        if !self.is_live(channel) && !self.maps.leave(channel) {
             return Vec::new();
         }
         let request = UnsubscribeRequest { channel: Cow::Owned(channel.to_owned()) };
@@ -326,6 +342,9 @@ impl Client {
             return self.on_push(push, truth);
         }
         let asked = self.asked.remove(&reply.id).ok_or_else(|| format!("nobody asked for reply {}", reply.id))?;
+        if let (Asked::Map { channel }, Some(error)) = (&asked, &reply.error) {
+            return self.maps.on_error(channel, error.code);
+        }
         if let Some(error) = &reply.error {
             return Err(format!("reply {} is error {} {}", reply.id, error.code, error.message));
         }
@@ -338,7 +357,8 @@ impl Client {
                     let (_, subscribed) = subscribed.ok_or_else(|| format!("{channel} did not begin with connect"))?;
                     let wants = Wants { filter: false, ..Wants::of(self.number, &channel) };
                     let state = State::Asked { id: reply.id };
-                    self.subscriptions.insert(channel.clone(), Subscription::new(state, since.clone(), wants));
+                    let begun = Subscription::new(state, since.clone(), wants);
+                    self.subscriptions.insert(channel.clone(), Subscription { with_connection: true, ..begun });
                     self.on_subscribed(&channel, since, reply.id, subscribed, truth, history_size)?;
                 }
             }
@@ -346,6 +366,11 @@ impl Client {
                 let result = reply.subscribe.as_ref().ok_or("the reply to subscribe holds something else")?;
                 self.on_subscribed(&channel, since, reply.id, result, truth, history_size)?;
             }
+            Asked::Map { channel } => {
+                let result = reply.subscribe.as_ref().ok_or("the reply to subscribe holds something else")?;
+                self.maps.on_answer(&channel, result, truth)?;
+            }
+            Asked::Unsubscribe { channel } if maps::kind(&channel).is_some() => self.maps.left(&channel),
             Asked::Unsubscribe { channel } => {
                 reply.unsubscribe.as_ref().ok_or("the reply to unsubscribe holds something else")?;
                 match self.subscriptions.get(&channel).map(|subscription| subscription.state) {
@@ -441,6 +466,14 @@ impl Client {
 
     fn on_push(&mut self, push: &Push<'_>, truth: &mut Truth) -> Result<(), String> {
         let channel = &*push.channel;
+        let is_map = maps::kind(channel).is_some();
+        if let (Some(change), true) = (&push.r#pub, is_map) {
+            return self.maps.on_push(channel, change, truth);
+        }
+        // Joins of maps are those of channels.
+        if is_map && (push.join.is_some() || push.leave.is_some()) {
+            return Ok(());
+        }
         if let Some(publication) = &push.r#pub {
             let subscription =
                 self.subscriptions.get_mut(channel).ok_or_else(|| format!("publication for {channel}, unasked"))?;
@@ -472,7 +505,7 @@ impl Client {
 
 impl Subscription {
     fn new(state: State, seen: Option<Seen>, wants: Wants) -> Self {
-        Self { state, seen, last_of: HashMap::new(), wants, joined: BTreeSet::new() }
+        Self { state, seen, last_of: HashMap::new(), wants, joined: BTreeSet::new(), with_connection: false }
     }
 
     /// Who joined is not joined already: nobody's leave was lost.

@@ -10,6 +10,7 @@
 mod checks;
 mod client;
 pub mod cluster;
+mod maps;
 mod plane;
 mod setup;
 mod wants;

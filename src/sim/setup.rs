@@ -43,6 +43,9 @@ pB1i5fYGB2i5DDmFq2YNypE4ObYa8jtSTMjODCmrH+cs86e4dQQbUsR+znLgasnz
 /// A token for that key: ES384, of an anonymous user.
 pub(super) const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9.e30.c2lnbmF0dXJl";
 
+/// Prefix of the maps that mirror who is in a channel.
+pub(super) const HERE: &str = "here:";
+
 impl Setup {
     /// Names of the channels: some keep history, some only pass publications on; a few are for delta, for filters and
     /// for the newest publication alone.
@@ -51,6 +54,12 @@ impl Setup {
         let few =
             (0..self.channels.div_ceil(3)).flat_map(|n| ["delta", "tags", "cache"].map(|kind| format!("{kind}:{n}")));
         most.chain(few).collect()
+    }
+
+    /// Names of the maps: some are set by anyone, some mirror who is in a channel.
+    pub(super) fn maps(&self) -> Vec<String> {
+        let few = 0..self.channels.div_ceil(3);
+        few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}")]).collect()
     }
 
     /// The configuration: everyone may do everything.
@@ -66,11 +75,13 @@ impl Setup {
         });
         let mut kept = open.clone();
         kept["name"] = "kept".into();
+        let prefix = "map_clients_presence_channel_prefix";
         kept["force_push_join_leave"] = true.into();
         kept["force_recovery"] = true.into();
         kept["history_size"] = HISTORY_SIZE.into();
         kept["history_ttl"] = "1h".into();
         let mut delta = kept.clone();
+        kept[prefix] = HERE.into();
         delta["name"] = "delta".into();
         delta["allowed_delta_types"] = ["fossil"].into();
         delta["delta_publish"] = true.into();
@@ -81,10 +92,22 @@ impl Setup {
         let mut cache = kept.clone();
         cache["name"] = "cache".into();
         cache["force_recovery_mode"] = "cache".into();
+        // Changes are few and short-lived enough that they are gone now and then when a client comes back.
+        let mut map = open.clone();
+        map["name"] = "map".into();
+        map["subscription_type"] = "map".into();
+        map["map"] = serde_json::json!({
+            "mode": "recoverable", "key_ttl": "20s", "stream_size": 5, "stream_ttl": "30s", "meta_ttl": "10h",
+            "min_page_size": 1, "default_page_size": 2, "max_page_size": 10,
+        });
+        let mut here = map.clone();
+        here["name"] = "here".into();
+        here["subscription_type"] = "map_clients".into();
+        here["map"]["key_ttl"] = "10h".into();
         let text = serde_json::json!({
             "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE,
                 "token": { "ecdsa_public_key": KEY } },
-            "channel": { "namespaces": [kept, open, delta, tags, cache] },
+            "channel": { "namespaces": [kept, open, delta, tags, cache, map, here] },
             "http_api": { "insecure": true },
         })
         .to_string();

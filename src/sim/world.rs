@@ -40,6 +40,10 @@ pub struct Report {
     pub slow: u64,
     /// Publications that came as patches.
     pub patches: u64,
+    /// Times a client recovered what it had missed of a map.
+    pub map_recoveries: u64,
+    /// Times a client was told that changes of a map are gone.
+    pub map_losses: u64,
     /// Bytes that clients received.
     pub bytes: u64,
     /// Errands that the control plane answered.
@@ -53,6 +57,7 @@ pub(super) struct World {
     pub(super) clients: Vec<Client>,
     pub(super) truth: Truth,
     pub(super) names: Vec<String>,
+    pub(super) maps: Vec<String>,
     pub(super) report: Report,
     now: Now,
     /// Connections of each shard that are owed bytes.
@@ -79,6 +84,10 @@ pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
         }
         step += 1;
     };
+    for client in &world.clients {
+        world.report.map_recoveries += client.maps.recoveries;
+        world.report.map_losses += client.maps.told;
+    }
     result.map(|()| world.report).map_err(|what| Failure { seed, step, what })
 }
 
@@ -122,6 +131,7 @@ impl World {
             clients,
             truth: Truth::default(),
             names: setup.names(),
+            maps: setup.maps(),
             report: Report::default(),
             now,
             calls: Vec::new(),
@@ -130,7 +140,7 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        match self.rng.random_range(0..100) {
+        match self.rng.random_range(0..116) {
             0..40 => {
                 let shard = self.rng.random_range(0..self.engines.len());
                 self.run_shard(shard);
@@ -152,9 +162,51 @@ impl World {
                 let is_tagged = self.rng.random_bool(0.5);
                 self.publish_by_api(shard, &channel, is_tagged);
             }
+            97..109 => self.act_on_map(),
             _ => self.pass_time(),
         }
         self.check_bounds()
+    }
+
+    /// Somebody begins or leaves a map, or one is changed over the server API.
+    fn act_on_map(&mut self) {
+        let channel = self.maps.choose(&mut self.rng).cloned().unwrap_or_default();
+        let index = self.rng.random_range(0..self.clients.len());
+        match self.rng.random_range(0..10) {
+            0..4 => {
+                let by_pages = self.rng.random();
+                if self.clients[index].is_connected() {
+                    self.clients[index].maps.begin(&channel, by_pages);
+                }
+                self.step_of_map(index);
+            }
+            4 if self.can_send(index) && self.clients[index].is_connected() => {
+                let bytes = self.clients[index].unsubscribe(&channel);
+                self.send_in_pieces(index, bytes);
+            }
+            _ if channel.starts_with("map") => {
+                let (shard, key) = (self.rng.random_range(0..self.engines.len()), self.rng.random_range(0..8));
+                let data: u32 = self.rng.random();
+                let body = format!("{{\"channel\":\"{channel}\",\"key\":\"{key}\",\"data\":{data}}}");
+                let method = if self.rng.random_bool(0.2) { "map_remove" } else { "map_publish" };
+                self.call(shard, method, &body);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the next step of a map that a client reads. True when it has one to take.
+    fn step_of_map(&mut self, index: usize) -> bool {
+        if !self.clients[index].maps.is_owing() {
+            return false;
+        }
+        if self.can_send(index) {
+            let limit = self.rng.random_range(1..=3);
+            if let Some(bytes) = self.clients[index].step_of_map(limit) {
+                self.send_in_pieces(index, bytes);
+            }
+        }
+        true
     }
 
     fn pass_time(&mut self) {
@@ -292,10 +344,14 @@ impl World {
             return;
         }
         let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
-        let client = &mut self.clients[index];
-        if !client.is_connected() {
+        if !self.clients[index].is_connected() {
             return;
         }
+        self.step_of_map(index);
+        if !self.can_send(index) {
+            return;
+        }
+        let client = &mut self.clients[index];
         match self.rng.random_range(0..100) {
             0..30 => {
                 let count = self.rng.random_range(1..=self.names.len());
@@ -392,6 +448,7 @@ impl World {
                     busy = true;
                     self.move_bytes(index, true)?;
                 }
+                busy |= self.step_of_map(index);
             }
             busy |= self.run_plane();
             busy |= self.awake.iter().any(|awake| *awake);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Map, Update};
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::Now;
 use crate::channel::home::{Homes, Out, new_epoch, respond};
 use crate::channel::map_op::{MapOp, MapOptions, MapPublishOp, MapSubscribeOp, Suppression};
@@ -217,7 +218,7 @@ impl Homes {
         let mut removals = Vec::new();
         let visits = map.expire(now, (budget / cost).max(1), &mut |removal| removals.push(removal));
         self.retired.take(map.drop_stale(now));
-        for removal in removals {
+        for removal in removals.into_iter().filter(|_| !is_on(Mutation::MapExpiresSilently)) {
             self.deliver(slot, removal, None, out);
         }
         if let Some(home) = self.table.get(slot) {

@@ -234,3 +234,7 @@ fn removal(removed: &Publication, now: Now) -> Publication {
         ..Publication::bare(Bytes::new())
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod model_tests;

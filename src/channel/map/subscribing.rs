@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Map;
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::map_op::{MapPhase, MapSubscribeOp, MapSubscribed, StatePage};
 use crate::channel::op::Since;
 use crate::channel::publication::{Position, Publication};
@@ -37,7 +38,7 @@ impl Map {
     ) -> Result<MapSubscribed, Error> {
         let mut read = self.read(None, page)?;
         // Keys that changed since the first page come with the changes.
-        if let Some(revision) = &page.revision {
+        if let Some(revision) = page.revision.as_ref().filter(|_| !is_on(Mutation::MapPageOfNow)) {
             read.entries.retain(|entry| entry.offset <= revision.offset);
         }
         let keys = MapSubscribed { state: read.entries, cursor: read.cursor, ..self.nothing() };
@@ -83,8 +84,11 @@ impl Map {
     /// The changes behind a position, unless they are too many or some of them are gone.
     fn missed(&self, since: &Since, limit: u32) -> Result<Vec<Arc<Publication>>, Error> {
         self.meets(since)?;
-        let missed =
+        let mut missed =
             self.changes(Some(since), i32::try_from(limit).map_or(-1, |limit| limit.saturating_add(1)), false)?;
+        if is_on(Mutation::MapForgetsMissed) {
+            missed.pop();
+        }
         if missed.len() > limit as usize { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(missed) }
     }
 
@@ -92,7 +96,8 @@ impl Map {
     /// then misses changes without a word, told that it recovered; here it is told to read the keys anew.
     fn meets(&self, since: &Since) -> Result<(), Error> {
         let (top, kept) = (self.position().offset, self.stream().len() as u64);
-        if since.offset < top && top - since.offset > kept { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(()) }
+        let is_gap = since.offset < top && top - since.offset > kept && !is_on(Mutation::MapGoesLiveAnyway);
+        if is_gap { Err(Error::UNRECOVERABLE_POSITION) } else { Ok(()) }
     }
 
     fn nothing(&self) -> MapSubscribed {
