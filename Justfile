@@ -48,7 +48,7 @@ mutations:
 
 # The doorbell protocol under every interleaving
 loom:
-    CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --release --lib mesh::doorbell
+    CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg model_check' cargo test --release --lib mesh::doorbell
 
 # Every fuzz target for so many seconds
 fuzz seconds="60":

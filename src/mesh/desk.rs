@@ -130,7 +130,7 @@ impl<T, E, A> Clone for Window<T, E, A> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(model_check)))]
 mod tests {
     use super::*;
 

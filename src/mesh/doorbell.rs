@@ -3,11 +3,11 @@
 //! Who wants to sleep raises the flag and then looks once more for work; who brings work publishes it and then looks
 //! at the flag. Both have a full fence between their two steps, so at least one of them sees the other: either the
 //! sleeper finds the work, or the bringer finds the flag and rings. The tests below check every interleaving
-//! (`RUSTFLAGS='--cfg loom' cargo test --lib mesh::doorbell`).
+//! (`RUSTFLAGS='--cfg model_check' cargo test --lib mesh::doorbell`).
 
-#[cfg(loom)]
+#[cfg(model_check)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(model_check))]
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// A flag that one side raises before it sleeps and the other side takes after it brought work.
@@ -48,5 +48,5 @@ pub fn published() {
     fence(Ordering::SeqCst);
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, model_check))]
 mod tests;

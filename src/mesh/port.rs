@@ -201,5 +201,5 @@ impl<R, D, C> Port<R, D, C> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(model_check)))]
 mod tests;

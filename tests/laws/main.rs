@@ -117,7 +117,7 @@ fn pure_rooms_touch_nothing_outside() {
         &[
             ("mesh/mod.rs", "#[cfg(test)] mod tests;"),
             ("mesh/tests.rs", "fn f() { thread::spawn(g); }"),
-            ("mesh/port.rs", "#[cfg(all(test, not(loom)))]\n#[path = \"port_tests.rs\"]\nmod tests;"),
+            ("mesh/port.rs", "#[cfg(all(test, not(model_check)))]\n#[path = \"port_tests.rs\"]\nmod tests;"),
             ("mesh/port_tests.rs", "fn f() { thread::spawn(g); }"),
         ],
         &[],
