@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use spindle::auth::{Basis, Evidence, KeyCache, Verifiers, token};
+use spindle::auth::{Basis, Budget, Evidence, KeyCache, Verifiers, token};
 use spindle::base::ids::ShardId;
 use spindle::base::time::Now;
 use spindle::channel::home::Homes;
@@ -154,7 +154,12 @@ fn verify() -> Operation {
     Box::new(move || {
         black_box(verifiers.verify_connection(
             black_box(&token),
-            Basis { now: NOW, keys: &KeyCache::default(), evidence: &Evidence::default() },
+            Basis {
+                now: NOW,
+                keys: &KeyCache::default(),
+                evidence: &Evidence::default(),
+                budget: &Budget::unlimited(),
+            },
         ))
         .expect("a good token");
     })

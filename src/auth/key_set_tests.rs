@@ -164,7 +164,7 @@ fn evidence_counts_only_for_what_it_was_gathered_for() {
     let keys = KeyCache::default();
     let verifiers = verifiers(with_set("http://keys/set", "", ""), false);
     let need = |evidence: &Evidence, verifiers: &Verifiers, token: &str| match verifiers
-        .verify_connection(token, Basis { now: NOW, keys: &keys, evidence })
+        .verify_connection(token, Basis { now: NOW, keys: &keys, evidence, budget: &Budget::unlimited() })
     {
         Err(Obstacle::Waits(Need::Key(query))) => Ok(query),
         result => Err(outcome(result.map_err(|_| TokenError::Invalid))),
@@ -191,7 +191,7 @@ fn evidence_counts_only_for_what_it_was_gathered_for() {
     };
     let slow = super::verifiers(config.clone(), false);
     let check = |evidence: &Evidence, verifiers: &Verifiers, token: &str| match verifiers
-        .verify_connection(token, Basis { now: NOW, keys: &keys, evidence })
+        .verify_connection(token, Basis { now: NOW, keys: &keys, evidence, budget: &Budget::unlimited() })
     {
         Err(Obstacle::Waits(Need::Signature(check))) => Ok(check),
         result => Err(outcome(result.map_err(|_| TokenError::Invalid))),

@@ -15,5 +15,5 @@ mod verifier;
 
 pub use claims::{BadBase64, ConnectionClaims, Overrides, SubscriptionClaims, TokenSubscription};
 pub use key_set::{BadKeySet, Found, KeyCache, KeyQuery, read as read_key_set};
-pub use proof::{Basis, Evidence, Need, Obstacle, SignatureCheck};
+pub use proof::{Basis, Budget, Evidence, Need, Obstacle, SignatureCheck};
 pub use verifier::{ConfigError, TokenError, Verifiers};

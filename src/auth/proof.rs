@@ -4,6 +4,7 @@
 //! [`Evidence`] and begins the check anew: it passes where it stopped before. Evidence says what it was gathered
 //! for, so it counts for nothing else, not even when the keys were changed meanwhile.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +27,11 @@ pub enum Obstacle {
 pub enum Need {
     /// A key of a key set.
     Key(KeyQuery),
+    /// Time: so many checks were made already that others must have their turn first.
+    Time {
+        /// What the check takes, in microseconds; see [`Budget::release`].
+        cost_us: u32,
+    },
     /// Whether a signature is good; a shard would be held up too long by checking it.
     Signature(SignatureCheck),
 }
@@ -48,6 +54,50 @@ pub struct Basis<'a> {
     pub keys: &'a KeyCache,
     /// What was found out for this token.
     pub evidence: &'a Evidence,
+    /// Time for checks.
+    pub budget: &'a Budget,
+}
+
+/// Microseconds that checks of signatures may take in one turn of a shard: a crowd of clients with tokens must not
+/// hold up those that are connected. Who finds nothing left stands in line for the next turns, and while there is a
+/// line it has all of the budget.
+#[derive(Debug)]
+pub struct Budget {
+    /// For whoever comes.
+    open_us: Cell<u32>,
+    /// For those in line.
+    kept_us: Cell<u32>,
+}
+
+impl Budget {
+    /// For one turn.
+    const TURN_US: u32 = 1_000;
+
+    /// A budget that never ends.
+    pub fn unlimited() -> Self {
+        Self { open_us: Cell::new(u32::MAX), kept_us: Cell::new(0) }
+    }
+
+    /// A new turn begins.
+    pub fn begin_turn(&self, has_line: bool) {
+        let (open_us, kept_us) = if has_line { (0, Self::TURN_US) } else { (Self::TURN_US, 0) };
+        self.open_us.set(open_us);
+        self.kept_us.set(kept_us);
+    }
+
+    /// Lets the first in line make its check, if there is time for it.
+    pub fn release(&self, cost_us: u32) -> bool {
+        let Some(kept_us) = self.kept_us.get().checked_sub(cost_us) else { return false };
+        self.kept_us.set(kept_us);
+        self.open_us.set(self.open_us.get() + cost_us);
+        true
+    }
+
+    pub(super) fn spend(&self, cost_us: u32) -> bool {
+        let left_us = self.open_us.get().checked_sub(cost_us);
+        self.open_us.set(left_us.unwrap_or(self.open_us.get()));
+        left_us.is_some()
+    }
 }
 
 /// What has been found out for one token.
@@ -115,5 +165,22 @@ impl fmt::Debug for SignatureCheck {
     /// Tokens are not for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignatureCheck").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_for_those_in_line_first() {
+        let budget = Budget::unlimited();
+        budget.begin_turn(false);
+        assert!(!budget.release(1), "there is no line");
+        assert!(budget.spend(600) && !budget.spend(500) && budget.spend(400) && !budget.spend(1));
+        budget.begin_turn(true);
+        assert!(!budget.spend(1), "who comes now goes behind the line");
+        assert!(budget.release(600) && !budget.release(500) && budget.release(400) && !budget.release(1));
+        assert!(budget.spend(600) && budget.spend(400) && !budget.spend(1));
     }
 }

@@ -52,7 +52,8 @@ pub struct PublicKey {
     kind: Kind,
     /// The only algorithm that the key may be used with, where its set names one.
     only: Option<Signing>,
-    is_slow: bool,
+    /// Microseconds that a check takes, about (`cargo bench --bench token`).
+    cost_us: u32,
 }
 
 enum Kind {
@@ -66,8 +67,8 @@ enum Kind {
     P521(UnparsedPublicKey<Box<[u8]>>),
 }
 
-/// Bits of an RSA modulus up to which a signature is checked in less than 100 microseconds.
-const QUICK_MODULUS: usize = 4096;
+/// A check that takes longer, in microseconds, is not for a shard.
+const SLOW_US: u32 = 100;
 
 /// Bits of an RSA modulus from which `jsonwebtoken` takes the key.
 const FULL_MODULUS: usize = 2048;
@@ -87,13 +88,18 @@ impl PublicKey {
             }
         };
         let kind = if bits < FULL_MODULUS { Kind::SmallRsa(key) } else { Kind::Rsa(key) };
-        Self { kind, only: None, is_slow: bits > QUICK_MODULUS }
+        let cost_us = match bits {
+            0..=2048 => 27,
+            2049..=4096 => 65,
+            _ => 240,
+        };
+        Self { kind, only: None, cost_us }
     }
 
     /// A key on the curve Ed25519.
     pub(super) fn ed25519(key: DecodingKey) -> Option<Self> {
         let is_point = key.try_get_as_bytes().is_ok_and(|point| point.len() == 32);
-        is_point.then_some(Self { kind: Kind::Ed25519(key), only: None, is_slow: false })
+        is_point.then_some(Self { kind: Kind::Ed25519(key), only: None, cost_us: 70 })
     }
 
     /// The key for one algorithm alone, if one is given.
@@ -121,13 +127,22 @@ impl PublicKey {
             133 => Kind::P521(UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, Box::from(point))),
             _ => return None,
         };
-        let is_slow = matches!(kind, Kind::P384(_) | Kind::P521(_));
-        Some(Self { kind, only: None, is_slow })
+        let cost_us = match kind {
+            Kind::P384(_) => 255,
+            Kind::P521(_) => 460,
+            _ => 70,
+        };
+        Some(Self { kind, only: None, cost_us })
     }
 
     /// Whether a check takes so long that a shard must not do it.
     pub(super) fn is_slow(&self) -> bool {
-        self.is_slow
+        self.cost_us > SLOW_US
+    }
+
+    /// Microseconds that a check takes, about.
+    pub(super) fn cost_us(&self) -> u32 {
+        self.cost_us
     }
 
     /// Whether the key has to do with the algorithm at all.

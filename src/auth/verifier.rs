@@ -231,6 +231,9 @@ impl Verifier {
             },
         };
         if !key.is_slow() {
+            if !basis.budget.spend(key.cost_us()) {
+                return Err(Obstacle::Waits(Need::Time { cost_us: key.cost_us() }));
+            }
             return Ok(key.verify(algorithm, message.as_bytes(), signature));
         }
         let need = || Need::Signature(SignatureCheck::new(key, algorithm, message, signature));

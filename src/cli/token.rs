@@ -2,7 +2,7 @@
 
 use super::args::{CheckToken, GenToken};
 use super::read;
-use crate::auth::{Basis, ConfigError, Evidence, KeyCache, Need, Obstacle, TokenError, Verifiers};
+use crate::auth::{Basis, Budget, ConfigError, Evidence, KeyCache, Need, Obstacle, TokenError, Verifiers};
 use crate::base::time::Now;
 use crate::config::duration;
 use crate::config::env::Env;
@@ -61,11 +61,12 @@ pub fn given(args: &CheckToken) -> Result<&str, String> {
 
 /// Checks a token with everything it needs.
 pub fn prove<C>(verify: impl Fn(Basis<'_>) -> Result<C, Obstacle>) -> Result<C, TokenError> {
-    let (mut evidence, keys) = (Evidence::default(), KeyCache::default());
+    let (mut evidence, keys, budget) = (Evidence::default(), KeyCache::default(), Budget::unlimited());
     loop {
-        match verify(Basis { now: now(), keys: &keys, evidence: &evidence }) {
+        match verify(Basis { now: now(), keys: &keys, evidence: &evidence, budget: &budget }) {
             Ok(claims) => return Ok(claims),
             Err(Obstacle::Refused(error)) => return Err(error),
+            Err(Obstacle::Waits(Need::Time { .. })) => unreachable!("the budget never ends"),
             Err(Obstacle::Waits(Need::Signature(check))) => {
                 let is_good = check.run();
                 evidence.add_signature(check, is_good);

@@ -157,6 +157,7 @@ impl Engine {
             config: &self.config,
             verifiers: &self.verifiers,
             keys: &self.keys,
+            budget: &self.budget,
             evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: id,

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
-use super::{Engine, TURN_BUDGET};
+use super::Engine;
 use crate::auth::{Found, KeyQuery, Need};
 use crate::base::ids::ConnId;
 use crate::errand::{Answer, Errand};
@@ -10,6 +10,9 @@ use crate::mesh::Full;
 
 /// Errands of one shard under way at most. Proofs of tokens beyond that stand in line (one for each connection).
 pub const MAX_ERRANDS: usize = 1024;
+
+/// Answers that are taken in one turn. Each has a command read again, which takes some microseconds.
+pub(super) const ANSWERS_PER_TURN: usize = 128;
 
 /// Who asked for an errand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +34,7 @@ impl Engine {
     /// Finds out what the proof of a connection's token needs.
     pub(super) fn find(&mut self, id: ConnId, need: Need) {
         let placed = match need {
+            Need::Time { cost_us } => return self.resting.push_back((id, cost_us)),
             Need::Signature(check) => self.desk.place(Ticket::Proof(id), Errand::Signature(check)),
             Need::Key(query) => match self.seeking.entry(query) {
                 Entry::Occupied(mut waiting) => {
@@ -51,14 +55,14 @@ impl Engine {
         }
     }
 
-    /// Takes answers, and lets as many of those in line try again as the desk has room for. True when more is left.
-    pub(super) fn run_errands(&mut self) -> bool {
-        let mut budget = self.tell_found(TURN_BUDGET);
-        while budget > 0 {
+    /// Takes answers, and lets those in line try again as far as there is room and time for them.
+    pub(super) fn run_errands(&mut self) {
+        self.tell_found();
+        while self.answers_left > 0 {
             let Some((ticket, answer)) = self.desk.take() else { break };
-            budget -= 1;
             match (ticket, answer) {
                 (Ticket::Proof(id), Answer::Signature(check, is_good)) => {
+                    self.answers_left -= 1;
                     self.with_session(id, |session, _| session.on_found(|known| known.add_signature(check, is_good)));
                 }
                 (Ticket::Key, Answer::Key(query, found)) => {
@@ -67,31 +71,39 @@ impl Engine {
                     }
                     let waiting = self.seeking.remove(&query).unwrap_or_default();
                     self.found = Some(FoundKey { query, found, waiting });
+                    self.tell_found();
                 }
                 (_, answer) => debug_assert!(false, "nobody asked for {answer:?}"),
             }
-            budget = self.tell_found(budget);
         }
-        for _ in 0..self.desk.room().min(self.standing.len()).min(budget) {
-            if let Some(id) = self.standing.pop_front() {
-                self.with_session(id, |session, _| session.on_found(|_| ()));
-            }
+        for _ in 0..self.desk.room().min(self.answers_left) {
+            let Some(id) = self.standing.pop_front() else { break };
+            self.answers_left -= 1;
+            self.with_session(id, |session, _| session.on_found(|_| ()));
         }
-        // Who tried again may not have needed the room after all.
-        budget == 0 || (!self.standing.is_empty() && self.desk.room() > 0)
+        while let Some((id, cost_us)) = self.resting.front().copied()
+            && self.budget.release(cost_us)
+        {
+            self.resting.pop_front();
+            self.with_session(id, |session, _| session.on_found(|_| ()));
+        }
     }
 
-    /// Tells connections of the key that was found; what is left of the budget.
-    fn tell_found(&mut self, mut budget: usize) -> usize {
-        let Some(mut key) = self.found.take() else { return budget };
-        while budget > 0
+    /// Whether the next turn has proofs to go on with, whatever comes from outside.
+    pub(super) fn has_proofs_to_make(&self) -> bool {
+        self.found.is_some() || !self.resting.is_empty() || (!self.standing.is_empty() && self.desk.room() > 0)
+    }
+
+    /// Tells connections of the key that was found.
+    fn tell_found(&mut self) {
+        let Some(mut key) = self.found.take() else { return };
+        while self.answers_left > 0
             && let Some(id) = key.waiting.pop()
         {
-            budget -= 1;
+            self.answers_left -= 1;
             let (query, found) = (key.query.clone(), key.found.clone());
             self.with_session(id, |session, _| session.on_found(|known| known.add_key(query, found)));
         }
         self.found = Some(key).filter(|key| !key.waiting.is_empty());
-        budget
     }
 }

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::test_support::{config, frame};
 use super::{Engine, Opening, Parts};
 use crate::api::{self, Node};
 use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::time::Now;
-use crate::config::env::Env;
-use crate::config::load::{Sources, load};
-use crate::config::prepare::{Host, prepare};
 use crate::mesh::{Limits, desk, mesh};
 use crate::metrics::catalogue;
 use crate::metrics::family::Value;
@@ -41,9 +39,7 @@ struct Shard {
 
 impl Shard {
     fn new() -> Self {
-        let env = Env::default();
-        let loaded = load(Sources { file: Some(("config.json", CONFIG)), env: &env, flags: &[] }).unwrap();
-        let config = Arc::new(prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false).unwrap());
+        let config = config(CONFIG);
         let now = Now { mono_ms: 1, mono_us: 1000, unix_ms: 1_700_000_000_000 };
         let engine = Engine::new(Parts {
             id: ShardId(0),
@@ -68,12 +64,7 @@ impl Shard {
 
     /// One frame of the client, a turn, and all that is owed taken by the socket.
     fn say(&mut self, conn: ConnId, text: &str) {
-        // The mask of zeros leaves the text as it is.
-        let mut frame = vec![0x81, 0x80 | 126];
-        frame.extend((text.len() as u16).to_be_bytes());
-        frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
-        self.engine.input(conn, &mut frame);
+        self.engine.input(conn, &mut frame(text));
         self.turn(0);
     }
 

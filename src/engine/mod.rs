@@ -23,6 +23,12 @@ mod tailored;
 mod users;
 
 #[cfg(test)]
+mod errand_tests;
+
+#[cfg(test)]
+mod test_support;
+
+#[cfg(test)]
 mod timer_tests;
 
 #[cfg(test)]
@@ -38,7 +44,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::api::Node;
-use crate::auth::{KeyCache, KeyQuery, Verifiers};
+use crate::auth::{Budget, KeyCache, KeyQuery, Verifiers};
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
 use crate::base::time::{NEVER, Now};
@@ -151,6 +157,8 @@ pub struct Engine {
     verifiers: Arc<Verifiers>,
     /// Keys of key sets that tokens of this shard named.
     keys: KeyCache,
+    /// Time for checks of signatures in this turn.
+    budget: Budget,
     node: Arc<Node>,
     now: Now,
     rng: StdRng,
@@ -171,6 +179,10 @@ pub struct Engine {
     desk: ShardDesk,
     /// Connections whose proof finds the desk full, in line.
     standing: VecDeque<ConnId>,
+    /// Connections whose tokens wait for a turn with time for them, in line, and the microseconds each needs.
+    resting: VecDeque<(ConnId, u32)>,
+    /// Answers that may still be taken in this turn.
+    answers_left: usize,
     /// Connections that wait for a key of a set, by key: it is asked for once.
     seeking: HashMap<KeyQuery, Vec<ConnId>>,
     /// A key that was found, or not, while connections are told.
@@ -241,6 +253,7 @@ impl Engine {
             config: parts.config,
             verifiers: parts.verifiers,
             keys: KeyCache::default(),
+            budget: Budget::unlimited(),
             node: parts.node,
             now: parts.now,
             conns: Slab::new(MAX_CONNECTIONS),
@@ -256,6 +269,8 @@ impl Engine {
             port: parts.port,
             desk: parts.desk,
             standing: VecDeque::new(),
+            resting: VecDeque::new(),
+            answers_left: 0,
             seeking: HashMap::new(),
             found: None,
             local: VecDeque::new(),
@@ -285,13 +300,15 @@ impl Engine {
     pub fn set_now(&mut self, now: Now) {
         debug_assert!(now.mono_ms >= self.now.mono_ms, "monotonic time went back");
         self.now = now;
+        self.budget.begin_turn(!self.resting.is_empty());
+        self.answers_left = errands::ANSWERS_PER_TURN;
     }
 
     /// Does what is waiting: deliveries, requests of other shards, control, timers, held-back commands. True when
     /// more is left for the next turn.
     pub fn work(&mut self) -> bool {
         let mut more = self.receive();
-        more |= self.run_errands();
+        self.run_errands();
         more |= self.run_timers();
         more |= self.run_control_jobs();
         more |= self.run_surveys();
@@ -322,7 +339,7 @@ impl Engine {
 
     /// Whether this shard may sleep; if so its bell will be rung. Call [`Engine::awake`] afterwards.
     pub fn prepare_to_sleep(&mut self) -> bool {
-        if !self.port.prepare_to_sleep() {
+        if self.has_proofs_to_make() || !self.port.prepare_to_sleep() {
             return false;
         }
         let is_idle = self.desk.prepare_to_sleep();

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use super::test_support::{config, frame};
 use super::*;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{HistoryOptions, Op, PublishOp, ReplyTo};
 use crate::channel::publication::Publication;
-use crate::config::env::Env;
-use crate::config::load::{Sources, load};
-use crate::config::prepare::{Host, prepare};
 use crate::protocol::Protocol;
 
 /// Presence may be asked for, and clients come without tokens.
@@ -23,9 +21,7 @@ const CONFIG: &str = r#"{
 }"#;
 
 fn engine() -> Engine {
-    let env = Env::default();
-    let loaded = load(Sources { file: Some(("config.json", CONFIG)), env: &env, flags: &[] }).unwrap();
-    let config = Arc::new(prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false).unwrap());
+    let config = config(CONFIG);
     Engine::new(Parts {
         id: ShardId(0),
         port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
@@ -45,13 +41,6 @@ fn at(mono_ms: u64) -> Now {
 
 /// An empty WebSocket pong.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
-
-/// A client's frame with a mask of zeros.
-fn frame(payload: &str) -> Vec<u8> {
-    let mut frame = vec![0x81, 0x80 | payload.len() as u8, 0, 0, 0, 0];
-    frame.extend_from_slice(payload.as_bytes());
-    frame
-}
 
 #[test]
 fn a_socket_that_stalls_again_and_again_costs_one_timer() {

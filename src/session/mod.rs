@@ -30,7 +30,7 @@ mod tests;
 
 use rand::rngs::StdRng;
 
-use crate::auth::{Basis, ConnectionClaims, Evidence, KeyCache, Obstacle, SubscriptionClaims, Verifiers};
+use crate::auth::{Basis, Budget, ConnectionClaims, Evidence, KeyCache, Obstacle, SubscriptionClaims, Verifiers};
 use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::Now;
 use crate::config::snapshot::Snapshot;
@@ -76,6 +76,8 @@ pub struct Cx<'a> {
     pub verifiers: &'a Verifiers,
     /// Keys of key sets that are at hand.
     pub keys: &'a KeyCache,
+    /// Time for checks of signatures.
+    pub budget: &'a Budget,
     /// What was found out for the running command, when it comes again.
     pub evidence: Evidence,
     /// Spreads timers.
@@ -106,6 +108,6 @@ impl Cx<'_> {
     }
 
     fn basis(&self) -> Basis<'_> {
-        Basis { now: self.now, keys: self.keys, evidence: &self.evidence }
+        Basis { now: self.now, keys: self.keys, evidence: &self.evidence, budget: self.budget }
     }
 }

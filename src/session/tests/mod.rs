@@ -333,6 +333,7 @@ impl Bench {
             config: &self.config,
             verifiers: &self.verifiers,
             keys: &KeyCache::default(),
+            budget: &Budget::unlimited(),
             evidence: Evidence::default(),
             rng: &mut self.rng,
             conn: ConnId { slot: who as u32, generation: 0 },
