@@ -22,6 +22,7 @@ pub mod fanout;
 pub mod mesh;
 
 pub mod api;
+pub mod broker;
 pub mod control;
 pub mod metrics;
 

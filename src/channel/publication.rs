@@ -6,23 +6,36 @@ use bytes::Bytes;
 
 use crate::base::ids::ClientId;
 
-/// Names one life of a channel's stream: eight random letters, or empty for a channel without history.
+/// Names one life of a channel's stream; empty for a channel without history. Ours are eight random letters. Others that
+/// keep streams in the same place may make theirs of other characters, up to 16.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Epoch([u8; 8]);
+pub struct Epoch([u8; 16]);
 
 impl Epoch {
     /// No epoch: the channel keeps no history.
-    pub const NONE: Epoch = Epoch([0; 8]);
+    pub const NONE: Epoch = Epoch([0; 16]);
 
     /// An epoch from eight random bytes, as letters `a-zA-Z` (upstream: centrifuge internal/epoch).
     pub fn from_random(random: [u8; 8]) -> Self {
         const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-        Self(random.map(|byte| LETTERS[usize::from(byte) % LETTERS.len()]))
+        let mut text = [0; 16];
+        for (letter, byte) in text.iter_mut().zip(random) {
+            *letter = LETTERS[usize::from(byte) % LETTERS.len()];
+        }
+        Self(text)
+    }
+
+    /// Reads what [`Epoch::as_str`] gives; none for text that is longer than 16 bytes or not of visible ASCII.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        text.bytes().all(|byte| byte.is_ascii_graphic()).then_some(Self(bytes))
     }
 
     /// The epoch as text; empty for [`Epoch::NONE`].
     pub fn as_str(&self) -> &str {
-        if self.0[0] == 0 { "" } else { std::str::from_utf8(&self.0).unwrap_or("") }
+        let len = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        std::str::from_utf8(&self.0[..len]).unwrap_or("")
     }
 
     /// Whether there is none.
@@ -120,5 +133,23 @@ impl Publication {
     /// The tags; none for a publication without.
     pub fn tags(&self) -> &[(Box<str>, Box<str>)] {
         self.tags.as_deref().map_or(&[], |tags| &**tags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_read_back() {
+        for text in ["", "a", "abcdEFGH", "1764327600000", "1234567890123456"] {
+            assert_eq!(Epoch::parse(text).unwrap().as_str(), text);
+        }
+        assert_eq!(Epoch::parse(""), Some(Epoch::NONE));
+        let ours = Epoch::from_random([0, 25, 26, 51, 52, 255, 1, 2]);
+        assert_eq!((ours.as_str(), Epoch::parse("azAZaVbc")), ("azAZaVbc", Some(ours)));
+        for text in ["12345678901234567", "a b", "a\0", "é"] {
+            assert_eq!(Epoch::parse(text), None, "{text:?}");
+        }
     }
 }

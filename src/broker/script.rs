@@ -1,0 +1,68 @@
+//! The scripts that run in Redis. What they leave there is what Centrifugo's leave (upstream: centrifuge
+//! internal/redis_lua); text, arguments and replies are our own.
+
+/// A script.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Script {
+    /// Publishes with history in a stream.
+    StreamPublish,
+    /// Publishes with history in a list.
+    ListPublish,
+    /// Publishes without history, once for an idempotency key.
+    PublishOnce,
+    /// Reads a stream.
+    StreamRead,
+    /// Reads a list.
+    ListRead,
+    /// Adds or renews a presence entry.
+    PresenceAdd,
+    /// Removes a presence entry.
+    PresenceRemove,
+    /// Who is present.
+    PresenceRead,
+    /// How many are present, where users are counted.
+    PresenceCount,
+}
+
+impl Script {
+    /// All of them; each at the index that is its number.
+    pub const ALL: [Script; 9] = [
+        Script::StreamPublish,
+        Script::ListPublish,
+        Script::PublishOnce,
+        Script::StreamRead,
+        Script::ListRead,
+        Script::PresenceAdd,
+        Script::PresenceRemove,
+        Script::PresenceRead,
+        Script::PresenceCount,
+    ];
+
+    /// Its Lua text; the comment at its top says what keys and arguments are.
+    pub fn text(self) -> &'static str {
+        match self {
+            Script::StreamPublish => include_str!("lua/stream_publish.lua"),
+            Script::ListPublish => include_str!("lua/list_publish.lua"),
+            Script::PublishOnce => include_str!("lua/publish_once.lua"),
+            Script::StreamRead => include_str!("lua/stream_read.lua"),
+            Script::ListRead => include_str!("lua/list_read.lua"),
+            Script::PresenceAdd => include_str!("lua/presence_add.lua"),
+            Script::PresenceRemove => include_str!("lua/presence_remove.lua"),
+            Script::PresenceRead => include_str!("lua/presence_read.lua"),
+            Script::PresenceCount => include_str!("lua/presence_count.lua"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_at_its_number() {
+        for (number, script) in Script::ALL.into_iter().enumerate() {
+            assert_eq!(script as usize, number, "{script:?}");
+            assert!(script.text().starts_with("-- "), "{script:?}");
+        }
+    }
+}
