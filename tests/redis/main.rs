@@ -1,0 +1,38 @@
+//! What our calls do in a real Redis, against what Centrifugo v6.9.1 did in one (`recorded.json`): keys, values, times
+//! to live and messages, byte for byte, and what it answered.
+
+#[path = "../support/redis.rs"]
+mod redis;
+
+mod dump;
+mod recording;
+mod replay;
+mod scripts;
+
+/// A failure bound, not a pace.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
+
+#[test]
+fn streams() {
+    replay::replay("streams");
+}
+
+#[test]
+fn lists() {
+    replay::replay("lists");
+}
+
+#[test]
+fn users_are_counted() {
+    replay::replay("users");
+}
+
+#[test]
+fn fields_expire() {
+    replay::replay("fields");
+}
+
+#[test]
+fn cluster() {
+    replay::replay("cluster");
+}

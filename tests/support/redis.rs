@@ -1,0 +1,112 @@
+//! A Redis of its own for a test, and a connection that speaks its protocol.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use spindle::broker::{Call, Value, Verb};
+
+use crate::PATIENCE;
+
+/// A running `redis-server`, or what the environment variable `REDIS_SERVER` names. Nothing of it is kept.
+pub struct Redis {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Names of sockets are short.
+        let folder = std::env::temp_dir().join(format!("spindle-redis-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let mut command = Command::new(&program);
+        command.args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"]).arg(&folder);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}; install it (redis-server)"));
+        let log = BufReader::new(child.stdout.take().expect("its log"));
+        let mut lines = log.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.to_lowercase().contains("ready to accept connections")), "{program} ended");
+        // It must not block on its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, folder }
+    }
+
+    pub fn connect(&self) -> Connection {
+        let stream = UnixStream::connect(self.folder.join("socket")).expect("a connection to Redis");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
+        Connection(BufReader::new(stream))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A connection, one request at a time.
+pub struct Connection(BufReader<UnixStream>);
+
+impl Connection {
+    /// What Redis says; the text of its error.
+    pub fn try_send(&mut self, parts: &[&[u8]]) -> Result<Value, String> {
+        let mut out = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            out.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            out.extend_from_slice(part);
+            out.extend_from_slice(b"\r\n");
+        }
+        self.0.get_mut().write_all(&out).expect("Redis takes it");
+        self.read()
+    }
+
+    pub fn send(&mut self, parts: &[&str]) -> Value {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        self.try_send(&parts).expect("no error")
+    }
+
+    /// Carries a call out.
+    pub fn try_call(&mut self, call: &Call) -> Result<Value, String> {
+        let count = call.keys().len().to_string();
+        let mut parts: Vec<&[u8]> = match call.verb() {
+            Verb::Command(name) => vec![name.as_bytes()],
+            Verb::Script(script) => vec![b"EVAL", script.text().as_bytes(), count.as_bytes()],
+        };
+        parts.extend(call.keys());
+        parts.extend(call.args());
+        self.try_send(&parts)
+    }
+
+    pub fn call(&mut self, call: &Call) -> Value {
+        self.try_call(call).unwrap_or_else(|error| panic!("{error}: {call:?}"))
+    }
+
+    /// The next reply, or message.
+    pub fn read(&mut self) -> Result<Value, String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("a line of Redis");
+        let (kind, rest) = line.trim_end().split_at(1);
+        let number = || rest.parse::<i64>().expect("a number");
+        Ok(match kind {
+            "+" => Value::Bytes(rest.to_owned().into()),
+            "-" => return Err(rest.to_owned()),
+            ":" => Value::Int(number()),
+            _ if number() < 0 => Value::Nil,
+            "$" => {
+                let mut bytes = vec![0; number() as usize + 2];
+                self.0.read_exact(&mut bytes).expect("a text of Redis");
+                bytes.truncate(bytes.len() - 2);
+                Value::Bytes(bytes.into())
+            }
+            "*" => Value::List((0..number()).map(|_| self.read()).collect::<Result<_, _>>()?),
+            _ => panic!("Redis said {line:?}"),
+        })
+    }
+}
