@@ -1,7 +1,10 @@
 //! Which handler is at which path of which listener (upstream: internal/app/mux.go), found as Go's `ServeMux` finds it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+
+use foldhash::fast::FixedState;
 
 use crate::api;
 use crate::config::snapshot::Snapshot;
@@ -96,6 +99,8 @@ impl fmt::Display for Conflict {
 #[derive(Clone, Debug, Default)]
 pub struct Mux {
     routes: Vec<Route>,
+    /// Routes by the paths that lead to them as they stand: nearly all requests come on one.
+    plain: HashMap<Box<str>, usize, FixedState>,
     names: Vec<&'static str>,
 }
 
@@ -104,7 +109,8 @@ type Endpoint<'c> = (&'static str, bool, Option<&'c str>, &'static str);
 
 impl Mux {
     /// Nothing at all.
-    pub const EMPTY: Self = Self { routes: Vec::new(), names: Vec::new() };
+    pub const EMPTY: Self =
+        Self { routes: Vec::new(), plain: HashMap::with_hasher(FixedState::with_seed(0)), names: Vec::new() };
 
     /// The table for a listener.
     ///
@@ -141,6 +147,14 @@ impl Mux {
                 options.push(option);
             }
         }
+        let paths: Vec<Box<str>> = mux.routes.iter().map(|route| route.path().into()).collect();
+        for path in paths {
+            if let Found::Route(found) = mux.search(&path)
+                && let Some(index) = mux.routes.iter().position(|route| route == found)
+            {
+                mux.plain.insert(path, index);
+            }
+        }
         Ok(mux)
     }
 
@@ -151,6 +165,13 @@ impl Mux {
 
     /// What is at the path of a request, as it stands in the request line, without the query.
     pub fn find(&self, path: &str) -> Found<'_> {
+        match self.plain.get(path) {
+            Some(index) => Found::Route(&self.routes[*index]),
+            None => self.search(path),
+        }
+    }
+
+    fn search(&self, path: &str) -> Found<'_> {
         if !path.starts_with('/') || !is_escaped(path) {
             return Found::Malformed;
         }
@@ -173,16 +194,16 @@ impl Mux {
 
 impl Route {
     /// The path alone, without what marks the end of it.
-    fn path(&self) -> &[u8] {
-        self.pattern.trim_end_matches("{$}").as_bytes()
+    fn path(&self) -> &str {
+        self.pattern.strip_suffix("{$}").unwrap_or(&self.pattern)
     }
 
     fn covers(&self, path: &[u8]) -> bool {
-        path == self.path() || (self.pattern.ends_with('/') && path.starts_with(self.path()))
+        self.is_at(path) || (self.pattern.ends_with('/') && path.starts_with(self.path().as_bytes()))
     }
 
     fn is_at(&self, path: &[u8]) -> bool {
-        path == self.path()
+        path == self.path().as_bytes()
     }
 }
 
