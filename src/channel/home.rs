@@ -10,10 +10,11 @@ use hashbrown::HashMap;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::base::ids::{ClientId, ShardId};
+use crate::base::ids::ShardId;
 use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::{NEVER, Now};
 use crate::channel::deadlines::Deadlines;
+use crate::channel::dispatch::{self, respond};
 use crate::channel::idempotency::{self, Results};
 use crate::channel::map::keys::Limits as MapLimits;
 use crate::channel::map_op::Suppression;
@@ -283,7 +284,7 @@ impl Homes {
         &mut self,
         channel: &ChannelName,
         last_on: Option<ShardId>,
-        client: Option<ClientId>,
+        present: Option<Arc<ClientInfo>>,
         leave: Option<Arc<ClientInfo>>,
         out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) -> Answer {
@@ -297,8 +298,8 @@ impl Homes {
             {
                 self.interested -= 1;
             }
-            if let (Some(client), Some(presence)) = (client, &mut home.presence) {
-                presence.remove(client);
+            if let (Some(info), Some(presence)) = (present, &mut home.presence) {
+                presence.remove(info.client);
                 if presence.is_empty() {
                     home.presence = None;
                 }
@@ -389,8 +390,7 @@ impl Homes {
         }
     }
 
-    /// Sends a publication, and the one before it where patches are wanted, to every interested shard. The last one
-    /// gets our own reference, so that a publication for a single shard is never counted up and down again.
+    /// Sends a publication, and the one before it where patches are wanted, to every interested shard.
     pub(in crate::channel) fn deliver(
         &mut self,
         slot: u32,
@@ -399,16 +399,7 @@ impl Homes {
         out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) {
         let Some(home) = self.table.get(slot) else { return };
-        let mut shards = home.interest.iter();
-        let Some(mut shard) = shards.next() else { return };
-        for next in shards {
-            out(shard, delivery(home.name.clone(), publication.clone(), previous.clone()));
-            shard = next;
-            if is_on(Mutation::SkipShard) {
-                return;
-            }
-        }
-        out(shard, delivery(home.name.clone(), publication, previous));
+        dispatch::publication(&home.name, &home.interest, publication, previous, out);
     }
 
     pub(in crate::channel) fn broadcast(
@@ -418,9 +409,7 @@ impl Homes {
         out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
     ) {
         let Some(home) = self.table.get(slot) else { return };
-        for shard in home.interest.iter() {
-            out(shard, delivery(home.name.clone()));
-        }
+        dispatch::to_all(&home.name, &home.interest, delivery, out);
     }
 
     /// Makes sure that the slot is looked at in time. A deadline that moved back is noticed when it comes due.
@@ -459,33 +448,15 @@ impl Homes {
     }
 }
 
-fn delivery(name: ChannelName, publication: Arc<Publication>, previous: Option<Arc<Publication>>) -> Delivery {
-    match previous {
-        None => Delivery::Publication(name, publication),
-        Some(previous) => Delivery::PublicationBehind(name, publication, previous),
-    }
-}
-
 /// The stream without what is past its time; a new one, in a new epoch, when there is none or it is over.
 fn current_stream<'h>(home: &'h mut Home, retired: &mut Retired, rng: &mut StdRng, now: Now) -> &'h mut Stream {
     home.expire_stream(now, retired);
     home.stream.get_or_insert_with(|| Box::new(Stream::new(new_epoch(rng))))
 }
 
-pub(in crate::channel) fn respond(
-    to: ShardId,
-    reply: ReplyTo,
-    answer: Answer,
-    out: &mut (impl FnMut(ShardId, Delivery) + ?Sized),
-) {
-    if reply != ReplyTo::None {
-        out(to, Delivery::Answer(reply, answer));
-    }
-}
-
 #[cfg(test)]
 #[path = "home_tests.rs"]
-mod tests;
+pub(in crate::channel) mod tests;
 
 #[cfg(test)]
 #[path = "home_model_tests.rs"]

@@ -143,8 +143,8 @@ impl Run {
                 }
                 model.presence.remove(&client);
                 let last = !model.interested().contains(&shard_of(client));
-                let leave_info = leave.then(|| info(client, &client.to_string()));
-                let op = Op::Unsubscribe { last, presence: Some(ClientId([client; 16])), leave: leave_info };
+                let leaver = info(client, &client.to_string());
+                let op = Op::Unsubscribe { last, presence: Some(leaver.clone()), leave: leave.then_some(leaver) };
                 let mut expected: Vec<_> = model.to_interested(&format!("leave {client}")).collect();
                 expected.truncate(if leave { usize::MAX } else { 0 });
                 expected.push(format!("{}:Done", shard_of(client)));

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use rand::SeedableRng;
 
 use super::*;
-use crate::base::ids::ConnId;
+use crate::base::ids::{ClientId, ConnId};
 use crate::channel::idempotency::RESULT_TTL_MS;
 use crate::channel::map_op::{MapOp, MapOptions, MapPublishOp};
 use crate::channel::op::{HistoryOptions, Recover};
 use crate::channel::publication::MapEntry;
 
-pub(super) const HISTORY: HistoryOptions = HistoryOptions { size: 3, ttl_s: 10, meta_ttl_s: 60 };
-const REPLY: ReplyTo = ReplyTo::Conn { conn: ConnId { slot: 1, generation: 2 }, tag: 3 };
+pub(in crate::channel) const HISTORY: HistoryOptions = HistoryOptions { size: 3, ttl_s: 10, meta_ttl_s: 60 };
+pub(in crate::channel) const REPLY: ReplyTo = ReplyTo::Conn { conn: ConnId { slot: 1, generation: 2 }, tag: 3 };
 
 /// A home with a clock, and what it sent, in short words: `1:pub x@1` is publication `x` with offset 1 to
 /// shard 1, `0:Published @1` an answer to shard 0.
@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-fn word(delivery: &Delivery) -> String {
+pub(in crate::channel) fn word(delivery: &Delivery) -> String {
     let list = |publications: &[Arc<Publication>]| {
         publications.iter().map(|p| publication_word(p)).collect::<Vec<_>>().join(" ")
     };
@@ -71,6 +71,7 @@ fn word(delivery: &Delivery) -> String {
         Delivery::Leave(_, info) => format!("leave {}", info.user),
         Delivery::Key(told) => format!("key {}", publication_word(&told.publication)),
         Delivery::PollReset(name) => format!("reset {}", name.as_str()),
+        Delivery::PositionLost(_) => "lost".to_owned(),
         Delivery::Answer(reply, answer) => {
             assert_eq!(*reply, REPLY);
             match answer {
@@ -111,11 +112,11 @@ fn publish_op(data: &str, history: HistoryOptions) -> PublishOp {
     PublishOp { publication, history, delta: false, idempotency_key: None, version_epoch: Box::default() }
 }
 
-pub(super) fn publish(data: &str) -> Op {
+pub(in crate::channel) fn publish(data: &str) -> Op {
     Op::Publish(Box::new(publish_op(data, HISTORY)))
 }
 
-pub(super) fn publish_plain(data: &str) -> Op {
+pub(in crate::channel) fn publish_plain(data: &str) -> Op {
     Op::Publish(Box::new(publish_op(data, HistoryOptions::default())))
 }
 
@@ -129,7 +130,7 @@ fn publish_version(data: &str, version: u64, version_epoch: &str) -> Op {
     Op::Publish(Box::new(PublishOp { version_epoch: version_epoch.into(), ..op }))
 }
 
-pub(super) fn info(client: u8, user: &str) -> Arc<ClientInfo> {
+pub(in crate::channel) fn info(client: u8, user: &str) -> Arc<ClientInfo> {
     let (conn_info, chan_info) = (Bytes::new(), Bytes::new());
     Arc::new(ClientInfo { user: user.into(), client: ClientId([client; 16]), conn_info, chan_info })
 }
@@ -258,7 +259,7 @@ fn presence_comes_and_goes_with_subscriptions() {
     }
     assert_eq!(bench.op(5, "a", Op::Presence), ["5:Presence ann ann bob"]);
     assert_eq!(bench.op(5, "a", Op::PresenceStats), ["5:PresenceStats 3 2"]);
-    bench.op(0, "a", Op::Unsubscribe { last: false, presence: Some(ClientId([1; 16])), leave: None });
+    bench.op(0, "a", Op::Unsubscribe { last: false, presence: Some(info(1, "ann")), leave: None });
     bench.wait(30_000);
     assert_eq!(bench.op(0, "a", Op::PresenceUpdate { info: info(3, "bob"), ttl_ms: 60_000 }), ["0:Done"]);
     bench.wait(30_000);

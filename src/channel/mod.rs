@@ -3,6 +3,7 @@
 //! Every channel has one home, `name.home(shards)`, which alone orders its publications and keeps its
 //! history and presence. Other shards send it an [`op::Op`]; it answers and publishes by [`op::Delivery`].
 
+pub mod broker_op;
 pub mod convert;
 pub mod delta;
 pub mod map;
@@ -17,6 +18,8 @@ pub mod rules;
 pub mod deadlines;
 pub mod filter;
 
+pub mod brokered;
+mod dispatch;
 pub mod home;
 pub mod idempotency;
 pub mod interest;

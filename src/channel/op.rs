@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::base::ids::{ClientId, ConnId};
+use crate::base::ids::ConnId;
 use crate::channel::filter::Filter;
 use crate::channel::map_op::{MapOp, MapState, MapSubscribed, Suppression};
 use crate::channel::name::ChannelName;
@@ -71,7 +71,7 @@ pub enum Op {
         /// No client of the sending shard is left: it gets no more deliveries.
         last: bool,
         /// Remove this client from presence.
-        presence: Option<ClientId>,
+        presence: Option<Arc<ClientInfo>>,
         /// Publish a leave event.
         leave: Option<Arc<ClientInfo>>,
     },
@@ -158,6 +158,8 @@ pub enum Delivery {
     Key(Arc<KeyPublication>),
     /// The versions of the channel's keys count in another epoch: what clients know of them is void.
     PollReset(ChannelName),
+    /// Subscribers with a position cannot go on from it: publications are missing, or the stream is another one.
+    PositionLost(ChannelName),
     /// An answer to an [`Op`].
     Answer(ReplyTo, Answer),
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::mutation::{Mutation, is_on};
+use crate::channel::broker_op::Read;
 use crate::channel::filter::Filter;
 use crate::channel::op::{Recover, Since, Subscribed};
 use crate::channel::publication::{Position, Publication};
@@ -22,6 +23,56 @@ pub fn recover(stream: &Stream, recover: &Recover) -> Subscribed {
     };
     let recovered = publications.is_some();
     Subscribed { position, recovered, publications: publications.unwrap_or_default() }
+}
+
+/// What a broker is to read for [`from_read`].
+pub fn read_for(recover: &Recover, meta_ttl_s: u32) -> Read {
+    let limit = signed(recover.limit);
+    match (recover.cache, &recover.filter) {
+        (false, _) => Read { since: Some(recover.since.offset), limit, reverse: false, meta_ttl_s },
+        (true, None) => Read { since: None, limit: 1, reverse: true, meta_ttl_s },
+        (true, Some(_)) => Read { since: None, limit, reverse: true, meta_ttl_s },
+    }
+}
+
+/// Recovers a subscription from what was read of a stream that stood at `top`.
+pub fn from_read(mut read: Vec<Arc<Publication>>, top: Position, recover: &Recover) -> Subscribed {
+    let ends = read.first().zip(read.last()).map(|(first, last)| (first.offset, last.offset));
+    let wanted = |publication: &Arc<Publication>| recover.filter.as_ref().is_none_or(|it| it.matches(publication.tags()));
+    let recovered = if recover.cache {
+        // Newest first.
+        let outcome = is_cache_recovered(top, &recover.since, ends.map(|(newest, _)| newest).filter(|_| read.iter().any(wanted)));
+        match outcome {
+            CacheRecovery::Newest => {
+                read.retain(wanted);
+                read.truncate(1);
+            }
+            CacheRecovery::Current | CacheRecovery::Failed => read.clear(),
+        }
+        outcome != CacheRecovery::Failed
+    } else {
+        read.retain(wanted);
+        is_stream_recovered(top, &recover.since, ends)
+    };
+    if !recovered {
+        read.clear();
+    }
+    Subscribed { position: top, recovered, publications: read }
+}
+
+/// Adds what was published after the read.
+pub fn extend(subscribed: &mut Subscribed, later: Vec<Arc<Publication>>, recover: &Recover) {
+    if !subscribed.recovered && !recover.cache {
+        return;
+    }
+    let wanted = |publication: &Arc<Publication>| recover.filter.as_ref().is_none_or(|it| it.matches(publication.tags()));
+    let mut later = later.into_iter().filter(wanted);
+    if !recover.cache {
+        subscribed.publications.extend(later);
+    } else if let Some(newest) = later.next_back() {
+        subscribed.publications = vec![newest];
+        subscribed.recovered = true;
+    }
 }
 
 /// The publications behind `since` that are wanted, when all are kept and no more than `limit` (0 = no limit), those

@@ -69,14 +69,32 @@ impl Home {
     }
 }
 
+/// What a [`Table`] keeps for a channel.
+pub trait Entry {
+    /// The beginning of a channel.
+    fn begin(name: ChannelName) -> Self;
+    /// The channel.
+    fn name(&self) -> &ChannelName;
+}
+
+impl Entry for Home {
+    fn begin(name: ChannelName) -> Self {
+        Self { name, interest: Interest::default(), stream: None, presence: None, map: None }
+    }
+
+    fn name(&self) -> &ChannelName {
+        &self.name
+    }
+}
+
 /// All channels of a home shard. A slot stays with its channel until that is removed.
 #[derive(Debug)]
-pub struct Table {
-    homes: Slab<Home>,
+pub struct Table<T = Home> {
+    homes: Slab<T>,
     index: Index,
 }
 
-impl Table {
+impl<T: Entry> Table<T> {
     /// An empty table for at most `limit` channels.
     pub fn new(limit: u32) -> Self {
         Self { homes: Slab::new(limit), index: Index::new() }
@@ -95,7 +113,7 @@ impl Table {
     /// The channel's slot, if it is held.
     #[inline]
     pub fn find(&self, name: &ChannelName) -> Option<u32> {
-        self.index.find(name.hash(), |slot| self.homes.peek(slot).is_some_and(|home| home.name == *name))
+        self.index.find(name.hash(), |slot| self.homes.peek(slot).is_some_and(|home| home.name() == name))
     }
 
     /// The channel's slot, new if need be; nothing when the table is full.
@@ -103,22 +121,21 @@ impl Table {
         if let Some(slot) = self.find(name) {
             return Some(slot);
         }
-        let home = Home { name: name.clone(), interest: Interest::default(), stream: None, presence: None, map: None };
-        let slot = self.homes.insert(home).ok()?.slot;
+        let slot = self.homes.insert(T::begin(name.clone())).ok()?.slot;
         self.index.insert(name.hash(), slot);
         Some(slot)
     }
 
     /// The channel in a slot.
     #[inline]
-    pub fn get(&mut self, slot: u32) -> Option<&mut Home> {
+    pub fn get(&mut self, slot: u32) -> Option<&mut T> {
         self.homes.at(slot).map(|(_, home)| home)
     }
 
     /// Removes the channel in a slot.
     pub fn remove(&mut self, slot: u32) {
         let Some((key, home)) = self.homes.at(slot) else { return };
-        self.index.remove(home.name.hash(), slot);
+        self.index.remove(home.name().hash(), slot);
         self.homes.remove(key);
     }
 }
@@ -137,7 +154,7 @@ mod tests {
 
     #[test]
     fn slots_are_found_removed_and_bounded() {
-        let mut table = Table::new(100);
+        let mut table = Table::<Home>::new(100);
         let names: Vec<_> = (0..101).map(|n| ChannelName::new(&format!("channel:{n}"))).collect();
         let slots: Vec<_> = names[..100].iter().map(|name| table.find_or_insert(name).unwrap()).collect();
         assert_eq!(table.find_or_insert(&names[0]), Some(slots[0]));

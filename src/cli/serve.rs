@@ -42,6 +42,7 @@ pub fn run(start: Start) -> Result<(), String> {
             // As the reply to connect has it.
             version: format!("{} OSS", super::version::VERSION).into(),
         }),
+        lines: desks.iter().map(|_| None).collect(),
         desks,
         ring_plane: Arc::new({
             let bell = bell.clone();

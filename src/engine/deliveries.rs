@@ -41,6 +41,11 @@ impl Engine {
             }
             Delivery::Key(told) => self.deliver_key(&told),
             Delivery::PollReset(channel) => self.begin_reset(channel),
+            Delivery::PositionLost(channel) => {
+                if let Some(local) = self.hub.find_name(&channel) {
+                    self.lose_state(local);
+                }
+            }
             Delivery::Answer(to, answer) => self.answer(to, answer),
         }
     }

@@ -40,6 +40,7 @@ impl Bench {
             id: ShardId(0),
             port: mesh(1, Limits::default()).remove(0),
             desk,
+            line: None,
             shards: 1,
             verifiers: Arc::new(Verifiers::new(&config).unwrap()),
             config,

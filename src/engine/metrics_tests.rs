@@ -45,6 +45,7 @@ impl Shard {
             id: ShardId(0),
             port: mesh(1, Limits::default()).remove(0),
             desk: desk(1).0,
+            line: None,
             shards: 1,
             verifiers: Arc::new(Verifiers::new(&config).unwrap()),
             config,

@@ -5,6 +5,7 @@
 //! with a seed. Everything that loops over clients, channels or frames works within a budget and says when more is
 //! left, because nothing can interrupt a shard.
 
+mod broker;
 mod calls;
 mod connections;
 mod control;
@@ -60,6 +61,7 @@ use crate::mesh::{Desk, Port, Window};
 use crate::metrics::{Interval, Shard as Metrics};
 use crate::session::{Departure, Effect, Output};
 
+pub use broker::{ShardFarEnd, ShardLine};
 pub use calls::CallState;
 pub use connections::Opening;
 pub use errands::{MAX_ERRANDS, Ticket};
@@ -169,6 +171,8 @@ pub struct Engine {
     /// The keys that clients of this shard track, as channels of their own.
     tracked: Hub,
     homes: Homes,
+    /// Where channels other than maps and shared-poll channels live, if not here.
+    broker: Option<Box<broker::Broker>>,
     wheel: Wheel<ConnId>,
     pool: Pool,
     /// When the pool may give memory back.
@@ -228,6 +232,8 @@ pub struct Parts {
     pub port: ShardPort,
     /// Its desk at the control plane.
     pub desk: ShardDesk,
+    /// Its line to the broker, where channels live at one.
+    pub line: Option<ShardLine>,
     /// Number of shards.
     pub shards: u16,
     /// The configuration.
@@ -262,6 +268,7 @@ impl Engine {
             tracked: Hub::new(),
             resets: VecDeque::new(),
             homes: Homes::new(StdRng::from_rng(&mut rng)),
+            broker: parts.line.map(|line| Box::new(broker::Broker::new(line))),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
             trims_at: 0,
@@ -308,6 +315,7 @@ impl Engine {
     /// more is left for the next turn.
     pub fn work(&mut self) -> bool {
         let mut more = self.receive();
+        more |= self.run_broker();
         self.run_errands();
         more |= self.run_timers();
         more |= self.run_control_jobs();
@@ -342,9 +350,10 @@ impl Engine {
         if self.has_proofs_to_make() || !self.port.prepare_to_sleep() {
             return false;
         }
-        let is_idle = self.desk.prepare_to_sleep();
+        let is_idle = self.desk.prepare_to_sleep()
+            && self.broker.as_mut().is_none_or(|broker| broker.prepare_to_sleep());
         if !is_idle {
-            self.port.awake();
+            self.awake();
         }
         is_idle
     }
@@ -353,11 +362,15 @@ impl Engine {
     pub fn awake(&mut self) {
         self.port.awake();
         self.desk.awake();
+        if let Some(broker) = &mut self.broker {
+            broker.awake();
+        }
     }
 
-    /// Whether the control plane must be rung, once for all errands since the last time.
+    /// Hands over what the control plane is to do. Whether it must be rung, once for all since the last time.
     pub fn flush_errands(&mut self) -> bool {
-        self.desk.flush()
+        let asks_broker = self.broker.as_mut().is_some_and(|broker| broker.flush());
+        self.desk.flush() || asks_broker
     }
 
     /// Milliseconds from now until a timer is due; none while no timer runs.
@@ -410,11 +423,12 @@ impl Engine {
             tracked_keys: self.tracked.channel_count(),
             polled_keys: self.homes.polled_keys(),
             members: self.hub.member_count(),
-            homes_with_subscribers: self.homes.with_subscribers(),
+            homes_with_subscribers: self.homes.with_subscribers()
+                + self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers()),
             calls: self.calls.len(),
             undelivered: self.local.len(),
             departing: self.departures.len(),
-            errands: self.desk.under_way(),
+            errands: self.desk.under_way() + self.broker.as_ref().map_or(0, |broker| broker.homes.pending()),
         }
     }
 

@@ -22,9 +22,14 @@ impl Engine {
     }
 
     fn handle_request(&mut self, from: ShardId, request: Request) {
-        let Self { id, homes, port, local, now, metrics, .. } = self;
+        let Self { id, homes, broker, port, local, now, metrics, .. } = self;
         let Request { channel, op, reply } = request;
         let suppressible = count(metrics, &op);
+        if let Some(broker) = broker
+            && !matches!(op, Op::Map(_) | Op::Poll(_))
+        {
+            return broker.homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
+        }
         homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
         if let (Some(request), Some(reason)) = (suppressible, homes.take_suppressed()) {
             metrics.suppressed(request, reason.name());
@@ -83,7 +88,7 @@ impl Engine {
 }
 
 /// Where deliveries of this shard's homes go: into its own line, or to other shards.
-fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> impl FnMut(ShardId, Delivery) {
+pub(super) fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> impl FnMut(ShardId, Delivery) {
     move |to, delivery| {
         if to == me {
             local.push_back(delivery);

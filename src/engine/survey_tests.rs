@@ -22,6 +22,7 @@ fn engines(shards: u16) -> Vec<Engine> {
             id: ShardId(id),
             port,
             desk: crate::mesh::desk(1).0,
+            line: None,
             shards,
             verifiers: Arc::new(Verifiers::new(&config).unwrap()),
             config: config.clone(),

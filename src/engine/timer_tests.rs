@@ -26,6 +26,7 @@ fn engine() -> Engine {
         id: ShardId(0),
         port: crate::mesh::mesh(1, crate::mesh::Limits::default()).remove(0),
         desk: crate::mesh::desk(1).0,
+        line: None,
         shards: 1,
         verifiers: Arc::new(Verifiers::new(&config).unwrap()),
         config,

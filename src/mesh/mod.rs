@@ -1,4 +1,5 @@
-//! The mesh: what shards hand to each other, and to the control plane ([`Desk`]). It knows nothing of what it carries.
+//! The mesh: what shards hand to each other, to the control plane ([`Desk`]) and
+//! to the broker ([`Line`]). It knows nothing of what it carries.
 //!
 //! Each shard owns one [`Port`]. It stages items for other shards while a turn runs and flushes once at the turn's
 //! end: one batch per target and lane, one ring per target, and only if the target sleeps. A lane is a bounded
@@ -26,11 +27,13 @@
 mod desk;
 mod doorbell;
 mod inbox;
+mod line;
 mod port;
 mod staging;
 
 pub use desk::{Desk, Full, Window, desk};
 pub use inbox::Batch;
+pub use line::{FarEnd, Line, line};
 pub use port::{Port, mesh};
 
 /// Bounds of one shard's lanes. Numbers of batches; all above 0.

@@ -123,7 +123,7 @@ impl Leaver<'_> {
         info: Option<Arc<ClientInfo>>,
         tell: &mut dyn FnMut(ChannelName, Op),
     ) {
-        let presence = traits.has(Traits::PRESENCE).then_some(self.client);
+        let presence = traits.has(Traits::PRESENCE).then(|| self.identity.cloned()).flatten();
         let leave = traits.has(Traits::JOIN_LEAVE).then(|| info.or_else(|| self.identity.cloned())).flatten();
         let is_told = presence.is_some() || leave.is_some();
         let (last, name) = hub.release_named(channel, is_told);

@@ -25,7 +25,7 @@ use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
-use crate::engine::{Engine, Parts, ShardDesk, ShardPort};
+use crate::engine::{Engine, Parts, ShardDesk, ShardLine, ShardPort};
 use crate::mesh::{Limits, mesh};
 use crate::net::bell::{Bell, Sleeper};
 use crate::net::listener;
@@ -154,6 +154,8 @@ pub struct Startup {
     pub node: Arc<Node>,
     /// The desk of each shard at the control plane.
     pub desks: Vec<ShardDesk>,
+    /// The line of each shard to the broker, if channels live at one.
+    pub lines: Vec<Option<ShardLine>>,
     /// Wakes the control plane.
     pub ring_plane: RingPlane,
 }
@@ -264,11 +266,12 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         bells: bells.clone(),
         pulses: pulses.clone(),
     };
-    for (index, ((port, desk), listeners)) in ports.into_iter().zip(startup.desks).zip(listeners).enumerate() {
+    for (index, (((port, desk), line), listeners)) in ports.into_iter().zip(startup.desks).zip(startup.lines).zip(listeners).enumerate() {
         let parts = Parts {
             id: ShardId(index as u16),
             port,
             desk,
+            line,
             shards: shards as u16,
             config: startup.rules.config.clone(),
             verifiers: startup.rules.verifiers.clone(),

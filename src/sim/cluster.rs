@@ -118,6 +118,7 @@ impl Cluster {
                 id: ShardId(index as u16),
                 port,
                 desk,
+                line: None,
                 shards,
                 config: config.clone(),
                 verifiers: verifiers.clone(),

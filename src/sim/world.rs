@@ -110,6 +110,7 @@ impl World {
                     id: ShardId(index as u16),
                     port,
                     desk,
+                    line: None,
                     shards: setup.shards,
                     config: config.clone(),
                     verifiers: verifiers.clone(),

@@ -416,6 +416,7 @@ impl Bench {
                 Delivery::Answer(..) => {}
                 Delivery::Key(told) => self.deliver_key(&told),
                 Delivery::PollReset(channel) => self.reset(&channel),
+                Delivery::PositionLost(_) => unreachable!("homes in memory keep every position"),
                 Delivery::Publication(channel, publication) => self.deliver_publication(&channel, &publication, None),
                 Delivery::PublicationBehind(channel, publication, previous) => {
                     self.deliver_publication(&channel, &publication, Some(&previous));

@@ -1,0 +1,100 @@
+//! What a home asks of the broker that its channels live at, and what the broker tells it.
+//!
+//! Requests about one channel are carried out in the order in which they were made. Every request with a ticket is
+//! answered exactly once, however the broker fares; those without are best effort.
+
+use std::sync::Arc;
+
+use crate::base::ids::ConnId;
+use crate::channel::map_op::Suppression;
+use crate::channel::name::ChannelName;
+use crate::channel::op::PublishOp;
+use crate::channel::publication::{ClientInfo, Position, Publication};
+
+/// Names a request while it is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ticket(pub ConnId);
+
+/// A request for the broker.
+#[derive(Debug)]
+pub struct BrokerRequest {
+    /// The channel; its home asks.
+    pub channel: ChannelName,
+    /// What to do.
+    pub op: BrokerOp,
+    /// Comes back with the reply; none when nobody waits.
+    pub ticket: Option<Ticket>,
+}
+
+/// See [`BrokerRequest`].
+#[derive(Debug)]
+pub enum BrokerOp {
+    /// From now on the home wants the channel's messages. Reply: [`BrokerReply::Done`].
+    Subscribe,
+    /// And from now on it does not.
+    Unsubscribe,
+    /// Publish. Reply: [`BrokerReply::Published`].
+    Publish(Box<PublishOp>),
+    /// Tell all nodes of a client that joined.
+    Join(Arc<ClientInfo>),
+    /// Tell all nodes of a client that left.
+    Leave(Arc<ClientInfo>),
+    /// Read the stream. Reply: [`BrokerReply::History`].
+    History(Read),
+    /// Drop the stream's publications. Reply: [`BrokerReply::Done`].
+    RemoveHistory,
+    /// Add a client to presence, or renew its entry; the broker knows how long entries last. Reply:
+    /// [`BrokerReply::Done`].
+    AddPresence(Arc<ClientInfo>),
+    /// Remove a client from presence.
+    RemovePresence(Arc<ClientInfo>),
+    /// Who is present. Reply: [`BrokerReply::Presence`].
+    Presence,
+    /// How many are present. Reply: [`BrokerReply::PresenceStats`].
+    PresenceStats,
+}
+
+/// A piece of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Read {
+    /// Publications behind this offset (before it when reversed); none = from the stream's end.
+    pub since: Option<u64>,
+    /// Most publications; 0 = the position alone, -1 = all.
+    pub limit: i32,
+    /// Newest first.
+    pub reverse: bool,
+    /// Seconds offset and epoch are kept.
+    pub meta_ttl_s: u32,
+}
+
+/// The outcome of a request.
+#[derive(Debug)]
+pub enum BrokerReply {
+    /// It is done.
+    Done,
+    /// Where the publication stands (offset 0 and no epoch without history), and why nothing was published if so.
+    Published(Position, Option<Suppression>),
+    /// A piece of the stream, and its top.
+    History(Vec<Arc<Publication>>, Position),
+    /// Everyone present.
+    Presence(Vec<Arc<ClientInfo>>),
+    /// Number of clients and of distinct users present.
+    PresenceStats(u32, u32),
+    /// The broker could not be asked, or did not answer in time. Whether it carried the request out is unknown.
+    Failed,
+}
+
+/// What the broker tells a home.
+#[derive(Debug)]
+pub enum BrokerEvent {
+    /// The reply to a request.
+    Reply(Ticket, BrokerReply),
+    /// A publication; perhaps with the payload of the one before it, as base of a patch.
+    Publication(ChannelName, Arc<Publication>, Option<Arc<Publication>>),
+    /// A client joined somewhere.
+    Join(ChannelName, Arc<ClientInfo>),
+    /// A client left somewhere.
+    Leave(ChannelName, Arc<ClientInfo>),
+    /// The channel's messages did not come for a while and do so again: what was published meanwhile is missing.
+    Resumed(ChannelName),
+}

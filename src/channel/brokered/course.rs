@@ -1,0 +1,194 @@
+//! A brokered channel's messages: in line, checked against the stream, and made whole where they have gaps.
+
+use super::place::{Arrival, Filled, Place, Verdict};
+use super::task::Task;
+use super::{Brokered, Out, task};
+use crate::base::ids::ShardId;
+use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
+use crate::channel::dispatch::{self, respond};
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Answer, Delivery, ReplyTo};
+use crate::channel::publication::Position;
+
+/// Publications that one read brings to fill a gap.
+const FILL: i32 = 512;
+
+/// A channel whose subscribers have positions.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) place: Place,
+    /// Subscribers that wait until a gap is filled.
+    pub(super) parked: Vec<Ticket>,
+    /// Who asked where the stream stands.
+    checks: Vec<(ShardId, ReplyTo)>,
+    /// A check is under way, begun here.
+    checked_at: Option<Position>,
+    /// The read that fills the gap.
+    fill: Option<Ticket>,
+    meta_ttl_s: u32,
+    /// How often messages came again after a while without.
+    pub(super) resumptions: u32,
+}
+
+impl Course {
+    pub(super) fn new(meta_ttl_s: u32) -> Self {
+        let (parked, checks) = (Vec::new(), Vec::new());
+        Self { place: Place::default(), parked, checks, checked_at: None, fill: None, meta_ttl_s, resumptions: 0 }
+    }
+}
+
+impl Brokered {
+    /// A message came.
+    pub(super) fn arrive(&mut self, slot: u32, arrival: Arrival, out: &mut Out<'_>) {
+        let Some(channel) = self.table.get(slot) else { return };
+        let verdict = match &mut channel.course {
+            None => Verdict::Deliver(arrival),
+            Some(course) => course.place.arrive(arrival),
+        };
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::Deliver(arrival) => self.deliver(slot, arrival, out),
+            Verdict::Gap => self.begin_fill(slot, out),
+            Verdict::Lost(arrivals) => {
+                self.lose(slot, out);
+                arrivals.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
+                self.unpark(slot, out);
+            }
+        }
+    }
+
+    /// Messages did not come for a while.
+    pub(super) fn resume(&mut self, name: &ChannelName, out: &mut Out<'_>) {
+        let Some(slot) = self.table.find(name) else { return };
+        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        course.resumptions += 1;
+        if course.place.at().is_some() {
+            self.begin_fill(slot, out);
+        }
+    }
+
+    /// Reads what may be missing; what comes meanwhile waits.
+    pub(super) fn begin_fill(&mut self, slot: u32, out: &mut Out<'_>) {
+        let Some(channel) = self.table.get(slot) else { return };
+        let Some(course) = &mut channel.course else { return };
+        course.place.begin_fill();
+        let Some(at) = course.place.at().filter(|_| course.fill.is_none()) else { return };
+        let Ok(key) = self.tasks.insert(Task::Fill(channel.name.clone())) else { return self.give_up(slot, out) };
+        course.fill = Some(Ticket(key));
+        let read = Read { since: Some(at.offset), limit: FILL, reverse: false, meta_ttl_s: course.meta_ttl_s };
+        let name = channel.name.clone();
+        self.request(&name, BrokerOp::History(read), Some(Ticket(key)));
+    }
+
+    /// What may be missing was read.
+    pub(super) fn filled(&mut self, name: &ChannelName, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
+        let Some(slot) = self.table.find(name) else { return };
+        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        // A channel that ended and began again has another fill, or none.
+        if course.fill != Some(ticket) {
+            return;
+        }
+        course.fill = None;
+        if !course.place.is_filling() {
+            return;
+        }
+        let BrokerReply::History(read, top) = reply else { return self.give_up(slot, out) };
+        let (missing, filled) = course.place.fill(read, top);
+        missing.into_iter().for_each(|publication| self.deliver(slot, (publication, None), out));
+        match filled {
+            Filled::Partly => return self.begin_fill(slot, out),
+            Filled::Whole => {}
+            Filled::Lost => self.lose(slot, out),
+        }
+        let course = self.table.get(slot).and_then(|channel| channel.course.as_mut());
+        let held = course.map_or_else(Vec::new, |course| course.place.end_fill());
+        held.into_iter().for_each(|arrival| self.arrive(slot, arrival, out));
+        self.unpark(slot, out);
+    }
+
+    /// The stream could not be read: nobody knows what is missing.
+    fn give_up(&mut self, slot: u32, out: &mut Out<'_>) {
+        self.lose(slot, out);
+        let course = self.table.get(slot).and_then(|channel| channel.course.as_mut());
+        let held = course.map_or_else(Vec::new, |course| course.place.give_up());
+        held.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
+        self.unpark(slot, out);
+    }
+
+    /// Goes on with those that waited for a gap to be filled, unless there is the next one.
+    fn unpark(&mut self, slot: u32, out: &mut Out<'_>) {
+        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        if course.place.is_filling() {
+            return;
+        }
+        let parked = std::mem::take(&mut course.parked);
+        if let Some(at) = course.place.at() {
+            course.checked_at = None;
+            for (from, reply) in std::mem::take(&mut course.checks) {
+                respond(from, reply, Answer::Position(at), out);
+            }
+        }
+        parked.into_iter().for_each(|ticket| self.go_on(ticket, out));
+    }
+
+    /// Where does the stream stand? Those who ask at the same time share one look.
+    pub(super) fn check(
+        &mut self,
+        name: &ChannelName,
+        from: ShardId,
+        reply: ReplyTo,
+        meta_ttl_s: u32,
+        out: &mut Out<'_>,
+    ) {
+        let read = BrokerOp::History(Read { since: None, limit: 0, reverse: false, meta_ttl_s });
+        let course = self.table.find(name).and_then(|slot| self.table.get(slot)?.course.as_mut());
+        let Some((course, at)) = course.and_then(|course| course.place.at().map(|at| (course, at))) else {
+            return self.ask(name, read, Task::Position { from, reply }, out);
+        };
+        course.checks.push((from, reply));
+        if course.place.is_filling() || course.checked_at.is_some() {
+            return;
+        }
+        course.checked_at = Some(at);
+        match self.tasks.insert(Task::Check(name.clone())) {
+            Ok(key) => self.request(name, read, Some(Ticket(key))),
+            Err(_) => self.checked(name, BrokerReply::Failed, out),
+        }
+    }
+
+    /// The stream's top was read.
+    pub(super) fn checked(&mut self, name: &ChannelName, reply: BrokerReply, out: &mut Out<'_>) {
+        let Some(slot) = self.table.find(name) else { return };
+        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(begun_at) = course.checked_at.take() else { return };
+        if course.place.is_filling() {
+            return;
+        }
+        let answer = match (reply, course.place.at()) {
+            (BrokerReply::History(_, top), Some(at)) => {
+                let is_newer = at != begun_at && at.epoch == top.epoch && at.offset >= top.offset;
+                if at != top && !is_newer {
+                    return self.begin_fill(slot, out);
+                }
+                Answer::Position(at)
+            }
+            (reply, _) => task::position_answer(&reply),
+        };
+        for (from, reply) in std::mem::take(&mut course.checks) {
+            respond(from, reply, answer.clone(), out);
+        }
+    }
+
+    /// Subscribers with a position cannot go on from it.
+    pub(super) fn lose(&mut self, slot: u32, out: &mut Out<'_>) {
+        if let Some(channel) = self.table.get(slot) {
+            dispatch::to_all(&channel.name, &channel.interest, Delivery::PositionLost, out);
+        }
+    }
+
+    fn deliver(&mut self, slot: u32, (publication, previous): Arrival, out: &mut Out<'_>) {
+        if let Some(channel) = self.table.get(slot) {
+            dispatch::publication(&channel.name, &channel.interest, publication, previous, out);
+        }
+    }
+}

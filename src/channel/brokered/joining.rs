@@ -1,0 +1,307 @@
+//! A subscriber on its way in: the broker sends the channel's messages, it is present, its position is known and what
+//! it missed was read; then it is answered.
+
+use std::sync::Arc;
+
+use super::course::Course;
+use super::task::Task;
+use super::{Brokered, Link, Out};
+use crate::base::ids::{ClientId, ShardId};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
+use crate::channel::dispatch::respond;
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Answer, Recover, ReplyTo, SubscribeOp, Subscribed};
+use crate::channel::publication::{ClientInfo, Position, Publication};
+use crate::channel::recovery;
+use crate::protocol::error::Error;
+
+/// How often a subscriber's read is repeated when what was published meanwhile is not at hand. Then it is answered as
+/// one that could not be recovered.
+const TRIES: u8 = 3;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Join {
+    from: ShardId,
+    reply: ReplyTo,
+    channel: ChannelName,
+    recover: Option<Recover>,
+    wants_position: bool,
+    meta_ttl_s: u32,
+    presence: Option<Arc<ClientInfo>>,
+    join: Option<Arc<ClientInfo>>,
+    /// Replies that are still to come.
+    left: u8,
+    tries: u8,
+    has_failed: bool,
+    /// The channel's place remembers what comes, for this subscriber.
+    is_reading: bool,
+    read: Option<(Vec<Arc<Publication>>, Position)>,
+    /// [`Course::resumptions`] when the read began.
+    resumptions: u32,
+}
+
+/// How a subscriber goes on.
+enum Next {
+    Answer(Subscribed),
+    ReadAgain,
+    /// When what is missing was read.
+    Wait,
+    /// The same, and that is to begin.
+    Fill,
+    /// Positions that subscribers have are of another stream. Then this.
+    Lost(Subscribed),
+}
+
+impl Join {
+    /// The stream was read, or not.
+    pub(super) fn take(&mut self, reply: BrokerReply) {
+        self.left -= 1;
+        match reply {
+            BrokerReply::History(publications, top) => self.read = Some((publications, top)),
+            _ => self.has_failed = true,
+        }
+    }
+
+    /// The client is present, or not.
+    pub(super) fn take_presence(&mut self, is_done: bool) {
+        self.left -= 1;
+        self.has_failed |= !is_done;
+    }
+
+    fn next(&mut self, course: &mut Course) -> Next {
+        let place = &mut course.place;
+        if place.is_filling() {
+            return Next::Wait;
+        }
+        let Some((publications, top)) = self.read.take() else {
+            return match place.at() {
+                Some(at) => Next::Answer(Subscribed { position: at, recovered: false, publications: Vec::new() }),
+                None => Next::ReadAgain,
+            };
+        };
+        if course.resumptions != self.resumptions && place.at().is_none() {
+            return Next::ReadAgain;
+        }
+        let Some(at) = place.at().or_else(|| place.settle_first(top)) else { return Next::ReadAgain };
+        if at.epoch == top.epoch && top.offset > at.offset {
+            self.read = Some((publications, top));
+            return Next::Fill;
+        }
+        let later = if at.epoch == top.epoch { place.since(top.offset) } else { None };
+        let subscribed = |publications, position| match &self.recover {
+            None => Subscribed { position, recovered: false, publications: Vec::new() },
+            Some(recover) => recovery::from_read(publications, position, recover),
+        };
+        match later {
+            Some(later) => {
+                let mut subscribed = subscribed(publications, top);
+                if let Some(recover) = &self.recover {
+                    recovery::extend(&mut subscribed, later, recover);
+                }
+                subscribed.position = at;
+                Next::Answer(subscribed)
+            }
+            None if self.tries < TRIES => Next::ReadAgain,
+            // The stream went back, or began anew and no message said so.
+            None if at.epoch != top.epoch || self.recover.is_none() => {
+                place.settle(top);
+                Next::Lost(subscribed(publications, top))
+            }
+            None => Next::Answer(Subscribed { position: at, recovered: false, publications: Vec::new() }),
+        }
+    }
+
+    fn read_op(&self) -> BrokerOp {
+        let meta_ttl_s = self.meta_ttl_s;
+        BrokerOp::History(match &self.recover {
+            None => Read { since: None, limit: 0, reverse: false, meta_ttl_s },
+            Some(recover) => recovery::read_for(recover, meta_ttl_s),
+        })
+    }
+}
+
+impl Brokered {
+    pub(super) fn subscribe(
+        &mut self,
+        from: ShardId,
+        channel: &ChannelName,
+        op: SubscribeOp,
+        reply: ReplyTo,
+        out: &mut Out<'_>,
+    ) {
+        let Some(slot) = self.table.find_or_insert(channel) else {
+            return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
+        };
+        let join = Join {
+            from,
+            reply,
+            channel: channel.clone(),
+            wants_position: op.position || op.recover.is_some(),
+            recover: op.recover,
+            meta_ttl_s: op.meta_ttl_s,
+            presence: op.presence.map(|(info, _)| info),
+            join: op.join,
+            left: 0,
+            tries: 0,
+            has_failed: false,
+            is_reading: false,
+            read: None,
+            resumptions: 0,
+        };
+        let joins = join.join.as_ref().map(|info| info.client);
+        let ticket = self.tasks.insert(Task::Join(Box::new(join)));
+        let Some(found) = self.table.get(slot) else { return };
+        // The shard takes its interest back as it does for any subscriber that leaves.
+        found.interest.insert(from);
+        let Ok(ticket) = ticket.map(Ticket) else {
+            return respond(from, reply, Answer::Failed(Error::INTERNAL), out);
+        };
+        if let Some(client) = joins {
+            found.joining.insert(client, ticket);
+        }
+        match &mut found.link {
+            Link::Up => self.start(ticket, out),
+            Link::Asked(waiting) => waiting.push(ticket),
+            Link::Down => match self.tasks.insert(Task::Link(channel.clone())) {
+                Ok(link) => {
+                    found.link = Link::Asked(vec![ticket]);
+                    self.request(channel, BrokerOp::Subscribe, Some(Ticket(link)));
+                }
+                Err(_) => self.fail_join(ticket, Error::INTERNAL, out),
+            },
+        }
+    }
+
+    /// The broker sends the channel's messages from now on, or cannot.
+    pub(super) fn linked(&mut self, name: &ChannelName, is_up: bool, out: &mut Out<'_>) {
+        let Some(slot) = self.table.find(name) else { return };
+        let Some(channel) = self.table.get(slot) else { return };
+        let Link::Asked(waiting) = std::mem::replace(&mut channel.link, if is_up { Link::Up } else { Link::Down }) else {
+            return;
+        };
+        for ticket in waiting {
+            if is_up { self.start(ticket, out) } else { self.fail_join(ticket, Error::INTERNAL, out) }
+        }
+    }
+
+    /// Asks for all that the subscriber needs at once.
+    fn start(&mut self, ticket: Ticket, out: &mut Out<'_>) {
+        let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
+        let channel = join.channel.clone();
+        let presence = join.presence.take();
+        let is_certain = |course: &Course| course.place.at().is_some() || course.place.is_filling();
+        let reads = join.wants_position && {
+            let slot = self.table.find(&channel);
+            let found = slot.and_then(|slot| self.table.get(slot));
+            let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
+            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.meta_ttl_s)));
+            join.recover.is_some() || !is_certain(course)
+        };
+        join.left = u8::from(presence.is_some());
+        if let Some(info) = presence {
+            match self.tasks.insert(Task::Presence(ticket)) {
+                Ok(key) => self.request(&channel, BrokerOp::AddPresence(info), Some(Ticket(key))),
+                Err(_) => return self.fail_join(ticket, Error::INTERNAL, out),
+            }
+        }
+        if reads { self.read(ticket) } else { self.go_on(ticket, out) }
+    }
+
+    /// Reads the stream for the subscriber.
+    fn read(&mut self, ticket: Ticket) {
+        let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
+        join.left += 1;
+        let (channel, op) = (join.channel.clone(), join.read_op());
+        if let Some(course) = self.table.find(&channel).and_then(|slot| self.table.get(slot)?.course.as_mut()) {
+            join.resumptions = course.resumptions;
+            if !join.is_reading {
+                join.is_reading = true;
+                course.place.begin_read();
+            }
+        }
+        self.request(&channel, op, Some(ticket));
+    }
+
+    /// Goes on with a subscriber: answers it when nothing is missing.
+    pub(super) fn go_on(&mut self, ticket: Ticket, out: &mut Out<'_>) {
+        let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
+        if join.left > 0 {
+            return;
+        }
+        if join.has_failed {
+            return self.fail_join(ticket, Error::INTERNAL, out);
+        }
+        let Some(slot) = self.table.find(&join.channel) else {
+            return self.fail_join(ticket, Error::INTERNAL, out);
+        };
+        let subscribed = if !join.wants_position {
+            Subscribed { position: Position::default(), recovered: false, publications: Vec::new() }
+        } else {
+            let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else {
+                return self.fail_join(ticket, Error::INTERNAL, out);
+            };
+            match join.next(course) {
+                Next::Answer(subscribed) => subscribed,
+                Next::ReadAgain => {
+                    join.tries += 1;
+                    if join.tries > TRIES {
+                        return self.fail_join(ticket, Error::INTERNAL, out);
+                    }
+                    return self.read(ticket);
+                }
+                Next::Wait => return course.parked.push(ticket),
+                Next::Fill => {
+                    course.parked.push(ticket);
+                    return self.begin_fill(slot, out);
+                }
+                Next::Lost(subscribed) => {
+                    self.lose(slot, out);
+                    subscribed
+                }
+            }
+        };
+        let Some(join) = self.end_join(ticket) else { return };
+        let is_refused = join.recover.is_some_and(|recover| recover.or_fail && !recover.cache && !subscribed.recovered);
+        if is_refused {
+            return respond(join.from, join.reply, Answer::Failed(Error::UNRECOVERABLE_POSITION), out);
+        }
+        respond(join.from, join.reply, Answer::Subscribed(Box::new(subscribed)), out);
+        if let Some(info) = join.join {
+            self.request(&join.channel, BrokerOp::Join(info), None);
+        }
+    }
+
+    pub(super) fn fail_join(&mut self, ticket: Ticket, error: Error, out: &mut Out<'_>) {
+        if let Some(join) = self.end_join(ticket) {
+            respond(join.from, join.reply, Answer::Failed(error), out);
+        }
+    }
+
+    fn end_join(&mut self, ticket: Ticket) -> Option<Join> {
+        let Some(Task::Join(join)) = self.tasks.remove(ticket.0) else { return None };
+        if let Some(slot) = self.table.find(&join.channel)
+            && let Some(channel) = self.table.get(slot)
+        {
+            if join.is_reading
+                && let Some(course) = &mut channel.course
+            {
+                course.place.end_read();
+            }
+            if let Some(info) = &join.join
+                && channel.joining.get(&info.client) == Some(&ticket)
+            {
+                channel.joining.remove(&info.client);
+            }
+        }
+        Some(*join)
+    }
+
+    /// A client leaves that is perhaps still on its way in: then nobody hears of it. False when it had arrived.
+    pub(super) fn forget_join(&mut self, slot: u32, client: ClientId) -> bool {
+        let joining = self.table.get(slot).and_then(|channel| channel.joining.remove(&client));
+        let Some(Task::Join(join)) = joining.and_then(|ticket| self.tasks.get_mut(ticket.0)) else { return false };
+        join.join = None;
+        true
+    }
+}

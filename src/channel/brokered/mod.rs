@@ -1,0 +1,269 @@
+//! Homes of channels that live at a broker: other nodes publish to them as well.
+//!
+//! A home here asks the broker for everything that a home in memory does itself, and puts in line what the broker
+//! tells it ([`place`]). So what its shards get is the same as from a home in memory: deliveries in order, each once,
+//! and an answer to `Subscribe` that everything later follows from. Where the broker cannot give that (messages are
+//! missing and the stream does not have them any more), shards are told that positions are lost.
+//!
+//! Upstream: node.go and client.go of centrifuge, where each client merges its own recovery with messages; here it is
+//! done once for each channel and node.
+
+mod course;
+mod joining;
+mod place;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::ids::{ClientId, ShardId};
+use crate::base::slab::Slab;
+use crate::base::time::Now;
+use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket};
+use crate::channel::dispatch::{self, respond};
+use crate::channel::interest::Interest;
+use crate::channel::map_op::Suppression;
+use crate::channel::name::ChannelName;
+use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since};
+use crate::channel::publication::{ClientInfo, Epoch};
+use crate::channel::table::{Entry, Table};
+use crate::protocol::error::Error;
+
+use course::Course;
+use task::Task;
+
+/// Bounds of [`Brokered`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Channels with subscribers on this node, of which this shard is the home. At the bound, subscribing fails with [`Error::LIMIT_EXCEEDED`].
+    pub channels: u32,
+    /// Requests under way. At the bound, further ones fail with [`Error::INTERNAL`].
+    pub requests: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { channels: 1 << 28, requests: 1 << 18 }
+    }
+}
+
+/// Where deliveries go.
+type Out<'o> = dyn FnMut(ShardId, Delivery) + 'o;
+
+/// A channel that somebody on this node is subscribed to.
+#[derive(Debug)]
+struct Channel {
+    name: ChannelName,
+    interest: Interest,
+    link: Link,
+    /// Once anybody asked for a position.
+    course: Option<Box<Course>>,
+    /// Who is on its way in and will be told of, by client.
+    joining: HashMap<ClientId, Ticket>,
+}
+
+/// Whether the broker sends the channel's messages.
+#[derive(Debug, Default)]
+enum Link {
+    #[default]
+    Down,
+    /// It was asked to. These wait for it.
+    Asked(Vec<Ticket>),
+    Up,
+}
+
+impl Entry for Channel {
+    fn begin(name: ChannelName) -> Self {
+        Self { name, interest: Interest::default(), link: Link::Down, course: None, joining: HashMap::new() }
+    }
+
+    fn name(&self) -> &ChannelName {
+        &self.name
+    }
+}
+
+/// All channels whose home is this shard and that live at a broker.
+#[derive(Debug)]
+pub struct Brokered {
+    table: Table<Channel>,
+    tasks: Slab<Task>,
+    /// For the broker, in order.
+    requests: Vec<BrokerRequest>,
+    /// Why the last publication that was answered changed nothing, if so.
+    suppressed: Option<Suppression>,
+}
+
+impl Brokered {
+    /// No channels.
+    pub fn new(limits: Limits) -> Self {
+        Self { table: Table::new(limits.channels), tasks: Slab::new(limits.requests), requests: Vec::new(), suppressed: None }
+    }
+
+    /// Channels with subscribers on any shard.
+    pub fn with_subscribers(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Requests under way.
+    pub fn pending(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// What the broker is asked since the last call, in order.
+    pub fn take_requests(&mut self) -> Vec<BrokerRequest> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Whether the broker is asked anything that was not taken yet.
+    pub fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Why the publication that was answered last changed nothing, where that is so. Asked once.
+    pub fn take_suppressed(&mut self) -> Option<Suppression> {
+        self.suppressed.take()
+    }
+
+    /// Takes a request of the shard `from`. What follows from it at once goes to `out`.
+    pub fn handle(&mut self, from: ShardId, channel: &ChannelName, op: Op, reply: ReplyTo, now: Now, out: &mut Out<'_>) {
+        let plain = Task::Plain { from, reply };
+        match op {
+            Op::Publish(op) => self.publish(channel, op, plain, now, out),
+            Op::Subscribe(op) => self.subscribe(from, channel, *op, reply, out),
+            Op::Unsubscribe { last, presence, leave } => {
+                self.unsubscribe(channel, last.then_some(from), presence, leave, out);
+                respond(from, reply, Answer::Done, out);
+            }
+            Op::PresenceUpdate { info, .. } => self.ask(channel, BrokerOp::AddPresence(info), plain, out),
+            Op::Presence => self.ask(channel, BrokerOp::Presence, plain, out),
+            Op::PresenceStats => self.ask(channel, BrokerOp::PresenceStats, plain, out),
+            Op::History { since: Some(Since { offset: 0, .. }), reverse: true, .. } => {
+                respond(from, reply, Answer::Failed(Error::BAD_REQUEST), out);
+            }
+            Op::History { since, limit, reverse, meta_ttl_s } => {
+                let read = Read { since: since.as_ref().map(|since| since.offset), limit, reverse, meta_ttl_s };
+                self.ask(channel, BrokerOp::History(read), Task::History { from, reply, since }, out);
+            }
+            Op::HistoryRemove => self.ask(channel, BrokerOp::RemoveHistory, plain, out),
+            Op::Position { meta_ttl_s } => self.check(channel, from, reply, meta_ttl_s, out),
+            Op::Map(_) | Op::Poll(_) => respond(from, reply, Answer::Failed(Error::NOT_AVAILABLE), out),
+        }
+    }
+
+    /// Takes what the broker tells.
+    pub fn event(&mut self, event: BrokerEvent, now: Now, out: &mut Out<'_>) {
+        match event {
+            BrokerEvent::Reply(ticket, reply) => self.reply(ticket, reply, out),
+            BrokerEvent::Publication(name, mut publication, previous) => {
+                let Some(slot) = self.table.find(&name) else { return };
+                if let Some(publication) = Arc::get_mut(&mut publication) {
+                    publication.taken_us = now.mono_us;
+                }
+                self.arrive(slot, (publication, previous), out);
+            }
+            BrokerEvent::Join(name, info) => self.tell(&name, |name| Delivery::Join(name, info.clone()), out),
+            BrokerEvent::Leave(name, info) => self.tell(&name, |name| Delivery::Leave(name, info.clone()), out),
+            BrokerEvent::Resumed(name) => self.resume(&name, out),
+        }
+    }
+
+    fn publish(&mut self, channel: &ChannelName, mut op: Box<PublishOp>, task: Task, now: Now, out: &mut Out<'_>) {
+        op.publication.offset = 0;
+        op.publication.epoch = Epoch::NONE;
+        op.publication.unix_ms = now.unix_ms;
+        self.ask(channel, BrokerOp::Publish(op), task, out);
+    }
+
+    /// The leave is told before the broker is told that nobody listens.
+    fn unsubscribe(
+        &mut self,
+        channel: &ChannelName,
+        last_on: Option<ShardId>,
+        present: Option<Arc<ClientInfo>>,
+        leave: Option<Arc<ClientInfo>>,
+        out: &mut Out<'_>,
+    ) {
+        if let Some(info) = present {
+            self.request(channel, BrokerOp::RemovePresence(info), None);
+        }
+        let Some(slot) = self.table.find(channel) else { return };
+        if let Some(info) = leave
+            && !self.forget_join(slot, info.client)
+        {
+            self.request(channel, BrokerOp::Leave(info), None);
+        }
+        let Some(found) = self.table.get(slot) else { return };
+        if last_on.is_none_or(|shard| !found.interest.remove(shard)) || !found.interest.is_empty() {
+            return;
+        }
+        let link = std::mem::take(&mut found.link);
+        let course = found.course.take();
+        self.table.remove(slot);
+        self.request(channel, BrokerOp::Unsubscribe, None);
+        // Whoever waits has left, or its shard would still be interested.
+        if let Link::Asked(waiting) = link {
+            waiting.into_iter().for_each(|ticket| self.fail_join(ticket, Error::INTERNAL, out));
+        }
+        for ticket in course.into_iter().flat_map(|course| course.parked) {
+            self.fail_join(ticket, Error::INTERNAL, out);
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
+        if let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) {
+            join.take(reply);
+            return self.go_on(ticket, out);
+        }
+        match self.tasks.remove(ticket.0) {
+            None | Some(Task::Join(_)) => {}
+            Some(Task::Plain { from, reply: to }) => {
+                if let BrokerReply::Published(_, suppressed) = &reply {
+                    self.suppressed = *suppressed;
+                }
+                respond(from, to, task::answer(reply), out);
+            }
+            Some(Task::History { from, reply: to, since }) => {
+                respond(from, to, task::history_answer(reply, since.as_ref()), out);
+            }
+            Some(Task::Position { from, reply: to }) => respond(from, to, task::position_answer(&reply), out),
+            Some(Task::Link(name)) => self.linked(&name, matches!(reply, BrokerReply::Done), out),
+            Some(Task::Presence(of)) => {
+                if let Some(Task::Join(join)) = self.tasks.get_mut(of.0) {
+                    join.take_presence(matches!(reply, BrokerReply::Done));
+                    self.go_on(of, out);
+                }
+            }
+            Some(Task::Fill(name)) => self.filled(&name, ticket, reply, out),
+            Some(Task::Check(name)) => self.checked(&name, reply, out),
+        }
+    }
+
+    /// Asks the broker. When too much is under way, whoever waits is told so.
+    fn ask(&mut self, channel: &ChannelName, op: BrokerOp, task: Task, out: &mut Out<'_>) {
+        if let Task::Plain { reply: ReplyTo::None, .. } = task {
+            return self.request(channel, op, None);
+        }
+        match self.tasks.insert(task) {
+            Ok(key) => self.request(channel, op, Some(Ticket(key))),
+            Err(Task::Plain { from, reply } | Task::History { from, reply, .. } | Task::Position { from, reply }) => {
+                respond(from, reply, Answer::Failed(Error::INTERNAL), out);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn request(&mut self, channel: &ChannelName, op: BrokerOp, ticket: Option<Ticket>) {
+        self.requests.push(BrokerRequest { channel: channel.clone(), op, ticket });
+    }
+
+    fn tell(&mut self, name: &ChannelName, delivery: impl Fn(ChannelName) -> Delivery, out: &mut Out<'_>) {
+        if let Some(slot) = self.table.find(name)
+            && let Some(channel) = self.table.get(slot)
+        {
+            dispatch::to_all(&channel.name, &channel.interest, delivery, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,522 @@
+//! Homes before a broker that is a model: streams, messages that are lost with the connection, requests that fail.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::ids::ConnId;
+use crate::channel::home::tests::{HISTORY, REPLY, info, publish, publish_plain, word};
+use crate::channel::op::{Recover, SubscribeOp, Subscribed};
+use crate::channel::publication::{Position, Publication};
+
+const CHANNEL: &str = "news";
+
+/// Keeps one stream, and tells the home of it unless the line is cut.
+struct Model {
+    kept: VecDeque<Arc<Publication>>,
+    top: Position,
+    epochs: u8,
+    is_subscribed: bool,
+    is_cut: bool,
+    fails: bool,
+    present: Vec<ClientId>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let (kept, present) = (VecDeque::new(), Vec::new());
+        let mut model =
+            Self { kept, top: Position::default(), epochs: 0, is_subscribed: false, is_cut: false, fails: false, present };
+        model.begin();
+        model
+    }
+
+    /// A new epoch.
+    fn begin(&mut self) {
+        self.epochs += 1;
+        self.kept.clear();
+        self.top = Position { offset: 0, epoch: Epoch::from_random([self.epochs; 8]) };
+    }
+
+    fn publish(&mut self, data: Bytes, size: usize) -> Option<BrokerEvent> {
+        let (offset, epoch) = if size > 0 {
+            self.top.offset += 1;
+            (self.top.offset, self.top.epoch)
+        } else {
+            (0, Epoch::NONE)
+        };
+        let publication = Arc::new(Publication { offset, epoch, ..Publication::bare(data) });
+        if size > 0 {
+            self.kept.push_back(publication.clone());
+            while self.kept.len() > size {
+                self.kept.pop_front();
+            }
+        }
+        let name = ChannelName::new(CHANNEL);
+        self.tell(BrokerEvent::Publication(name, Arc::new((*publication).clone()), None))
+    }
+
+    fn tell(&self, event: BrokerEvent) -> Option<BrokerEvent> {
+        (self.is_subscribed && !self.is_cut).then_some(event)
+    }
+
+    /// Carries a request out; what follows from it comes in this order.
+    fn carry_out(&mut self, request: BrokerRequest) -> Vec<BrokerEvent> {
+        let BrokerRequest { channel, op, ticket } = request;
+        let mut events = Vec::new();
+        let reply = match op {
+            _ if self.fails => BrokerReply::Failed,
+            BrokerOp::Subscribe => {
+                self.is_subscribed = true;
+                BrokerReply::Done
+            }
+            BrokerOp::Unsubscribe => {
+                self.is_subscribed = false;
+                BrokerReply::Done
+            }
+            BrokerOp::Publish(op) => {
+                events.extend(self.publish(op.publication.data, op.history.size as usize));
+                let position = if op.history.is_on() { self.top } else { Position::default() };
+                BrokerReply::Published(position, None)
+            }
+            BrokerOp::Join(info) => {
+                events.extend(self.tell(BrokerEvent::Join(channel, info)));
+                BrokerReply::Done
+            }
+            BrokerOp::Leave(info) => {
+                events.extend(self.tell(BrokerEvent::Leave(channel, info)));
+                BrokerReply::Done
+            }
+            BrokerOp::History(read) => {
+                let behind = |publication: &&Arc<Publication>| read.since.is_none_or(|since| publication.offset > since);
+                let mut found: Vec<_> = self.kept.iter().filter(behind).cloned().collect();
+                if read.reverse {
+                    found.reverse();
+                }
+                found.truncate(usize::try_from(read.limit).unwrap_or(usize::MAX));
+                BrokerReply::History(found, self.top)
+            }
+            BrokerOp::RemoveHistory => {
+                self.kept.clear();
+                BrokerReply::Done
+            }
+            BrokerOp::AddPresence(info) => {
+                self.present.push(info.client);
+                BrokerReply::Done
+            }
+            BrokerOp::RemovePresence(info) => {
+                self.present.retain(|client| *client != info.client);
+                BrokerReply::Done
+            }
+            BrokerOp::Presence => BrokerReply::Presence(Vec::new()),
+            BrokerOp::PresenceStats => BrokerReply::PresenceStats(self.present.len() as u32, 1),
+        };
+        events.extend(ticket.map(|ticket| BrokerEvent::Reply(ticket, reply)));
+        events
+    }
+}
+
+/// A home, its broker, and what is between them.
+struct Bench {
+    homes: Brokered,
+    model: Model,
+    requests: VecDeque<BrokerRequest>,
+    events: VecDeque<BrokerEvent>,
+    sent: Vec<(ShardId, Delivery)>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> Self {
+        let (requests, events) = (VecDeque::new(), VecDeque::new());
+        Self { homes: Brokered::new(limits), model: Model::new(), requests, events, sent: Vec::new() }
+    }
+
+    fn op(&mut self, from: u16, op: Op, reply: ReplyTo) {
+        let Self { homes, sent, .. } = self;
+        let name = ChannelName::new(CHANNEL);
+        let out = &mut |shard, delivery| sent.push((shard, delivery));
+        homes.handle(ShardId(from), &name, op, reply, Now::default(), out);
+        self.requests.extend(self.homes.take_requests());
+    }
+
+    /// The broker carries out one request. False when there is none.
+    fn serve(&mut self) -> bool {
+        let Some(request) = self.requests.pop_front() else { return false };
+        self.events.extend(self.model.carry_out(request));
+        true
+    }
+
+    /// The home takes one event. False when there is none.
+    fn hear(&mut self) -> bool {
+        let Some(event) = self.events.pop_front() else { return false };
+        let Self { homes, sent, .. } = self;
+        homes.event(event, Now::default(), &mut |shard, delivery| sent.push((shard, delivery)));
+        self.requests.extend(self.homes.take_requests());
+        true
+    }
+
+    /// Another node publishes.
+    fn elsewhere(&mut self, data: &str) {
+        self.events.extend(self.model.publish(Bytes::from(data.to_owned()), HISTORY.size as usize));
+    }
+
+    /// The connection for messages is lost, with what is under way on it, and comes back.
+    fn cut(&mut self) {
+        self.model.is_cut = true;
+        self.events.retain(|event| matches!(event, BrokerEvent::Reply(..)));
+    }
+
+    fn resume(&mut self) {
+        self.model.is_cut = false;
+        if self.model.is_subscribed {
+            self.events.push_back(BrokerEvent::Resumed(ChannelName::new(CHANNEL)));
+        }
+    }
+
+    /// Everything happens; gives what was sent, in short words.
+    fn settle(&mut self) -> Vec<String> {
+        while self.serve() || self.hear() {}
+        self.sent.drain(..).map(|(shard, delivery)| format!("{}:{}", shard.0, word(&delivery))).collect()
+    }
+
+    fn ask(&mut self, from: u16, op: Op) -> Vec<String> {
+        self.op(from, op, REPLY);
+        self.settle()
+    }
+}
+
+fn plain() -> SubscribeOp {
+    SubscribeOp { position: false, recover: None, meta_ttl_s: 60, presence: None, join: None }
+}
+
+fn positioned() -> SubscribeOp {
+    SubscribeOp { position: true, ..plain() }
+}
+
+fn recovering(offset: u64) -> SubscribeOp {
+    let since = Since { offset, epoch: "".into() };
+    let recover = Recover { since, limit: 0, cache: false, filter: None, or_fail: false };
+    SubscribeOp { recover: Some(recover), ..positioned() }
+}
+
+fn subscribe(op: SubscribeOp) -> Op {
+    Op::Subscribe(Box::new(op))
+}
+
+fn unsubscribe(last: bool) -> Op {
+    Op::Unsubscribe { last, presence: None, leave: None }
+}
+
+#[test]
+fn publications_come_back_before_their_answer() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(0, subscribe(plain())), ["0:Subscribed @0 []"]);
+    assert_eq!(bench.ask(1, publish_plain("x")), ["0:pub x@0", "1:Published @0"]);
+    assert_eq!(bench.ask(1, publish("y")), ["0:pub y@1", "1:Published @1"]);
+    assert_eq!(bench.ask(1, subscribe(positioned())), ["1:Subscribed @1 []"]);
+    assert_eq!(bench.ask(1, publish("z")), ["0:pub z@2", "1:pub z@2", "1:Published @2"]);
+    bench.elsewhere("w");
+    assert_eq!(bench.settle(), ["0:pub w@3", "1:pub w@3"]);
+    assert_eq!(bench.ask(0, unsubscribe(true)), ["0:Done"]);
+    assert_eq!(bench.ask(1, unsubscribe(true)), ["1:Done"]);
+    assert!(!bench.model.is_subscribed && bench.homes.with_subscribers() == 0 && bench.homes.pending() == 0);
+}
+
+#[test]
+fn a_returning_subscriber_gets_what_it_missed() {
+    let mut bench = Bench::new();
+    for data in ["a", "b", "c", "d"] {
+        bench.elsewhere(data);
+    }
+    for (offset, expected) in [
+        (1, "0:Subscribed @4 recovered [b@2 c@3 d@4]"),
+        (4, "0:Subscribed @4 recovered []"),
+        (0, "0:Subscribed @4 []"),
+        (5, "0:Subscribed @4 []"),
+    ] {
+        assert_eq!(bench.ask(0, subscribe(recovering(offset))), [expected], "{offset}");
+    }
+    let mut refused = recovering(0);
+    refused.recover = refused.recover.map(|recover| Recover { or_fail: true, ..recover });
+    assert_eq!(bench.ask(0, subscribe(refused)), ["0:Failed 112"]);
+}
+
+#[test]
+fn what_is_published_during_a_read_is_added_to_it() {
+    let mut bench = Bench::new();
+    bench.elsewhere("a");
+    bench.op(0, subscribe(recovering(0)), REPLY);
+    assert!(bench.serve() && bench.hear(), "subscribed");
+    assert!(bench.serve(), "read");
+    bench.elsewhere("b");
+    // The message overtakes the reply.
+    bench.events.rotate_right(1);
+    assert_eq!(bench.settle(), ["0:pub b@2", "0:Subscribed @2 recovered [a@1 b@2]"]);
+    bench.elsewhere("c");
+    assert_eq!(bench.settle(), ["0:pub c@3"]);
+}
+
+#[test]
+fn gaps_are_filled_from_the_stream() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(0, subscribe(positioned())), ["0:Subscribed @0 []"]);
+    bench.elsewhere("a");
+    bench.elsewhere("b");
+    bench.events.pop_front();
+    assert_eq!(bench.settle(), ["0:pub a@1", "0:pub b@2"]);
+    bench.cut();
+    bench.elsewhere("c");
+    bench.resume();
+    assert_eq!(bench.settle(), ["0:pub c@3"], "nothing needs to come after it");
+    bench.cut();
+    for data in ["d", "e", "f", "g"] {
+        bench.elsewhere(data);
+    }
+    bench.resume();
+    assert_eq!(bench.settle(), ["0:lost"], "three are kept");
+    assert_eq!(bench.ask(0, subscribe(positioned())), ["0:Subscribed @7 []"]);
+    bench.cut();
+    bench.model.begin();
+    bench.resume();
+    assert_eq!(bench.settle(), ["0:lost"], "another stream");
+    bench.model.begin();
+    bench.elsewhere("h");
+    assert_eq!(bench.settle(), ["0:lost", "0:pub h@1"], "another one, and a message says so");
+}
+
+#[test]
+fn who_asks_for_the_position_gets_what_is_missing_first() {
+    let mut bench = Bench::new();
+    bench.ask(0, subscribe(positioned()));
+    bench.elsewhere("a");
+    bench.events.clear();
+    bench.op(1, Op::Position { meta_ttl_s: 60 }, REPLY);
+    assert_eq!(bench.ask(0, Op::Position { meta_ttl_s: 60 }), ["0:pub a@1", "1:Position @1", "0:Position @1"]);
+}
+
+#[test]
+fn a_broker_that_fails_is_told_to_those_who_wait() {
+    let mut bench = Bench::new();
+    bench.model.fails = true;
+    for op in [subscribe(positioned()), publish("x"), Op::Presence, Op::HistoryRemove, Op::Position { meta_ttl_s: 1 }] {
+        assert_eq!(bench.ask(0, op), ["0:Failed 100"]);
+    }
+    bench.model.fails = false;
+    assert_eq!(bench.ask(0, subscribe(positioned())), ["0:Subscribed @0 []"], "the next one tries again");
+    bench.cut();
+    bench.elsewhere("a");
+    bench.model.fails = true;
+    bench.resume();
+    assert_eq!(bench.settle(), ["0:lost"], "nobody knows what is missing");
+    assert_eq!(bench.homes.pending(), 0);
+}
+
+#[test]
+fn too_many_requests_are_refused() {
+    let mut bench = Bench::with_limits(Limits { channels: 10, requests: 1 });
+    bench.op(0, publish("x"), REPLY);
+    bench.op(0, publish("y"), REPLY);
+    assert_eq!(bench.settle(), ["0:Failed 100", "0:Published @1"]);
+    let mut none = Bench::with_limits(Limits { channels: 0, requests: 10 });
+    assert_eq!(none.ask(0, subscribe(plain())), ["0:Failed 106"]);
+}
+
+#[test]
+fn joins_follow_answers_and_who_left_before_never_joined() {
+    let mut bench = Bench::new();
+    let joining = |client| {
+        let info = info(client, "ann");
+        SubscribeOp { presence: Some((info.clone(), 1)), join: Some(info), ..positioned() }
+    };
+    assert_eq!(bench.ask(0, subscribe(joining(1))), ["0:Subscribed @0 []", "0:join ann"]);
+    let leave = |client, last| {
+        let info = info(client, "ann");
+        Op::Unsubscribe { last, presence: Some(info.clone()), leave: Some(info) }
+    };
+    bench.op(1, subscribe(joining(2)), ReplyTo::None);
+    bench.op(1, leave(2, true), ReplyTo::None);
+    assert_eq!(bench.settle(), [""; 0]);
+    assert_eq!(bench.model.present, [ClientId([1; 16])]);
+    bench.ask(1, subscribe(plain()));
+    assert_eq!(bench.ask(0, leave(1, true)), ["0:Done", "1:leave ann"]);
+    assert_eq!(bench.model.present, []);
+}
+
+/// What one subscriber saw.
+#[derive(Debug)]
+struct Seen {
+    shard: u16,
+    is_positioned: bool,
+    at: Option<Position>,
+    /// The publications since, and those of streams before.
+    offsets: Vec<(Epoch, u64)>,
+    is_lost: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe { client: usize, since: Option<u64>, is_positioned: bool },
+    Unsubscribe(usize),
+    Publish,
+    Elsewhere,
+    Serve,
+    Hear,
+    Cut,
+    Resume,
+    Begin,
+    Fail(bool),
+    Check,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0usize..4, prop::option::of(0u64..12), any::<bool>())
+            .prop_map(|(client, since, is_positioned)| Step::Subscribe { client, since, is_positioned }),
+        1 => (0usize..4).prop_map(Step::Unsubscribe),
+        3 => Just(Step::Publish),
+        3 => Just(Step::Elsewhere),
+        12 => Just(Step::Serve),
+        12 => Just(Step::Hear),
+        1 => Just(Step::Cut),
+        2 => Just(Step::Resume),
+        1 => prop_oneof![4 => Just(Step::Check), 1 => Just(Step::Begin)],
+        1 => prop_oneof![1 => Just(Step::Fail(true)), 4 => Just(Step::Fail(false))],
+    ]
+}
+
+/// A home under random steps, and what its subscribers make of what it sends.
+struct Trial {
+    bench: Bench,
+    subscribers: HashMap<u32, Seen>,
+    next_tag: u32,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self { bench: Bench::new(), subscribers: HashMap::new(), next_tag: 0 }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Subscribe { client, since, is_positioned } => {
+                let shard = (client % 2) as u16;
+                let op = match since {
+                    Some(offset) => recovering(offset),
+                    None if is_positioned => positioned(),
+                    None => plain(),
+                };
+                let tag = self.next_tag;
+                self.next_tag += 1;
+                let is_positioned = op.position;
+                let seen = Seen { shard, is_positioned, at: None, offsets: Vec::new(), is_lost: false };
+                self.subscribers.insert(tag, seen);
+                let conn = ConnId { slot: 0, generation: 0 };
+                self.bench.op(shard, subscribe(op), ReplyTo::Conn { conn, tag });
+            }
+            Step::Unsubscribe(which) => {
+                let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
+                let Some(gone) = self.subscribers.remove(&tag) else { return };
+                let last = !self.subscribers.values().any(|other| other.shard == gone.shard);
+                self.bench.op(gone.shard, unsubscribe(last), ReplyTo::None);
+            }
+            Step::Publish => self.bench.op(0, publish("x"), ReplyTo::None),
+            Step::Elsewhere => self.bench.elsewhere("y"),
+            Step::Serve => drop(self.bench.serve()),
+            Step::Hear => drop(self.bench.hear()),
+            Step::Cut => self.bench.cut(),
+            Step::Resume => self.bench.resume(),
+            Step::Begin => self.bench.model.begin(),
+            Step::Fail(fails) => self.bench.model.fails = fails,
+            Step::Check => self.bench.op(0, Op::Position { meta_ttl_s: 60 }, ReplyTo::None),
+        }
+        self.take();
+    }
+
+    fn take(&mut self) {
+        for (shard, delivery) in std::mem::take(&mut self.bench.sent) {
+            match delivery {
+                Delivery::Publication(_, publication) => {
+                    for seen in self.subscribers.values_mut().filter(|seen| seen.shard == shard.0) {
+                        seen.publication(&publication);
+                    }
+                }
+                Delivery::PositionLost(_) => {
+                    for seen in self.subscribers.values_mut().filter(|seen| seen.shard == shard.0 && seen.at.is_some()) {
+                        seen.is_lost |= seen.is_positioned;
+                    }
+                }
+                Delivery::Answer(ReplyTo::Conn { tag, .. }, answer) => self.answer(tag, answer),
+                _ => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, tag: u32, answer: Answer) {
+        match answer {
+            Answer::Subscribed(subscribed) => {
+                let Subscribed { position, recovered, publications } = *subscribed;
+                let Some(seen) = self.subscribers.get_mut(&tag) else { return };
+                if recovered {
+                    let offsets: Vec<_> = publications.iter().map(|publication| publication.offset).collect();
+                    let first = position.offset - offsets.len() as u64;
+                    assert_eq!(offsets, (first + 1..=position.offset).collect::<Vec<_>>());
+                }
+                seen.at = Some(position);
+            }
+            Answer::Failed(_) => {
+                let Some(gone) = self.subscribers.remove(&tag) else { return };
+                let last = !self.subscribers.values().any(|other| other.shard == gone.shard);
+                self.bench.op(gone.shard, unsubscribe(last), ReplyTo::None);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Seen {
+    fn publication(&mut self, publication: &Publication) {
+        let Some(at) = self.at.filter(|_| !self.is_lost) else { return };
+        if !self.is_positioned {
+            let place = (publication.epoch, publication.offset);
+            assert!(!self.offsets.contains(&place), "{place:?} came twice: {self:?}");
+            return self.offsets.push(place);
+        }
+        if publication.epoch == at.epoch && publication.offset <= at.offset {
+            return;
+        }
+        let expected = Position { offset: at.offset + 1, epoch: at.epoch };
+        assert_eq!(Position { offset: publication.offset, epoch: publication.epoch }, expected, "{self:?}");
+        self.at = Some(expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// A positioned subscriber misses nothing or is told; one without a position gets nothing twice; and in the end
+    /// everyone is where the stream is.
+    #[test]
+    fn nothing_is_missed_and_nothing_comes_twice(steps in prop::collection::vec(step(), 1..120)) {
+        let mut trial = Trial::new();
+        steps.into_iter().for_each(|step| trial.step(step));
+        trial.step(Step::Fail(false));
+        trial.step(Step::Resume);
+        while trial.bench.serve() || trial.bench.hear() {
+            trial.take();
+        }
+        prop_assert_eq!(trial.bench.homes.pending(), 0);
+        let top = trial.bench.model.top;
+        for (tag, seen) in &trial.subscribers {
+            prop_assert!(seen.at.is_some(), "{} was never answered", tag);
+            if seen.is_positioned && !seen.is_lost {
+                prop_assert_eq!(seen.at, Some(top), "{} {:?}", tag, seen);
+            }
+        }
+    }
+}
