@@ -350,8 +350,8 @@ impl Engine {
         if self.has_proofs_to_make() || !self.port.prepare_to_sleep() {
             return false;
         }
-        let is_idle = self.desk.prepare_to_sleep()
-            && self.broker.as_mut().is_none_or(|broker| broker.prepare_to_sleep());
+        let is_idle =
+            self.desk.prepare_to_sleep() && self.broker.as_mut().is_none_or(|broker| broker.prepare_to_sleep());
         if !is_idle {
             self.awake();
         }

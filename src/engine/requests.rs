@@ -88,7 +88,11 @@ impl Engine {
 }
 
 /// Where deliveries of this shard's homes go: into its own line, or to other shards.
-pub(super) fn outlet(me: ShardId, local: &mut VecDeque<Delivery>, port: &mut ShardPort) -> impl FnMut(ShardId, Delivery) {
+pub(super) fn outlet(
+    me: ShardId,
+    local: &mut VecDeque<Delivery>,
+    port: &mut ShardPort,
+) -> impl FnMut(ShardId, Delivery) {
     move |to, delivery| {
         if to == me {
             local.push_back(delivery);

@@ -266,7 +266,9 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         bells: bells.clone(),
         pulses: pulses.clone(),
     };
-    for (index, (((port, desk), line), listeners)) in ports.into_iter().zip(startup.desks).zip(startup.lines).zip(listeners).enumerate() {
+    for (index, (((port, desk), line), listeners)) in
+        ports.into_iter().zip(startup.desks).zip(startup.lines).zip(listeners).enumerate()
+    {
         let parts = Parts {
             id: ShardId(index as u16),
             port,

@@ -177,7 +177,8 @@ impl Brokered {
     pub(super) fn linked(&mut self, name: &ChannelName, is_up: bool, out: &mut Out<'_>) {
         let Some(slot) = self.table.find(name) else { return };
         let Some(channel) = self.table.get(slot) else { return };
-        let Link::Asked(waiting) = std::mem::replace(&mut channel.link, if is_up { Link::Up } else { Link::Down }) else {
+        let Link::Asked(waiting) = std::mem::replace(&mut channel.link, if is_up { Link::Up } else { Link::Down })
+        else {
             return;
         };
         for ticket in waiting {

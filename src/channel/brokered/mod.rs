@@ -96,7 +96,12 @@ pub struct Brokered {
 impl Brokered {
     /// No channels.
     pub fn new(limits: Limits) -> Self {
-        Self { table: Table::new(limits.channels), tasks: Slab::new(limits.requests), requests: Vec::new(), suppressed: None }
+        Self {
+            table: Table::new(limits.channels),
+            tasks: Slab::new(limits.requests),
+            requests: Vec::new(),
+            suppressed: None,
+        }
     }
 
     /// Channels with subscribers on any shard.
@@ -125,7 +130,15 @@ impl Brokered {
     }
 
     /// Takes a request of the shard `from`. What follows from it at once goes to `out`.
-    pub fn handle(&mut self, from: ShardId, channel: &ChannelName, op: Op, reply: ReplyTo, now: Now, out: &mut Out<'_>) {
+    pub fn handle(
+        &mut self,
+        from: ShardId,
+        channel: &ChannelName,
+        op: Op,
+        reply: ReplyTo,
+        now: Now,
+        out: &mut Out<'_>,
+    ) {
         let plain = Task::Plain { from, reply };
         match op {
             Op::Publish(op) => self.publish(channel, op, plain, now, out),

@@ -128,7 +128,8 @@ impl Place {
             next += 1;
             publication.offset == next
         };
-        let missing: Vec<_> = read.into_iter().skip_while(|found| found.offset <= at.offset).take_while(follows).collect();
+        let missing: Vec<_> =
+            read.into_iter().skip_while(|found| found.offset <= at.offset).take_while(follows).collect();
         for publication in &missing {
             self.advance(publication);
         }

@@ -27,8 +27,15 @@ struct Model {
 impl Model {
     fn new() -> Self {
         let (kept, present) = (VecDeque::new(), Vec::new());
-        let mut model =
-            Self { kept, top: Position::default(), epochs: 0, is_subscribed: false, is_cut: false, fails: false, present };
+        let mut model = Self {
+            kept,
+            top: Position::default(),
+            epochs: 0,
+            is_subscribed: false,
+            is_cut: false,
+            fails: false,
+            present,
+        };
         model.begin();
         model
     }
@@ -90,7 +97,8 @@ impl Model {
                 BrokerReply::Done
             }
             BrokerOp::History(read) => {
-                let behind = |publication: &&Arc<Publication>| read.since.is_none_or(|since| publication.offset > since);
+                let behind =
+                    |publication: &&Arc<Publication>| read.since.is_none_or(|since| publication.offset > since);
                 let mut found: Vec<_> = self.kept.iter().filter(behind).cloned().collect();
                 if read.reverse {
                     found.reverse();
@@ -447,7 +455,8 @@ impl Trial {
                     }
                 }
                 Delivery::PositionLost(_) => {
-                    for seen in self.subscribers.values_mut().filter(|seen| seen.shard == shard.0 && seen.at.is_some()) {
+                    for seen in self.subscribers.values_mut().filter(|seen| seen.shard == shard.0 && seen.at.is_some())
+                    {
                         seen.is_lost |= seen.is_positioned;
                     }
                 }
