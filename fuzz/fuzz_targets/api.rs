@@ -73,6 +73,7 @@ fuzz_target!(|input: &[u8]| {
         id: ShardId(0),
         port: mesh(1, Limits::default()).remove(0),
         desk: spindle::mesh::desk(1).0,
+        line: None,
         shards: 1,
         config: config.clone(),
         verifiers: verifiers.clone(),
