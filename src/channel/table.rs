@@ -1,5 +1,6 @@
 //! The channels that are at home here, found by name: what is kept for each, and where.
 
+use crate::base::ids::ConnId;
 use crate::base::index::Index;
 use crate::base::slab::Slab;
 use crate::base::time::{NEVER, Now};
@@ -130,6 +131,16 @@ impl<T: Entry> Table<T> {
     #[inline]
     pub fn get(&mut self, slot: u32) -> Option<&mut T> {
         self.homes.at(slot).map(|(_, home)| home)
+    }
+
+    /// Names the channel in a slot for as long as it is held; another one in the same slot has another key.
+    pub fn key(&mut self, slot: u32) -> Option<ConnId> {
+        self.homes.at(slot).map(|(key, _)| key)
+    }
+
+    /// The slot of the channel with this key, if it is still held.
+    pub fn slot(&self, key: ConnId) -> Option<u32> {
+        self.homes.get(key).map(|_| key.slot)
     }
 
     /// Removes the channel in a slot.

@@ -2,7 +2,7 @@
 
 use super::place::{Arrival, Filled, Place, Verdict};
 use super::task::Task;
-use super::{Brokered, Out, task};
+use super::{Brokered, Channel, Out, task};
 use crate::base::ids::ShardId;
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::{self, respond};
@@ -25,6 +25,8 @@ pub(super) struct Course {
     checked_at: Option<Position>,
     /// The read that fills the gap.
     fill: Option<Ticket>,
+    /// Messages were missed while it was under way.
+    fills_again: bool,
     meta_ttl_s: u32,
     /// How often messages came again after a while without.
     pub(super) resumptions: u32,
@@ -33,7 +35,16 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn new(meta_ttl_s: u32) -> Self {
         let (parked, checks) = (Vec::new(), Vec::new());
-        Self { place: Place::default(), parked, checks, checked_at: None, fill: None, meta_ttl_s, resumptions: 0 }
+        Self {
+            place: Place::default(),
+            parked,
+            checks,
+            checked_at: None,
+            fill: None,
+            fills_again: false,
+            meta_ttl_s,
+            resumptions: 0,
+        }
     }
 }
 
@@ -49,11 +60,7 @@ impl Brokered {
             Verdict::Keep => {}
             Verdict::Deliver(arrival) => self.deliver(slot, arrival, out),
             Verdict::Gap => self.begin_fill(slot, out),
-            Verdict::Lost(arrivals) => {
-                self.lose(slot, out);
-                arrivals.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
-                self.unpark(slot, out);
-            }
+            Verdict::TooMany => self.give_up(slot, out),
         }
     }
 
@@ -63,6 +70,7 @@ impl Brokered {
         let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
         course.resumptions += 1;
         if course.place.at().is_some() {
+            course.fills_again = course.fill.is_some();
             self.begin_fill(slot, out);
         }
     }
@@ -71,9 +79,9 @@ impl Brokered {
     pub(super) fn begin_fill(&mut self, slot: u32, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
-        course.place.begin_fill();
         let Some(at) = course.place.at().filter(|_| course.fill.is_none()) else { return };
-        let Ok(key) = self.tasks.insert(Task::Fill(channel.name.clone())) else { return self.give_up(slot, out) };
+        course.place.begin_fill();
+        let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
         let read = Read { since: Some(at.offset), limit: FILL, reverse: false, meta_ttl_s: course.meta_ttl_s };
         let name = channel.name.clone();
@@ -81,14 +89,14 @@ impl Brokered {
     }
 
     /// What may be missing was read.
-    pub(super) fn filled(&mut self, name: &ChannelName, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
-        let Some(slot) = self.table.find(name) else { return };
+    pub(super) fn filled(&mut self, slot: u32, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
         let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
-        // A channel that ended and began again has another fill, or none.
+        // Given up, perhaps, and begun anew.
         if course.fill != Some(ticket) {
             return;
         }
         course.fill = None;
+        let fills_again = std::mem::take(&mut course.fills_again);
         if !course.place.is_filling() {
             return;
         }
@@ -100,6 +108,9 @@ impl Brokered {
             Filled::Whole => {}
             Filled::Lost => self.lose(slot, out),
         }
+        if fills_again {
+            return self.begin_fill(slot, out);
+        }
         let course = self.table.get(slot).and_then(|channel| channel.course.as_mut());
         let held = course.map_or_else(Vec::new, |course| course.place.end_fill());
         held.into_iter().for_each(|arrival| self.arrive(slot, arrival, out));
@@ -109,8 +120,9 @@ impl Brokered {
     /// The stream could not be read: nobody knows what is missing.
     fn give_up(&mut self, slot: u32, out: &mut Out<'_>) {
         self.lose(slot, out);
-        let course = self.table.get(slot).and_then(|channel| channel.course.as_mut());
-        let held = course.map_or_else(Vec::new, |course| course.place.give_up());
+        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        course.fill = None;
+        let held = course.place.give_up();
         held.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
         self.unpark(slot, out);
     }
@@ -141,8 +153,10 @@ impl Brokered {
         out: &mut Out<'_>,
     ) {
         let read = BrokerOp::History(Read { since: None, limit: 0, reverse: false, meta_ttl_s });
-        let course = self.table.find(name).and_then(|slot| self.table.get(slot)?.course.as_mut());
-        let Some((course, at)) = course.and_then(|course| course.place.at().map(|at| (course, at))) else {
+        let channel = self.table.find(name).and_then(|slot| self.table.get(slot));
+        let place = |channel: &mut Channel| channel.course.as_ref().and_then(|course| course.place.at());
+        let found = channel.and_then(|channel| place(channel).map(|at| (channel.key, channel.course.as_mut(), at)));
+        let Some((key, Some(course), at)) = found else {
             return self.ask(name, read, Task::Position { from, reply }, out);
         };
         course.checks.push((from, reply));
@@ -150,15 +164,14 @@ impl Brokered {
             return;
         }
         course.checked_at = Some(at);
-        match self.tasks.insert(Task::Check(name.clone())) {
-            Ok(key) => self.request(name, read, Some(Ticket(key))),
-            Err(_) => self.checked(name, BrokerReply::Failed, out),
+        match self.tasks.insert(Task::Check(key)) {
+            Ok(ticket) => self.request(name, read, Some(Ticket(ticket))),
+            Err(_) => self.checked(key.slot, BrokerReply::Failed, out),
         }
     }
 
     /// The stream's top was read.
-    pub(super) fn checked(&mut self, name: &ChannelName, reply: BrokerReply, out: &mut Out<'_>) {
-        let Some(slot) = self.table.find(name) else { return };
+    pub(super) fn checked(&mut self, slot: u32, reply: BrokerReply, out: &mut Out<'_>) {
         let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
         let Some(begun_at) = course.checked_at.take() else { return };
         if course.place.is_filling() {

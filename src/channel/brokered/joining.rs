@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::course::Course;
+use super::place::Moment;
 use super::task::Task;
 use super::{Brokered, Link, Out};
-use crate::base::ids::{ClientId, ShardId};
+use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::respond;
 use crate::channel::name::ChannelName;
@@ -25,6 +26,8 @@ pub(super) struct Join {
     from: ShardId,
     reply: ReplyTo,
     channel: ChannelName,
+    /// The channel while it is held.
+    key: ConnId,
     recover: Option<Recover>,
     wants_position: bool,
     meta_ttl_s: u32,
@@ -39,6 +42,9 @@ pub(super) struct Join {
     read: Option<(Vec<Arc<Publication>>, Position)>,
     /// [`Course::resumptions`] when the read began.
     resumptions: u32,
+    /// Where subscribers were when it began.
+    began_at: Option<Position>,
+    began: Moment,
 }
 
 /// How a subscriber goes on.
@@ -83,32 +89,39 @@ impl Join {
         if course.resumptions != self.resumptions && place.at().is_none() {
             return Next::ReadAgain;
         }
-        let Some(at) = place.at().or_else(|| place.settle_first(top)) else { return Next::ReadAgain };
+        let Some(at) = place.at().or_else(|| place.settle_first(top, self.began)) else { return Next::ReadAgain };
         if at.epoch == top.epoch && top.offset > at.offset {
             self.read = Some((publications, top));
             return Next::Fill;
         }
-        let later = if at.epoch == top.epoch { place.since(top.offset) } else { None };
         let subscribed = |publications, position| match &self.recover {
             None => Subscribed { position, recovered: false, publications: Vec::new() },
             Some(recover) => recovery::from_read(publications, position, recover),
         };
-        match later {
-            Some(later) => {
-                let mut subscribed = subscribed(publications, top);
-                if let Some(recover) = &self.recover {
-                    recovery::extend(&mut subscribed, later, recover);
+        // A read that began where subscribers are does not end before it.
+        let is_behind = self.began_at.is_some_and(|began| began.epoch == top.epoch && began.offset > top.offset);
+        if at.epoch != top.epoch || is_behind {
+            return match self.began_at {
+                // The stream went back, or began anew and no message said so.
+                Some(began) if began.epoch == at.epoch => {
+                    place.settle(top);
+                    Next::Lost(subscribed(publications, top))
                 }
+                _ => Next::ReadAgain,
+            };
+        }
+        let recover = self.recover.as_ref();
+        let position_alone = Subscribed { position: at, recovered: false, publications: Vec::new() };
+        match (place.since(top.offset, self.began), recover) {
+            (_, None) => Next::Answer(position_alone),
+            (Some(later), Some(recover)) => {
+                let mut subscribed = subscribed(publications, top);
+                recovery::extend(&mut subscribed, later, recover);
                 subscribed.position = at;
                 Next::Answer(subscribed)
             }
-            None if self.tries < TRIES => Next::ReadAgain,
-            // The stream went back, or began anew and no message said so.
-            None if at.epoch != top.epoch || self.recover.is_none() => {
-                place.settle(top);
-                Next::Lost(subscribed(publications, top))
-            }
-            None => Next::Answer(Subscribed { position: at, recovered: false, publications: Vec::new() }),
+            (None, _) if self.tries < TRIES => Next::ReadAgain,
+            (None, _) => Next::Answer(position_alone),
         }
     }
 
@@ -130,13 +143,14 @@ impl Brokered {
         reply: ReplyTo,
         out: &mut Out<'_>,
     ) {
-        let Some(slot) = self.table.find_or_insert(channel) else {
+        let Some((slot, key)) = self.find_or_begin(channel) else {
             return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
         };
         let join = Join {
             from,
             reply,
             channel: channel.clone(),
+            key,
             wants_position: op.position || op.recover.is_some(),
             recover: op.recover,
             meta_ttl_s: op.meta_ttl_s,
@@ -148,6 +162,8 @@ impl Brokered {
             is_reading: false,
             read: None,
             resumptions: 0,
+            began_at: None,
+            began: Moment::default(),
         };
         let joins = join.join.as_ref().map(|info| info.client);
         let ticket = self.tasks.insert(Task::Join(Box::new(join)));
@@ -163,7 +179,7 @@ impl Brokered {
         match &mut found.link {
             Link::Up => self.start(ticket, out),
             Link::Asked(waiting) => waiting.push(ticket),
-            Link::Down => match self.tasks.insert(Task::Link(channel.clone())) {
+            Link::Down => match self.tasks.insert(Task::Link(key)) {
                 Ok(link) => {
                     found.link = Link::Asked(vec![ticket]);
                     self.request(channel, BrokerOp::Subscribe, Some(Ticket(link)));
@@ -174,8 +190,7 @@ impl Brokered {
     }
 
     /// The broker sends the channel's messages from now on, or cannot.
-    pub(super) fn linked(&mut self, name: &ChannelName, is_up: bool, out: &mut Out<'_>) {
-        let Some(slot) = self.table.find(name) else { return };
+    pub(super) fn linked(&mut self, slot: u32, is_up: bool, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
         let Link::Asked(waiting) = std::mem::replace(&mut channel.link, if is_up { Link::Up } else { Link::Down })
         else {
@@ -193,8 +208,7 @@ impl Brokered {
         let presence = join.presence.take();
         let is_certain = |course: &Course| course.place.at().is_some() || course.place.is_filling();
         let reads = join.wants_position && {
-            let slot = self.table.find(&channel);
-            let found = slot.and_then(|slot| self.table.get(slot));
+            let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
             let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.meta_ttl_s)));
             join.recover.is_some() || !is_certain(course)
@@ -214,8 +228,10 @@ impl Brokered {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left += 1;
         let (channel, op) = (join.channel.clone(), join.read_op());
-        if let Some(course) = self.table.find(&channel).and_then(|slot| self.table.get(slot)?.course.as_mut()) {
+        if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.get(slot)?.course.as_mut()) {
             join.resumptions = course.resumptions;
+            join.began_at = course.place.at();
+            join.began = course.place.moment();
             if !join.is_reading {
                 join.is_reading = true;
                 course.place.begin_read();
@@ -233,7 +249,7 @@ impl Brokered {
         if join.has_failed {
             return self.fail_join(ticket, Error::INTERNAL, out);
         }
-        let Some(slot) = self.table.find(&join.channel) else {
+        let Some(slot) = self.table.slot(join.key) else {
             return self.fail_join(ticket, Error::INTERNAL, out);
         };
         let subscribed = if !join.wants_position {
@@ -281,7 +297,7 @@ impl Brokered {
 
     fn end_join(&mut self, ticket: Ticket) -> Option<Join> {
         let Some(Task::Join(join)) = self.tasks.remove(ticket.0) else { return None };
-        if let Some(slot) = self.table.find(&join.channel)
+        if let Some(slot) = self.table.slot(join.key)
             && let Some(channel) = self.table.get(slot)
         {
             if join.is_reading

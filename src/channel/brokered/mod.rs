@@ -16,7 +16,7 @@ mod task;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::ids::{ClientId, ShardId};
+use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::base::slab::Slab;
 use crate::base::time::Now;
 use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket};
@@ -54,6 +54,8 @@ type Out<'o> = dyn FnMut(ShardId, Delivery) + 'o;
 #[derive(Debug)]
 struct Channel {
     name: ChannelName,
+    /// Names the channel for as long as it is held.
+    key: ConnId,
     interest: Interest,
     link: Link,
     /// Once anybody asked for a position.
@@ -74,7 +76,14 @@ enum Link {
 
 impl Entry for Channel {
     fn begin(name: ChannelName) -> Self {
-        Self { name, interest: Interest::default(), link: Link::Down, course: None, joining: HashMap::new() }
+        Self {
+            name,
+            key: ConnId { slot: 0, generation: 0 },
+            interest: Interest::default(),
+            link: Link::Down,
+            course: None,
+            joining: HashMap::new(),
+        }
     }
 
     fn name(&self) -> &ChannelName {
@@ -239,16 +248,36 @@ impl Brokered {
                 respond(from, to, task::history_answer(reply, since.as_ref()), out);
             }
             Some(Task::Position { from, reply: to }) => respond(from, to, task::position_answer(&reply), out),
-            Some(Task::Link(name)) => self.linked(&name, matches!(reply, BrokerReply::Done), out),
+            Some(Task::Link(key)) => {
+                if let Some(slot) = self.table.slot(key) {
+                    self.linked(slot, matches!(reply, BrokerReply::Done), out);
+                }
+            }
             Some(Task::Presence(of)) => {
                 if let Some(Task::Join(join)) = self.tasks.get_mut(of.0) {
                     join.take_presence(matches!(reply, BrokerReply::Done));
                     self.go_on(of, out);
                 }
             }
-            Some(Task::Fill(name)) => self.filled(&name, ticket, reply, out),
-            Some(Task::Check(name)) => self.checked(&name, reply, out),
+            Some(Task::Fill(key)) => {
+                if let Some(slot) = self.table.slot(key) {
+                    self.filled(slot, ticket, reply, out);
+                }
+            }
+            Some(Task::Check(key)) => {
+                if let Some(slot) = self.table.slot(key) {
+                    self.checked(slot, reply, out);
+                }
+            }
         }
+    }
+
+    /// The channel's slot and key.
+    fn find_or_begin(&mut self, name: &ChannelName) -> Option<(u32, ConnId)> {
+        let slot = self.table.find_or_insert(name)?;
+        let key = self.table.key(slot)?;
+        self.table.get(slot)?.key = key;
+        Some((slot, key))
     }
 
     /// Asks the broker. When too much is under way, whoever waits is told so.

@@ -26,8 +26,8 @@ pub(super) enum Verdict {
     Keep,
     /// It waits, and what is missing must be read.
     Gap,
-    /// It does not follow from where subscribers are, and cannot be made to: positions are lost. Then deliver these.
-    Lost(Vec<Arrival>),
+    /// Too many messages wait for what is missing.
+    TooMany,
 }
 
 /// What a read of the stream, begun at the place, says about it.
@@ -41,18 +41,26 @@ pub(super) enum Filled {
     Lost,
 }
 
+/// See [`Place::moment`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moment(u64);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     /// Positioned subscribers have everything up to here; none before the stream was first read.
     at: Option<Position>,
     /// Subscribers without a position have everything up to here that they ever get.
-    seen: u64,
+    seen: Position,
     /// The newest publications, while reads are under way.
     recent: VecDeque<Arc<Publication>>,
+    /// Publications that were remembered and are not any more.
+    forgotten: u64,
     reads: u32,
     /// Messages behind a gap, while it is being filled.
     held: Option<Vec<Arrival>>,
+    /// So many of them came before the read began.
+    held_before: usize,
 }
 
 impl Place {
@@ -71,10 +79,16 @@ impl Place {
         self.reads += 1;
     }
 
+    /// The moment between two publications, for those that ask later what came since.
+    pub fn moment(&self) -> Moment {
+        Moment(self.forgotten + self.recent.len() as u64)
+    }
+
     /// See [`Place::begin_read`].
     pub fn end_read(&mut self) {
         self.reads -= 1;
         if self.reads == 0 {
+            self.forgotten += self.recent.len() as u64;
             self.recent = VecDeque::new();
         }
     }
@@ -87,34 +101,32 @@ impl Place {
         }
         if let Some(held) = &mut self.held {
             held.push(arrival);
-            return if held.len() <= HELD { Verdict::Keep } else { Verdict::Lost(self.give_up()) };
+            return if held.len() <= HELD { Verdict::Keep } else { Verdict::TooMany };
         }
-        let Some(at) = self.at else {
-            self.seen = publication.offset;
+        let (arrived, Some(at)) = (position_of(publication), self.at) else {
+            self.seen = position_of(publication);
             self.remember(publication.clone());
             return Verdict::Deliver(arrival);
         };
-        if at.epoch != publication.epoch {
-            self.settle(position_of(publication));
-            return Verdict::Lost(vec![arrival]);
+        if arrived.epoch == at.epoch && arrived.offset <= at.offset {
+            if self.is_seen(publication) {
+                return Verdict::Keep;
+            }
+            self.seen = arrived;
+            return Verdict::Deliver(arrival);
         }
-        if publication.offset <= self.seen {
-            Verdict::Keep
-        } else if publication.offset <= at.offset {
-            self.seen = publication.offset;
-            Verdict::Deliver(arrival)
-        } else if publication.offset == at.offset + 1 {
+        if arrived == (Position { offset: at.offset + 1, ..at }) {
             self.advance(publication);
-            Verdict::Deliver(arrival)
-        } else {
-            self.held = Some(vec![arrival]);
-            Verdict::Gap
+            return Verdict::Deliver(arrival);
         }
+        self.held = Some(vec![arrival]);
+        Verdict::Gap
     }
 
-    /// From now on messages wait: something before them may be missing.
+    /// From now on messages wait: something before them may be missing. Those that wait already came before the read
+    /// that now begins.
     pub fn begin_fill(&mut self) {
-        self.held.get_or_insert_default();
+        self.held_before = self.held.get_or_insert_default().len();
     }
 
     /// The stream was read from here on. Gives what is to be delivered of it, and what that means.
@@ -143,56 +155,75 @@ impl Place {
         }
     }
 
-    /// Nothing is missing any more: what waited comes now.
+    /// Nothing is missing any more up to where subscribers are: what waited comes now. Messages that came before the
+    /// read and are not in the stream that it found are of a stream that is gone.
     pub fn end_fill(&mut self) -> Vec<Arrival> {
-        self.held.take().unwrap_or_default()
+        let held = self.held.take().unwrap_or_default();
+        let is_there = |publication: &Publication| {
+            self.at.is_some_and(|at| publication.epoch == at.epoch && publication.offset <= at.offset)
+        };
+        let waited = held.into_iter().enumerate();
+        waited.filter(|(n, (found, _))| *n >= self.held_before || is_there(found)).map(|(_, arrival)| arrival).collect()
     }
 
     /// Nobody knows what is missing: positions are unknown until the stream is read again. Gives what waited.
     pub fn give_up(&mut self) -> Vec<Arrival> {
-        let held = self.end_fill();
+        let mut held = self.held.take().unwrap_or_default();
         self.at = None;
-        if let Some((last, _)) = held.last() {
-            self.seen = last.offset;
+        held.retain(|(publication, _)| !self.is_seen(publication));
+        for (publication, _) in &held {
+            self.seen = position_of(publication);
+            self.remember(publication.clone());
         }
         held
     }
 
     /// From now on here: nobody's position is elsewhere, or all of those were told.
     pub fn settle(&mut self, at: Position) {
-        if self.at.is_some_and(|before| before.epoch != at.epoch || before.offset > at.offset) {
-            self.seen = at.offset;
-            self.recent.clear();
+        if self.seen.epoch == at.epoch {
+            self.seen.offset = self.seen.offset.min(at.offset);
         }
         self.at = Some(at);
     }
 
-    /// The first read: subscribers with a position are from now on where it ended, or where the messages since ended.
-    /// None when those do not follow from it: then it must be read again.
-    pub fn settle_first(&mut self, top: Position) -> Option<Position> {
+    /// The first read, begun at `began`: subscribers with a position are from now on where it ended, or where the
+    /// messages since ended. None when those do not follow from it: then it must be read again.
+    pub fn settle_first(&mut self, top: Position, began: Moment) -> Option<Position> {
         let mut end = top;
-        for publication in &self.recent {
-            let is_later = publication.epoch != top.epoch || publication.offset > end.offset;
-            if is_later && position_of(publication) != (Position { offset: end.offset + 1, ..end }) {
+        for publication in self.remembered_since(began)? {
+            if publication.epoch == end.epoch && publication.offset <= end.offset {
+                continue;
+            }
+            end.offset += 1;
+            if position_of(publication) != end {
                 return None;
             }
-            end.offset = end.offset.max(publication.offset);
         }
         self.at = Some(end);
         self.at
     }
 
-    /// The publications behind `from`, up to where subscribers are, when all of them are remembered.
-    pub fn since(&self, from: u64) -> Option<Vec<Arc<Publication>>> {
-        let to = self.at?.offset;
-        let behind = self.recent.iter().filter(|found| (from + 1..=to).contains(&found.offset));
-        let behind: Vec<_> = behind.cloned().collect();
-        (behind.len() as u64 == to.saturating_sub(from)).then_some(behind)
+    /// The publications behind `from`, up to where subscribers are, when all of them came since `began`.
+    pub fn since(&self, from: u64, began: Moment) -> Option<Vec<Arc<Publication>>> {
+        let at = self.at?;
+        let is_wanted =
+            |found: &&Arc<Publication>| found.epoch == at.epoch && found.offset > from && found.offset <= at.offset;
+        let behind: Vec<_> = self.remembered_since(began)?.filter(is_wanted).cloned().collect();
+        (behind.len() as u64 == at.offset.saturating_sub(from)).then_some(behind)
+    }
+
+    fn remembered_since(&self, began: Moment) -> Option<impl Iterator<Item = &Arc<Publication>>> {
+        let skipped = usize::try_from(began.0.checked_sub(self.forgotten)?).ok()?;
+        Some(self.recent.iter().skip(skipped))
+    }
+
+    fn is_seen(&self, publication: &Publication) -> bool {
+        publication.epoch == self.seen.epoch && publication.offset <= self.seen.offset
     }
 
     fn advance(&mut self, publication: &Arc<Publication>) {
         self.at = Some(position_of(publication));
-        self.seen = publication.offset;
+        self.seen = position_of(publication);
         self.remember(publication.clone());
     }
 
@@ -202,6 +233,7 @@ impl Place {
         }
         if self.recent.len() == RECENT {
             self.recent.pop_front();
+            self.forgotten += 1;
         }
         self.recent.push_back(publication);
     }

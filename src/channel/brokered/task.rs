@@ -1,8 +1,7 @@
 //! What a reply of the broker is for.
 
-use crate::base::ids::ShardId;
+use crate::base::ids::{ConnId, ShardId};
 use crate::channel::broker_op::{BrokerReply, Ticket};
-use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, ReplyTo, Since};
 use crate::protocol::error::Error;
 
@@ -35,15 +34,15 @@ pub(super) enum Task {
         reply: ReplyTo,
     },
     /// The channel's messages were asked for.
-    Link(ChannelName),
+    Link(ConnId),
     /// A subscriber waits.
     Join(Box<Join>),
     /// A subscriber, whose ticket this is, waits to be present.
     Presence(Ticket),
     /// What is missing in the channel was read.
-    Fill(ChannelName),
+    Fill(ConnId),
     /// The top of the channel's stream was read.
-    Check(ChannelName),
+    Check(ConnId),
 }
 
 /// A reply as the answer to the request.
