@@ -13,6 +13,7 @@ pub mod value;
 pub mod frame;
 pub mod stored;
 
+pub mod control;
 pub mod history;
 pub mod presence;
 

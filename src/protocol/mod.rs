@@ -1,4 +1,5 @@
-//! Messages: the client protocol and the server API, their JSON and Protobuf codecs, and the tables of codes.
+//! Messages: the client protocol, the server API and what nodes tell each other; their JSON and Protobuf codecs, and the
+//! tables of codes.
 //!
 //! A message is defined once, by [`message`]; struct and codecs come from that definition. Decoding borrows from the
 //! input: payloads are slices of the frame, strings are borrowed unless they hold escapes.
@@ -19,6 +20,7 @@ pub mod proto;
 
 pub mod api;
 pub mod client;
+pub mod control;
 
 pub mod commands;
 pub mod fossil;
@@ -27,6 +29,8 @@ pub mod shape;
 
 #[cfg(test)]
 mod against_prost;
+#[cfg(test)]
+mod control_against_prost;
 
 /// The encoding a client speaks, chosen when it connects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

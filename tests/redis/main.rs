@@ -4,6 +4,7 @@
 #[path = "../support/redis.rs"]
 mod redis;
 
+mod control;
 mod dump;
 mod recording;
 mod replay;
