@@ -6,28 +6,15 @@ use super::name::Names;
 use super::script::Script;
 use super::value::number;
 use super::{Call, Unreadable, Value, frame, stored};
+use crate::channel::broker_op::Read;
 use crate::channel::idempotency::RESULT_TTL_MS;
+use crate::channel::map_op::Suppression;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{Epoch, Position, Publication};
 
-/// A piece of a stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Read {
-    /// Publications behind this offset (before it when reversed); none = from the stream's end.
-    pub since: Option<u64>,
-    /// Most publications; 0 = the position alone, -1 = all.
-    pub limit: i32,
-    /// Newest first.
-    pub reverse: bool,
-    /// Seconds offset and epoch are kept; 0 = for ever.
-    pub meta_ttl_s: u32,
-}
-
-impl Read {
-    /// Whether publications are wanted, and the first of them can exist.
-    fn wants_publications(&self) -> bool {
-        self.limit != 0 && !(self.reverse && self.since.is_some_and(|since| since <= 1))
-    }
+/// Whether publications are wanted, and the first of them can exist.
+fn wants_publications(read: &Read) -> bool {
+    read.limit != 0 && !(read.reverse && read.since.is_some_and(|since| since <= 1))
 }
 
 /// Publishes. The fresh epoch becomes the channel's when it has none; `is_told` = by PUB/SUB, too. None when there is
@@ -61,24 +48,34 @@ pub fn publish(names: &Names, channel: &str, op: &PublishOp, fresh: Epoch, is_to
     Some(call.shown(result_ttl_s))
 }
 
-/// Where the publication stands, or the one that came before it with the same idempotency key or a version not older;
-/// offset 0 and no epoch without history.
-pub fn published(reply: Value) -> Result<Position, Unreadable> {
+/// Where the publication stands (offset 0 and no epoch without history), and why nothing was published if so: then it
+/// is the place of the first one with the idempotency key, or the top when the version was not newer.
+pub fn published(reply: Value) -> Result<(Position, Option<Suppression>), Unreadable> {
     match reply {
         // How many heard it, or that it was the first with its idempotency key.
-        Value::Int(_) | Value::Nil => Ok(Position::default()),
+        Value::Int(_) | Value::Nil => Ok((Position::default(), None)),
         reply => {
-            let [offset, epoch] = reply.array()?;
-            Value::position(&offset, &epoch)
+            let [offset, epoch, reason] = reply.array()?;
+            Ok((Value::position(&offset, &epoch)?, suppression(reason)?))
         }
     }
+}
+
+/// Why nothing was published, in the words of the scripts, which are those of the server API.
+fn suppression(reason: Value) -> Result<Option<Suppression>, Unreadable> {
+    let reason = reason.bytes()?;
+    if reason.is_empty() {
+        return Ok(None);
+    }
+    let found = Suppression::ALL.into_iter().find(|known| known.name().as_bytes() == &reason[..]);
+    found.map(Some).ok_or(Unreadable("a reason is not one of ours"))
 }
 
 /// Reads history; the fresh epoch becomes the channel's when it has none. The reply is read by [`publications`].
 pub fn read(names: &Names, channel: &str, read: &Read, fresh: Epoch) -> Call {
     let script = if names.uses_lists() { Script::ListRead } else { Script::StreamRead };
     let mut call = Call::script(script).key(names.history(channel)).key(names.history_meta(channel));
-    let is_wanted = read.wants_publications();
+    let is_wanted = wants_publications(read);
     if names.uses_lists() {
         call = call.flag(is_wanted);
     } else {
@@ -125,7 +122,7 @@ fn stream_entry(entry: Value) -> Result<Publication, Unreadable> {
 
 /// A list comes whole, newest first.
 fn listed(entries: Vec<Value>, read: &Read) -> Result<Vec<Publication>, Unreadable> {
-    if !read.wants_publications() {
+    if !wants_publications(read) {
         return Ok(Vec::new());
     }
     let mut all =
@@ -280,13 +277,16 @@ mod tests {
 
     #[test]
     fn where_it_stands() {
-        let position = |offset, epoch| Ok(Position { offset, epoch: Epoch::parse(epoch).unwrap() });
-        assert_eq!(published(Value::Int(3)), position(0, ""));
-        assert_eq!(published(Value::Nil), position(0, ""));
-        assert_eq!(published(Value::List(vec![Value::Int(3), text("e")])), position(3, "e"));
+        let position = |offset, epoch| Position { offset, epoch: Epoch::parse(epoch).unwrap() };
+        assert_eq!(published(Value::Int(3)), Ok((position(0, ""), None)));
+        assert_eq!(published(Value::Nil), Ok((position(0, ""), None)));
+        let reply = |offset, epoch, reason| published(Value::List(vec![offset, text(epoch), text(reason)]));
+        assert_eq!(reply(Value::Int(3), "e", ""), Ok((position(3, "e"), None)));
+        assert_eq!(reply(text("3"), "e", "version"), Ok((position(3, "e"), Some(Suppression::Version))));
         // The first one with the key had no history.
-        assert_eq!(published(Value::List(vec![Value::Nil, text("")])), position(0, ""));
-        assert!(published(Value::List(vec![text("3"), Value::Nil])).is_err());
+        assert_eq!(reply(Value::Nil, "", "idempotency"), Ok((position(0, ""), Some(Suppression::Idempotency))));
+        assert!(reply(Value::Int(3), "e", "whim").is_err());
+        assert!(published(Value::List(vec![text("3"), text("e")])).is_err());
         assert!(published(text("3")).is_err());
     }
 }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use spindle::base::ids::ClientId;
 use spindle::broker::frame::{self, Message};
-use spindle::broker::history::{self, Read};
+use spindle::broker::history;
 use spindle::broker::presence::{self, Keeping};
 use spindle::broker::{Layout, Names, Value};
+use spindle::channel::broker_op::Read;
 use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::{ClientInfo, Epoch, Publication};
 
@@ -201,7 +202,8 @@ impl Replay {
         };
         let fresh = self.epoch(&publish.channel);
         let call = history::publish(&self.names, &publish.channel, &op, fresh, true).expect("a call");
-        let position = history::published(self.redis.call(&call)).expect("a position");
+        let (position, suppression) = history::published(self.redis.call(&call)).expect("a position");
+        assert_eq!(suppression.is_some(), step.messages.is_empty());
         json!([position.offset, position.epoch.as_str()])
     }
 

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use spindle::base::ids::ClientId;
 use spindle::broker::frame::{self, Message};
-use spindle::broker::history::{self, Read};
+use spindle::broker::history;
 use spindle::broker::presence::{self, Keeping};
 use spindle::broker::{Layout, Names, Script};
+use spindle::channel::broker_op::Read;
 use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::{ClientInfo, Epoch, Position, Publication};
 
@@ -32,7 +33,7 @@ fn op(data: &str, delta: bool) -> PublishOp {
 
 fn publish(redis: &mut Connection, names: &Names, op: &PublishOp, fresh: &str) -> Position {
     let call = history::publish(names, "a", op, epoch(fresh), true).unwrap();
-    history::published(redis.call(&call)).unwrap()
+    history::published(redis.call(&call)).unwrap().0
 }
 
 fn read(redis: &mut Connection, names: &Names, reverse: bool, fresh: &str) -> (Vec<(u64, Bytes)>, Position) {

@@ -3,14 +3,15 @@
 -- KEYS  list, meta; with an idempotency key also its result
 -- ARGV  publication, index of the last one kept, ttl_s, meta_ttl_s ('0' = for ever), fresh epoch, PUB/SUB command,
 --       PUB/SUB channel ('' = tell nobody), delta ('1' = tell the publication before along), result_ttl_s
--- Gives offset and epoch of the publication, or of the first one with the idempotency key.
+-- Gives offset and epoch of the publication, and why there is none ('' = there is): then of the first one with the
+-- idempotency key.
 local list, meta, result = unpack(KEYS)
 local publication, last, ttl, meta_ttl, fresh_epoch, command, channel, delta, result_ttl = unpack(ARGV)
 
 if result then
   local first = redis.call('HMGET', result, 's', 'e')
   if first[2] then
-    return first
+    return { first[1], first[2], 'idempotency' }
   end
 end
 
@@ -46,4 +47,4 @@ if result then
   redis.call('HSET', result, 'e', epoch, 's', offset)
   redis.call('EXPIRE', result, result_ttl)
 end
-return { offset, epoch }
+return { offset, epoch, '' }

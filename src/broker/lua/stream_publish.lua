@@ -3,8 +3,8 @@
 -- KEYS  stream, meta; with an idempotency key also its result
 -- ARGV  publication, size, ttl_s, meta_ttl_s ('0' = for ever), fresh epoch, PUB/SUB command, PUB/SUB channel ('' = tell
 --       nobody), delta ('1' = tell the publication before along), version ('0' = none), version epoch, result_ttl_s
--- Gives offset and epoch of the publication; of the first one with the idempotency key; of the newest one when the
--- version is not newer than the last.
+-- Gives offset and epoch of the publication, and why there is none ('' = there is): then of the first one with the
+-- idempotency key, or of the newest one when the version is not newer than the last.
 local stream, meta, result = unpack(KEYS)
 local publication, size, ttl, meta_ttl, fresh_epoch, command, channel, delta, version, version_epoch, result_ttl =
   unpack(ARGV)
@@ -12,7 +12,7 @@ local publication, size, ttl, meta_ttl, fresh_epoch, command, channel, delta, ve
 if result then
   local first = redis.call('HMGET', result, 's', 'e')
   if first[2] then
-    return first
+    return { first[1], first[2], 'idempotency' }
   end
 end
 
@@ -26,7 +26,7 @@ end
 if version ~= '0' then
   local is_comparable = last_version and (version_epoch == '' or version_epoch == known[4])
   if is_comparable and tonumber(version) <= tonumber(last_version) then
-    return { known[2] or 0, epoch }
+    return { known[2] or 0, epoch, 'version' }
   end
   redis.call('HSET', meta, 'v', version, 've', version_epoch)
 end
@@ -68,4 +68,4 @@ if result then
   redis.call('HSET', result, 'e', epoch, 's', offset)
   redis.call('EXPIRE', result, result_ttl)
 end
-return { offset, epoch }
+return { offset, epoch, '' }
