@@ -2,19 +2,29 @@
 
 /// The first value of this name, decoded. Pairs that Go refuses (a semicolon, a bad escape) are passed over, as there.
 pub fn first(query: &str, name: &str) -> Option<Vec<u8>> {
-    query.split('&').filter(|pair| !pair.contains(';')).find_map(|pair| {
+    all(query, name).next()
+}
+
+/// All values of this name, decoded, as [`first`] finds them.
+pub fn all<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = Vec<u8>> {
+    query.split('&').filter(|pair| !pair.contains(';')).filter_map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = unescape(value)?;
-        (unescape(key)? == name.as_bytes()).then_some(value)
+        let value = unescape(value, true)?;
+        (unescape(key, true)? == name.as_bytes()).then_some(value)
     })
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// A part of a URL other than the query, decoded; none where a percent sign begins no escape, or text no UTF-8.
+pub fn decoded(part: &str) -> Option<String> {
+    String::from_utf8(unescape(part, false)?).ok()
+}
+
+fn unescape(text: &str, plus_is_blank: bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         out.push(match byte {
-            b'+' => b' ',
+            b'+' if plus_is_blank => b' ',
             b'%' => {
                 let high = char::from(bytes.next()?).to_digit(16)?;
                 let low = char::from(bytes.next()?).to_digit(16)?;
@@ -46,5 +56,12 @@ mod tests {
         ] {
             assert_eq!(first(query, "k").as_deref(), expected.map(str::as_bytes), "{query}");
         }
+        assert_eq!(all("k=1&l=2&k=3", "k").collect::<Vec<_>>(), [b"1", b"3"]);
+    }
+
+    #[test]
+    fn parts_are_decoded() {
+        assert_eq!(decoded("a%40+%c3%a9").as_deref(), Some("a@+é"));
+        assert_eq!((decoded("%4"), decoded("%zz"), decoded("%ff")), (None, None, None));
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::cli::{Again, Start};
+use crate::config::error::Error;
 use crate::config::origin::Origins;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Broker, Snapshot};
 use crate::control::plane::{self, Plane};
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
@@ -29,6 +30,11 @@ const STOP_LOOK: Duration = Duration::from_millis(10);
 pub fn run(start: Start) -> Result<(), String> {
     let mut rules = rules(start.snapshot)?;
     let config = rules.config.clone();
+    if let Broker::Redis(broker) = &config.broker {
+        return Err(
+            Error::Unavailable { option: broker.redis.option.to_owned(), value: "Redis".to_owned() }.to_string()
+        );
+    }
     limits::raise()?;
     let assigned = assign_cores(&config)?;
     let (desks, windows): (Vec<ShardDesk>, Vec<_>) = assigned.iter().map(|_| desk(MAX_ERRANDS)).unzip();

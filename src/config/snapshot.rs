@@ -13,10 +13,13 @@ use super::endpoint::Endpoint;
 mod map;
 mod map_rules;
 mod poll;
+mod redis;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
 pub use poll::{PollOptions, TrackKeys};
+pub use redis::{Broker, ClientTls, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};
+pub use redis::{RedisPlace, RedisPresence, RedisServer};
 
 /// Everything that the shards, the server API and the command line need to know.
 #[derive(Clone, Debug)]
@@ -29,6 +32,10 @@ pub struct Snapshot {
     pub client: Client,
     /// Rules of channels.
     pub channel: Channels,
+    /// Where channels live, other than maps and shared-poll channels (`engine.type`, `broker.*`).
+    pub broker: Broker,
+    /// Where their presence is kept (`engine.type`, `presence_manager.*`).
+    pub presence: Presence,
     /// `shared_poll.*`.
     pub track_keys: TrackKeys,
     /// `websocket.*`.

@@ -20,7 +20,7 @@ pub const GRPC_API: &[Opt] = &[
     text("address", "", "Interface to listen on; empty means all interfaces."),
     int("port", "10000", "Port to listen on."),
     text("key", "", "Key that callers must present."),
-    section("tls", TLS, "TLS of the listening socket."),
+    section("tls", TLS, "TLS of the listening socket.").idle(),
     switch("reflection", "Describe the service to tools that ask."),
     int("max_receive_message_size", "", "Largest message accepted, in bytes; 0 means the library's limit."),
 ];

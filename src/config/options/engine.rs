@@ -8,14 +8,14 @@ use crate::config::option::{Opt, duration, int, map, section, switch, text};
 /// `engine.*`.
 pub const ENGINE: &[Opt] = &[
     text("type", "memory", "Where channels are kept: memory or redis.").live(),
-    section("redis", ENGINE_REDIS, "Redis as engine.").idle(),
+    section("redis", ENGINE_REDIS, "Redis as engine."),
 ];
 
 /// `broker.*`.
 pub const BROKER: &[Opt] = &[
     switch("enabled", "Use a broker of its own in place of the engine's.").live(),
     text("type", "memory", "Kind of broker: memory, redis, nats or postgres.").live(),
-    section("redis", BROKER_REDIS, "Redis as broker.").idle(),
+    section("redis", BROKER_REDIS, "Redis as broker."),
     section("nats", BROKER_NATS, "NATS as broker, which keeps no history.").idle(),
     section("postgres", BROKER_POSTGRES, "PostgreSQL as broker.").idle(),
     section("redisnats", REDISNATS, "Redis for history and NATS for delivery; unreleased.").idle(),
@@ -44,7 +44,7 @@ const REDISNATS: &[Opt] =
 pub const PRESENCE_MANAGER: &[Opt] = &[
     switch("enabled", "Use a presence manager of its own in place of the engine's.").live(),
     text("type", "memory", "Kind of presence manager: memory or redis.").live(),
-    section("redis", PRESENCE_REDIS, "Redis as presence manager.").idle(),
+    section("redis", PRESENCE_REDIS, "Redis as presence manager."),
 ];
 
 /// `map_broker.*`.

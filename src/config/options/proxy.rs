@@ -25,7 +25,7 @@ pub const SWITCHED_PROXY: &[Opt] = &[switch("enabled", "Ask the backend."), inli
 pub const NAMED_PROXY: &[Opt] = &[text("name", "", "Unique name that namespaces refer to."), inline(PROXY)];
 
 const PROXY_HTTP: &[Opt] = &[
-    section("tls", TLS, "TLS towards the backend."),
+    section("tls", TLS, "TLS towards the backend.").idle(),
     map("static_headers", "Headers added to each request."),
     list("status_to_code_transforms", STATUS_TRANSFORM, "What a client is told for a given status of the backend."),
 ];
@@ -49,7 +49,7 @@ pub const TO_DISCONNECT: &[Opt] = &[
 ];
 
 const PROXY_GRPC: &[Opt] = &[
-    section("tls", TLS, "TLS towards the backend."),
+    section("tls", TLS, "TLS towards the backend.").idle(),
     text("credentials_key", "", "Name of the metadata that carries the credentials of each call."),
     text("credentials_value", "", "Value of the credentials of each call."),
     switch("compression", "Compress requests with gzip."),

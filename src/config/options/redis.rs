@@ -5,21 +5,22 @@ use crate::config::option::{Opt, duration, inline, int, section, switch, text, t
 
 /// How to reach Redis.
 pub const REDIS: &[Opt] = &[
-    texts("address", "redis://127.0.0.1:6379", "Redis addresses; several mean that channels are spread over them."),
-    duration("connect_timeout", "1s", "Longest time to connect to Redis."),
-    duration("io_timeout", "4s", "Longest time of one exchange with Redis."),
-    int("db", "0", "Number of the Redis database."),
-    text("user", "", "Redis user."),
-    text("password", "", "Redis password."),
-    text("client_name", "", "Name under which the connection shows in Redis."),
-    switch("force_resp2", "Speak the older RESP2 protocol."),
-    texts("cluster_address", "", "Seed addresses of Redis Clusters; several spread the channels over them."),
+    texts("address", "redis://127.0.0.1:6379", "Redis addresses; several mean that channels are spread over them.")
+        .live(),
+    duration("connect_timeout", "1s", "Longest time to connect to Redis.").live(),
+    duration("io_timeout", "4s", "Longest time of one exchange with Redis.").live(),
+    int("db", "0", "Number of the Redis database.").live(),
+    text("user", "", "Redis user.").live(),
+    text("password", "", "Redis password.").live(),
+    text("client_name", "", "Name under which the connection shows in Redis.").live(),
+    switch("force_resp2", "Speak the older RESP2 protocol.").live(),
+    texts("cluster_address", "", "Seed addresses of Redis Clusters; several spread the channels over them.").live(),
     section("tls", TLS, "TLS towards Redis."),
-    texts("sentinel_address", "", "Addresses of Redis Sentinels that name the master to use."),
-    text("sentinel_user", "", "User for the Sentinels."),
-    text("sentinel_password", "", "Password for the Sentinels."),
-    text("sentinel_master_name", "", "Name of the master as the Sentinels know it."),
-    text("sentinel_client_name", "", "Name under which the connection shows at the Sentinels."),
+    texts("sentinel_address", "", "Addresses of Redis Sentinels that name the master to use.").live(),
+    text("sentinel_user", "", "User for the Sentinels.").live(),
+    text("sentinel_password", "", "Password for the Sentinels.").live(),
+    text("sentinel_master_name", "", "Name of the master as the Sentinels know it.").live(),
+    text("sentinel_client_name", "", "Name under which the connection shows at the Sentinels.").live(),
     section("sentinel_tls", TLS, "TLS towards the Sentinels."),
     section("replica_client", REPLICA_CLIENT, "Reading from replicas."),
 ];
@@ -28,15 +29,15 @@ const REPLICA_CLIENT: &[Opt] = &[switch("enabled", "Send reads that allow it to 
 
 /// Redis with a prefix for all keys and channels.
 pub const REDIS_PREFIXED: &[Opt] =
-    &[text("prefix", "centrifugo", "Prefix of all keys and channels in Redis."), inline(REDIS)];
+    &[text("prefix", "centrifugo", "Prefix of all keys and channels in Redis.").live(), inline(REDIS)];
 
 const HISTORY: &[Opt] =
-    &[switch("history_use_lists", "Keep history in Redis lists, which cannot be paged or reversed.")];
+    &[switch("history_use_lists", "Keep history in Redis lists, which cannot be paged or reversed.").live()];
 
 const PRESENCE: &[Opt] = &[
-    duration("presence_ttl", "60s", "How long a presence entry lives without being refreshed."),
-    switch("presence_hash_field_ttl", "Let Redis expire single presence entries; needs Redis 7.4."),
-    switch("presence_user_mapping", "Keep a second hash of users so that presence statistics are cheap."),
+    duration("presence_ttl", "60s", "How long a presence entry lives without being refreshed.").live(),
+    switch("presence_hash_field_ttl", "Let Redis expire single presence entries; needs Redis 7.4.").live(),
+    switch("presence_user_mapping", "Keep a second hash of users so that presence statistics are cheap.").live(),
 ];
 
 /// `engine.redis.*`.

@@ -101,7 +101,7 @@ pub const UNI_GRPC: &[Opt] = &[
     text("address", "", "Interface to listen on; empty means all interfaces."),
     int("port", "11000", "Port to listen on."),
     int("max_receive_message_size", "", "Largest message accepted, in bytes; 0 means the library's limit."),
-    section("tls", TLS, "TLS of the listening socket."),
+    section("tls", TLS, "TLS of the listening socket.").idle(),
 ];
 
 /// `emulation.*`.

@@ -1,21 +1,42 @@
-//! What this version cannot do and must not pass over in silence: other engines, and everything whose absence would
-//! make a server less safe than its configuration says.
+//! Where channels live (upstream: internal/app/engine.go); and what this version cannot do and must not pass over in
+//! silence: other engines, and everything whose absence would make a server less safe than its configuration says.
 
+use super::redis;
 use crate::config::error::Error;
+use crate::config::snapshot::{Broker, Presence};
 use crate::config::value::Section;
+
+/// Where channels live, and where their presence is kept.
+pub fn places(options: &Section) -> Result<(Broker, Presence), Error> {
+    let (broker_of, broker_redis, elsewhere): (_, _, &[&str]) = match options.bool("broker.enabled") {
+        true => ("broker.type", "broker.redis", &["nats", "postgres", "redisnats"]),
+        false => ("engine.type", "engine.redis", &[]),
+    };
+    let (presence_of, presence_redis) = match options.bool("presence_manager.enabled") {
+        true => ("presence_manager.type", "presence_manager.redis"),
+        false => ("engine.type", "engine.redis"),
+    };
+    let is_redis = |path: &str, elsewhere| match options.text(path) {
+        "redis" => Ok(true),
+        _ => memory_only(options, path, elsewhere).map(|()| false),
+    };
+    // Homes ask one broker for everything.
+    let apart = |path: &str, other: &str| {
+        Err(Error::Unavailable { option: path.to_owned(), value: format!("memory beside {other} in Redis") })
+    };
+    match (is_redis(broker_of, elsewhere)?, is_redis(presence_of, &[])?) {
+        (false, false) => Ok((Broker::Memory, Presence::Memory)),
+        (true, false) => apart(presence_of, "a broker"),
+        (false, true) => apart(broker_of, "presence"),
+        (true, true) => Ok((
+            Broker::Redis(redis::broker(options, broker_redis)?),
+            Presence::Redis(redis::presence(options, presence_redis)?),
+        )),
+    }
+}
 
 /// Refuses what is unknown or not available.
 pub fn check(options: &Section) -> Result<(), Error> {
-    let (broker, presence) = (options.bool("broker.enabled"), options.bool("presence_manager.enabled"));
-    if !(broker && presence) {
-        memory_only(options, "engine.type", &["redis"])?;
-    }
-    if broker {
-        memory_only(options, "broker.type", &["redis", "nats", "postgres", "redisnats"])?;
-    }
-    if presence {
-        memory_only(options, "presence_manager.type", &["redis"])?;
-    }
     memory_only(options, "map_broker.type", &["redis", "postgres"])?;
     if options.bool("controller.enabled") {
         memory_only(options, "controller.type", &["postgres"])?;

@@ -11,6 +11,8 @@ mod engine;
 mod map;
 mod map_rules;
 mod poll;
+mod redis;
+mod redis_address;
 
 use super::error::Error;
 use super::snapshot::{Admin, HttpApi, Server, Shards, Snapshot, WebSocket};
@@ -33,6 +35,7 @@ pub struct Host<'a> {
 
 /// Makes the snapshot. The options must have passed [`super::validate::validate`].
 pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot, Error> {
+    let (broker, presence) = engine::places(options)?;
     engine::check(options)?;
     let addresses = address::listen(options, host)?;
     let node_name = match options.text("node.name") {
@@ -49,6 +52,8 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         shards: shards(options)?,
         client: client::client(options)?,
         channel: channels::channels(options)?,
+        broker,
+        presence,
         track_keys: poll::track_keys(options),
         websocket: websocket(options),
         http_api: http_api(options)?,

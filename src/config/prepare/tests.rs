@@ -121,10 +121,13 @@ fn cores() {
 
 #[test]
 fn what_is_not_available_is_refused() {
-    refused(r#"{"engine":{"type":"redis"}}"#, "engine.type: redis is not available in this version");
     refused(r#"{"engine":{"type":"strange"}}"#, "engine.type: unknown value \"strange\"");
     refused(r#"{"broker":{"enabled":true,"type":"nats"}}"#, "broker.type: nats is not available");
-    refused(r#"{"presence_manager":{"enabled":true,"type":"redis"}}"#, "presence_manager.type: redis is not available");
+    refused(r#"{"presence_manager":{"enabled":true,"type":"redis"}}"#, "engine.type: memory beside presence in Redis");
+    refused(
+        r#"{"engine":{"type":"redis"},"presence_manager":{"enabled":true}}"#,
+        "presence_manager.type: memory beside a broker in Redis is not available",
+    );
     refused(r#"{"map_broker":{"type":"redis"}}"#, "map_broker.type: redis is not available");
     refused(r#"{"controller":{"enabled":true,"type":"postgres"}}"#, "controller.type: postgres is not available");
     refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\"");

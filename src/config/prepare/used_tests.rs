@@ -16,6 +16,8 @@ const CONFIGURATIONS: &[&str] = &[
     r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},"admin":{"enabled":true},
         "swagger":{"enabled":true},"debug":{"enabled":true}}"#,
     r#"{"controller":{"enabled":false},"presence_manager":{"enabled":true},"broker":{"enabled":true}}"#,
+    r#"{"engine":{"type":"redis"}}"#,
+    r#"{"broker":{"enabled":true,"type":"redis"},"presence_manager":{"enabled":true,"type":"redis"}}"#,
     r#"{"channel":{"namespaces":[{"name":"aa","map":{"mode":"persistent"}}],
         "without_namespace":{"map":{"mode":"persistent"}}}}"#,
 ];

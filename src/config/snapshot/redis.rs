@@ -1,0 +1,180 @@
+//! How Redis is reached, and what is kept there. Never printed with its secrets.
+
+use std::fmt;
+
+/// Where channels live.
+#[derive(Clone, Debug, Default)]
+pub enum Broker {
+    /// On this node alone.
+    #[default]
+    Memory,
+    /// In Redis, together with other nodes.
+    Redis(RedisBroker),
+}
+
+/// Where presence is kept.
+#[derive(Clone, Debug, Default)]
+pub enum Presence {
+    /// On this node alone.
+    #[default]
+    Memory,
+    /// In Redis, together with other nodes.
+    Redis(RedisPresence),
+}
+
+/// `engine.redis.*` or `broker.redis.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisBroker {
+    /// How it is reached.
+    pub redis: Redis,
+    /// `history_use_lists`.
+    pub uses_lists: bool,
+}
+
+/// `engine.redis.*` or `presence_manager.redis.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisPresence {
+    /// How it is reached.
+    pub redis: Redis,
+    /// `presence_ttl`, seconds; at least 1.
+    pub ttl_s: u32,
+    /// `presence_hash_field_ttl`.
+    pub fields_expire: bool,
+    /// `presence_user_mapping`.
+    pub users_counted: bool,
+}
+
+/// One Redis, or several that know nothing of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// The section with its options, such as `engine.redis`, for messages.
+    pub option: &'static str,
+    /// `prefix`; not empty.
+    pub prefix: Box<str>,
+    /// Channels are spread over these, in their order. At least one.
+    pub servers: Vec<RedisServer>,
+}
+
+/// One Redis: a single server, a master that Sentinels know, or a Cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisServer {
+    /// Where it is.
+    pub place: RedisPlace,
+    /// Who we are there.
+    pub login: RedisLogin,
+    /// `db`.
+    pub db: i64,
+    /// TLS, if it is spoken.
+    pub tls: Option<ClientTls>,
+    /// `connect_timeout`, milliseconds; at least 1.
+    pub connect_timeout_ms: u64,
+    /// `io_timeout`, milliseconds; at least 1.
+    pub io_timeout_ms: u64,
+    /// `force_resp2`.
+    pub forces_resp2: bool,
+}
+
+/// Where a Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisPlace {
+    /// At an address. It may turn out to be a member of a Cluster.
+    Server(RedisAddress),
+    /// Wherever Sentinels say that the master is.
+    Sentinel {
+        /// The Sentinels; at least one.
+        addresses: Vec<RedisAddress>,
+        /// The master's name (`sentinel_master_name`).
+        master: Box<str>,
+        /// Who we are to the Sentinels.
+        login: RedisLogin,
+        /// TLS towards the Sentinels, if it is spoken.
+        tls: Option<ClientTls>,
+    },
+    /// A Cluster, of which these members are known; at least one.
+    Cluster(Vec<RedisAddress>),
+}
+
+/// The address of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RedisAddress {
+    /// Host, without brackets, and port.
+    Tcp(Box<str>, u16),
+    /// Path of a Unix socket.
+    Unix(Box<str>),
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix://{path}"),
+        }
+    }
+}
+
+/// Who we are to a server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RedisLogin {
+    /// `user`; empty = the default one.
+    pub user: Box<str>,
+    /// `password`; empty = none.
+    pub password: Box<str>,
+    /// `client_name`; empty = none.
+    pub client_name: Box<str>,
+}
+
+impl fmt::Debug for RedisLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLogin")
+            .field("user", &self.user)
+            .field("password", &!self.password.is_empty())
+            .field("client_name", &self.client_name)
+            .finish()
+    }
+}
+
+/// TLS towards a server. PEM is what was written: PEM text, PEM in base64, or the path of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The section with its options, such as `engine.redis.tls`, for messages.
+    pub option: String,
+    /// `cert_pem`; counts together with `key_pem` only.
+    pub cert_pem: Box<str>,
+    /// `key_pem`.
+    pub key_pem: Box<str>,
+    /// `server_ca_pem`; empty = whom the system trusts.
+    pub server_ca_pem: Box<str>,
+    /// `client_ca_pem`: means nothing to a client, yet must be readable.
+    pub client_ca_pem: Box<str>,
+    /// `insecure_skip_verify`.
+    pub skips_verification: bool,
+    /// `server_name`; empty = the host of the address.
+    pub server_name: Box<str>,
+}
+
+impl ClientTls {
+    /// TLS by nothing but what the system trusts.
+    pub fn of_system(option: &str) -> Self {
+        Self {
+            option: option.to_owned(),
+            cert_pem: Box::default(),
+            key_pem: Box::default(),
+            server_ca_pem: Box::default(),
+            client_ca_pem: Box::default(),
+            skips_verification: false,
+            server_name: Box::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("option", &self.option)
+            .field("has_certificate", &!self.cert_pem.is_empty())
+            .field("skips_verification", &self.skips_verification)
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
