@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::ids::ConnId;
 use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
@@ -17,13 +19,25 @@ pub struct Ticket(pub ConnId);
 
 /// A request for the broker.
 #[derive(Debug)]
-pub struct BrokerRequest {
-    /// The channel; its home asks.
-    pub channel: ChannelName,
-    /// What to do.
-    pub op: BrokerOp,
-    /// Comes back with the reply; none when nobody waits.
-    pub ticket: Option<Ticket>,
+pub enum BrokerRequest {
+    /// About a channel; its home asks.
+    Channel {
+        /// The channel.
+        channel: ChannelName,
+        /// What to do.
+        op: BrokerOp,
+        /// Comes back with the reply; none when nobody waits.
+        ticket: Option<Ticket>,
+    },
+    /// A control message for other nodes. Reply: [`BrokerReply::Done`].
+    Tell {
+        /// The id of the node that is told; none = all of them.
+        to: Option<Box<str>>,
+        /// An encoded [`crate::protocol::control::Command`].
+        message: Bytes,
+        /// As above.
+        ticket: Option<Ticket>,
+    },
 }
 
 /// See [`BrokerRequest`].
@@ -97,4 +111,6 @@ pub enum BrokerEvent {
     Leave(ChannelName, Arc<ClientInfo>),
     /// The channel's messages did not come for a while and do so again: what was published meanwhile is missing.
     Resumed(ChannelName),
+    /// A control message, for this node or for all; whether it can be read is not known. Comes to the first shard.
+    Control(Bytes),
 }

@@ -186,6 +186,7 @@ impl Brokered {
             BrokerEvent::Join(name, info) => self.tell(&name, |name| Delivery::Join(name, info.clone()), out),
             BrokerEvent::Leave(name, info) => self.tell(&name, |name| Delivery::Leave(name, info.clone()), out),
             BrokerEvent::Resumed(name) => self.resume(&name, out),
+            BrokerEvent::Control(_) => debug_assert!(false, "control messages are for the shard"),
         }
     }
 
@@ -295,7 +296,7 @@ impl Brokered {
     }
 
     fn request(&mut self, channel: &ChannelName, op: BrokerOp, ticket: Option<Ticket>) {
-        self.requests.push(BrokerRequest { channel: channel.clone(), op, ticket });
+        self.requests.push(BrokerRequest::Channel { channel: channel.clone(), op, ticket });
     }
 
     fn tell(&mut self, name: &ChannelName, delivery: impl Fn(ChannelName) -> Delivery, out: &mut Out<'_>) {

@@ -71,7 +71,7 @@ impl Model {
 
     /// Carries a request out; what follows from it comes in this order.
     fn carry_out(&mut self, request: BrokerRequest) -> Vec<BrokerEvent> {
-        let BrokerRequest { channel, op, ticket } = request;
+        let BrokerRequest::Channel { channel, op, ticket } = request else { unreachable!("homes tell no nodes") };
         let mut events = Vec::new();
         let reply = match op {
             _ if self.fails => BrokerReply::Failed,
