@@ -10,6 +10,8 @@ use crate::base::ids::ClientId;
 use crate::channel::name::ChannelName;
 use crate::metrics::Shard;
 use crate::metrics::interval::Ends;
+use crate::protocol::api::{Metrics, NodeResult};
+use crate::protocol::control;
 use crate::session::SessionControl;
 
 /// What every shard is told.
@@ -22,6 +24,8 @@ pub enum Control {
     Channels {
         /// Only names that fit; all without.
         pattern: Option<Glob>,
+        /// The pattern as it was given; empty without.
+        text: Box<str>,
     },
     /// The shard's numbers, with its [`crate::metrics::Interval`]. Answer: [`ControlAnswer::Users`],
     /// [`ControlAnswer::Info`].
@@ -43,7 +47,7 @@ pub struct Target {
     pub whitelist: Box<[ClientId]>,
 }
 
-/// What a shard answers to a [`Control`]: any number of pieces, then one answer that [`ControlAnswer::is_last`].
+/// What a shard answers to a [`Control`], and in a cluster the first shard once more for the other nodes: any number of pieces, then one answer that [`ControlAnswer::is_last`].
 #[derive(Debug)]
 pub enum ControlAnswer {
     /// So many sessions matched.
@@ -57,6 +61,10 @@ pub enum ControlAnswer {
     Users(Vec<u64>),
     /// The shard's numbers.
     Info(Box<ShardInfo>),
+    /// The other nodes, for [`Control::Info`] and [`Control::Metrics`].
+    Nodes(Vec<Arc<NodeInfo>>),
+    /// Other nodes could not be told or asked.
+    Failed,
 }
 
 impl ControlAnswer {
@@ -70,7 +78,8 @@ impl ControlAnswer {
         match self {
             Self::Channels(piece) => piece.len() + 1,
             Self::Users(piece) => piece.len() + 1,
-            Self::Sessions(_) | Self::Listed | Self::Info(_) => 1,
+            Self::Nodes(nodes) => nodes.len() + 1,
+            Self::Sessions(_) | Self::Listed | Self::Info(_) | Self::Failed => 1,
         }
     }
 }
@@ -90,6 +99,67 @@ pub struct ShardInfo {
     pub interval: Option<Arc<Ends>>,
     /// For [`Control::Metrics`]: a copy.
     pub metrics: Option<Box<Shard>>,
+}
+
+/// What a node says about itself.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NodeInfo {
+    /// Random id of its run.
+    pub uid: Box<str>,
+    /// Its name in the configuration.
+    pub name: Box<str>,
+    /// Version of the server.
+    pub version: Box<str>,
+    /// Connected clients.
+    pub clients: u32,
+    /// Distinct users.
+    pub users: u32,
+    /// Channels with subscribers.
+    pub channels: u32,
+    /// Subscriptions of all clients.
+    pub subscriptions: u32,
+    /// Seconds.
+    pub uptime: u32,
+    /// The length of an interval in seconds, and what was measured in the last one.
+    pub metrics: Option<Arc<(f64, Vec<(Box<str>, f64)>)>>,
+}
+
+impl NodeInfo {
+    /// As another node told it.
+    pub fn of(node: &control::Node<'_>) -> Self {
+        let items = |metrics: &Metrics<'_>| metrics.items.iter().map(|(name, value)| ((**name).into(), *value)).collect();
+        Self {
+            uid: (*node.uid).into(),
+            name: (*node.name).into(),
+            version: (*node.version).into(),
+            clients: node.num_clients,
+            users: node.num_users,
+            channels: node.num_channels,
+            subscriptions: node.num_subs,
+            uptime: node.uptime,
+            metrics: node.metrics.as_ref().map(|metrics| Arc::new((metrics.interval, items(metrics)))),
+        }
+    }
+
+    /// As `info` has it.
+    pub(super) fn result(&self) -> NodeResult<'_> {
+        let metrics = self.metrics.as_ref().map(|metrics| Metrics {
+            interval: metrics.0,
+            items: metrics.1.iter().map(|(name, value)| ((&**name).into(), *value)).collect(),
+        });
+        NodeResult {
+            uid: (&*self.uid).into(),
+            name: (&*self.name).into(),
+            version: (&*self.version).into(),
+            num_clients: self.clients,
+            num_users: self.users,
+            num_channels: self.channels,
+            uptime: self.uptime,
+            metrics,
+            process: None,
+            num_subs: self.subscriptions,
+        }
+    }
 }
 
 impl Control {

@@ -34,7 +34,7 @@ mod tests;
 
 pub use authorize::authorize;
 pub use call::{Call, Started, scrape, start};
-pub use control::{Control, ControlAnswer, ShardInfo, Target};
+pub use control::{Control, ControlAnswer, NodeInfo, ShardInfo, Target};
 pub use method::methods;
 pub use request::{ApiCx, ApiEffect, Node, Request};
 pub use response::Response;
