@@ -23,6 +23,7 @@ pub mod mesh;
 
 pub mod api;
 pub mod broker;
+pub mod cluster;
 pub mod control;
 pub mod metrics;
 

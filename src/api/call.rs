@@ -15,7 +15,8 @@ use super::request::{ApiCx, ApiEffect, Request};
 use super::response::Response;
 use super::scrape::{Scrape, ScrapeForm};
 use super::step::{Failed, Step, Wait};
-use super::{batch, legacy, method};
+use super::{batch, channels, info, legacy, method};
+use crate::base::glob::Glob;
 use crate::base::ids::ShardId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op};
@@ -54,6 +55,8 @@ pub struct Call {
     writing: SmallVec<[usize; 1]>,
     /// Where the open slots have sent their requests.
     lane: Lane,
+    /// Other nodes are neither told nor asked.
+    is_local: bool,
 }
 
 /// One method.
@@ -78,7 +81,7 @@ enum State {
     },
     Surveying {
         wait: Wait,
-        /// Shards that have not answered; none while the result is written.
+        /// Shards that have not answered, and the other nodes as one more; none while the result is written.
         left: u16,
         out: Vec<u8>,
     },
@@ -125,6 +128,25 @@ pub fn scrape(cx: &mut ApiCx<'_>, form: ScrapeForm) -> Started {
     Call::new(form, [(Api::Unknown, Step::Survey(Control::Metrics, Wait::Scrape(scrape)))]).begin(cx)
 }
 
+/// Starts to find out what this node tells others about itself: the response is a [`control::Node`] in Protobuf.
+///
+/// [`control::Node`]: crate::protocol::control::Node
+pub fn report(cx: &mut ApiCx<'_>, has_metrics: bool) -> Started {
+    local(info::report(has_metrics)).begin(cx)
+}
+
+/// Starts to list this node's channels for another node: the response is a [`ChannelsResult`] in Protobuf.
+///
+/// [`ChannelsResult`]: crate::protocol::api::ChannelsResult
+pub fn list(cx: &mut ApiCx<'_>, pattern: Option<Glob>) -> Started {
+    local(channels::answer(pattern)).begin(cx)
+}
+
+fn local(step: Step) -> Call {
+    let form = Form::Bare { content_type: "application/octet-stream" };
+    Call { is_local: true, ..Call::new(form, [(Api::Unknown, step)]) }
+}
+
 fn start_legacy(cx: &mut ApiCx<'_>, body: &[u8]) -> Started {
     if body.is_empty() {
         return Started::Done(Response::bad_request());
@@ -145,6 +167,7 @@ impl Call {
             in_flight: 0,
             writing: SmallVec::new(),
             lane: Lane::Idle,
+            is_local: false,
         }
     }
 
@@ -261,8 +284,9 @@ impl Call {
         match std::mem::replace(&mut slot.state, State::Taken) {
             State::Waiting(Step::Ops(ops, wait)) => slot.state = State::Asking { wait, rest: ops.into_iter(), out },
             State::Waiting(Step::Survey(control, wait)) => {
-                slot.state = State::Surveying { wait, left: cx.shards, out };
-                cx.effects.push(ApiEffect::Survey { control: Arc::new(control), tag: self.next_tag });
+                let asks_nodes = cx.is_clustered && !self.is_local;
+                slot.state = State::Surveying { wait, left: cx.shards + u16::from(asks_nodes), out };
+                cx.effects.push(ApiEffect::Survey { control: Arc::new(control), tag: self.next_tag, asks_nodes });
                 self.next_tag += 1;
             }
             State::Waiting(Step::Done(result)) => {

@@ -7,9 +7,10 @@ use super::control::{Control, ControlAnswer};
 use super::step::{Outcome, Step, Wait, write};
 use crate::base::glob::Glob;
 use crate::channel::name::ChannelName;
-use crate::protocol::api::{ChannelInfo, ChannelsRequest};
+use crate::protocol::api::{ChannelInfo, ChannelsRequest, ChannelsResult};
 use crate::protocol::error::Error;
 use crate::protocol::json::write::{Style, Writer};
+use crate::protocol::proto;
 
 /// Bytes of an entry beside its name.
 const ENTRY_BYTES: usize = r#""":{"num_clients":100000},"#.len();
@@ -22,6 +23,10 @@ pub(super) struct Channels {
     /// Bytes that the result will have, if no name has to be escaped: so it need not move while it grows.
     bytes: usize,
     has_begun: bool,
+    /// Another node asks: a [`crate::protocol::api::ChannelsResult`] in Protobuf.
+    is_answer: bool,
+    /// Another node did not answer.
+    has_failed: bool,
 }
 
 /// A name in the order of its text.
@@ -48,21 +53,38 @@ pub(super) fn channels(request: &ChannelsRequest<'_>) -> Step {
             Err(_) => return Step::Failed(Error::INTERNAL),
         },
     };
-    Step::Survey(Control::Channels { pattern }, Wait::Channels(Channels::default()))
+    let text = (*request.pattern).into();
+    Step::Survey(Control::Channels { pattern, text }, Wait::Channels(Channels::default()))
+}
+
+/// This node's channels, for another node.
+pub(super) fn answer(pattern: Option<Glob>) -> Step {
+    let wait = Wait::Channels(Channels { is_answer: true, ..Channels::default() });
+    Step::Survey(Control::Channels { pattern, text: Box::default() }, wait)
 }
 
 impl Channels {
     pub(super) fn add(&mut self, answer: ControlAnswer) {
-        if let ControlAnswer::Channels(channels) = answer {
-            for (channel, clients) in channels {
-                self.bytes += channel.as_str().len() + ENTRY_BYTES;
-                *self.clients.entry(ByText(channel)).or_default() += clients;
+        match answer {
+            ControlAnswer::Channels(channels) => {
+                for (channel, clients) in channels {
+                    self.bytes += channel.as_str().len() + ENTRY_BYTES;
+                    *self.clients.entry(ByText(channel)).or_default() += clients;
+                }
             }
+            ControlAnswer::Failed => self.has_failed = true,
+            _ => {}
         }
     }
 
     /// Writes so many channels of a `ChannelsResult`. None while some are left.
     pub(super) fn write(&mut self, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        if self.has_failed {
+            return Some(Err(Error::INTERNAL.into()));
+        }
+        if self.is_answer {
+            return self.write_answer(budget, out);
+        }
         if !std::mem::replace(&mut self.has_begun, true) {
             out.reserve(self.bytes + ENTRY_BYTES);
             out.extend_from_slice(b"{\"channels\":{");
@@ -83,12 +105,22 @@ impl Channels {
         }
         None
     }
+
+    fn write_answer(&mut self, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
+        while *budget > 0 {
+            let Some((channel, num_clients)) = self.clients.pop_first() else { return Some(Ok(())) };
+            *budget -= 1;
+            let channels = vec![(channel.0.as_str().into(), ChannelInfo { num_clients })];
+            // One entry of a map is a map of one entry: messages are merged by writing them one behind the other.
+            proto::encode(&ChannelsResult { channels }, out);
+        }
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::api::ChannelsResult;
 
     #[test]
     fn pieces_make_the_message() {

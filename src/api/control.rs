@@ -127,7 +127,8 @@ pub struct NodeInfo {
 impl NodeInfo {
     /// As another node told it.
     pub fn of(node: &control::Node<'_>) -> Self {
-        let items = |metrics: &Metrics<'_>| metrics.items.iter().map(|(name, value)| ((**name).into(), *value)).collect();
+        let items =
+            |metrics: &Metrics<'_>| metrics.items.iter().map(|(name, value)| ((**name).into(), *value)).collect();
         Self {
             uid: (*node.uid).into(),
             name: (*node.name).into(),

@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
-use super::control::{Control, ControlAnswer, ShardInfo};
+use super::control::{Control, ControlAnswer, NodeInfo, ShardInfo};
 use super::distinct::Distinct;
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, write};
 use crate::metrics::interval::Ends;
 use crate::metrics::{Sum, catalogue, items};
 use crate::protocol::api::{InfoRequest, InfoResult, Metrics, NodeResult};
+use crate::protocol::{control, proto};
 
-/// Adds up the numbers of all shards.
+/// Adds up the numbers of all shards, and knows the other nodes.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     numbers: Numbers,
+    /// This node's numbers are for other nodes: a [`control::Node`] in Protobuf.
+    is_report: bool,
+    /// Metrics come along.
+    has_metrics: bool,
     /// The last interval of all shards.
     interval: Option<Box<Ends>>,
 }
@@ -27,6 +32,8 @@ pub(super) struct Numbers {
     /// Users of a lone shard, and those of several.
     lone_users: u64,
     users: Distinct,
+    /// The nodes beside this one.
+    pub(super) others: Vec<Arc<NodeInfo>>,
 }
 
 impl Numbers {
@@ -53,14 +60,19 @@ impl Numbers {
             subscriptions: u64::from(self.subscriptions),
             channels: u64::from(self.channels),
             users,
-            nodes: 1,
+            nodes: self.others.len() as u64 + 1,
             mono_ms: cx.now.mono_ms,
         }
     }
 }
 
 pub(super) fn info(_request: &InfoRequest) -> Step {
-    Step::Survey(Control::Info, Wait::Info(Info::default()))
+    Step::Survey(Control::Info, Wait::Info(Info { has_metrics: true, ..Info::default() }))
+}
+
+/// What this node tells the others about itself.
+pub(super) fn report(has_metrics: bool) -> Step {
+    Step::Survey(Control::Info, Wait::Info(Info { is_report: true, has_metrics, ..Info::default() }))
 }
 
 impl Info {
@@ -68,6 +80,7 @@ impl Info {
         let shard = match answer {
             ControlAnswer::Info(shard) => shard,
             ControlAnswer::Users(hashes) => return self.numbers.add_users(&hashes),
+            ControlAnswer::Nodes(nodes) => return self.numbers.others = nodes,
             _ => return,
         };
         self.numbers.add(&shard);
@@ -83,7 +96,7 @@ impl Info {
     pub(super) fn write(&mut self, cx: &ApiCx<'_>, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
         let users = self.numbers.count_users(cx, budget)?;
         let node = self.numbers.for_metrics(cx, users);
-        let metrics = self.interval.as_ref().map(|ends| {
+        let metrics = self.interval.as_ref().filter(|_| self.has_metrics).map(|ends| {
             let families = |metrics| catalogue::families(metrics, &node);
             let items = items::items(&families(&ends.before), &families(&ends.after));
             Metrics {
@@ -91,6 +104,22 @@ impl Info {
                 items: items.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             }
         });
+        if self.is_report {
+            let report = control::Node {
+                uid: (&*cx.node.uid).into(),
+                name: (&*cx.config.node_name).into(),
+                version: (&*cx.node.version).into(),
+                num_clients: self.numbers.clients,
+                num_users: users as u32,
+                num_channels: self.numbers.channels,
+                uptime: (cx.now.mono_ms / 1000) as u32,
+                metrics,
+                num_subs: self.numbers.subscriptions,
+                ..control::Node::default()
+            };
+            proto::encode(&report, out);
+            return Some(Ok(()));
+        }
         let node = NodeResult {
             uid: (&*cx.node.uid).into(),
             name: (&*cx.config.node_name).into(),
@@ -103,6 +132,7 @@ impl Info {
             process: None,
             num_subs: self.numbers.subscriptions,
         };
-        Some(write(&InfoResult { nodes: vec![node] }, out))
+        let others = self.numbers.others.iter().map(|node| node.result());
+        Some(write(&InfoResult { nodes: std::iter::once(node).chain(others).collect() }, out))
     }
 }

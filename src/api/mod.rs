@@ -33,7 +33,7 @@ mod legacy;
 mod tests;
 
 pub use authorize::authorize;
-pub use call::{Call, Started, scrape, start};
+pub use call::{Call, Started, list, report, scrape, start};
 pub use control::{Control, ControlAnswer, NodeInfo, ShardInfo, Target};
 pub use method::methods;
 pub use request::{ApiCx, ApiEffect, Node, Request};

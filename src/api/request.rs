@@ -39,6 +39,8 @@ pub struct ApiCx<'a> {
     pub node: &'a Node,
     /// Number of shards; each of them answers a survey once.
     pub shards: u16,
+    /// There may be other nodes.
+    pub is_clustered: bool,
     /// What the call wants done, executed by the engine in order.
     pub effects: &'a mut Vec<ApiEffect>,
     /// This shard's counters.
@@ -63,5 +65,7 @@ pub enum ApiEffect {
         control: Arc<Control>,
         /// Comes back with each answer.
         tag: u32,
+        /// The other nodes as well; all of them together answer once.
+        asks_nodes: bool,
     },
 }

@@ -40,6 +40,7 @@ impl Scrape {
         let shard = match answer {
             ControlAnswer::Info(shard) => shard,
             ControlAnswer::Users(hashes) => return self.numbers.add_users(&hashes),
+            ControlAnswer::Nodes(nodes) => return self.numbers.others = nodes,
             _ => return,
         };
         self.numbers.add(&shard);

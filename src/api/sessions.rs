@@ -22,17 +22,21 @@ pub(super) struct Sessions {
     matched: u32,
     /// The request can be served for no session, so it fails when there is one.
     is_hopeless: bool,
+    /// Other nodes could not be told.
+    has_failed: bool,
 }
 
 impl Sessions {
     pub(super) fn add(&mut self, answer: ControlAnswer) {
-        if let ControlAnswer::Sessions(matched) = answer {
-            self.matched += matched;
+        match answer {
+            ControlAnswer::Sessions(matched) => self.matched += matched,
+            ControlAnswer::Failed => self.has_failed = true,
+            _ => {}
         }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Outcome {
-        if self.is_hopeless && self.matched > 0 {
+        if self.has_failed || self.is_hopeless && self.matched > 0 {
             return Err(Error::INTERNAL.into());
         }
         out.extend_from_slice(NOTHING);
@@ -114,9 +118,10 @@ fn client_id(text: &str) -> Option<ClientId> {
 
 fn tell(target: Option<Target>, what: Option<SessionControl>, is_hopeless: bool) -> Step {
     match target {
-        Some(target) => {
-            Step::Survey(Control::Sessions(target, what), Wait::Sessions(Sessions { matched: 0, is_hopeless }))
-        }
+        Some(target) => Step::Survey(
+            Control::Sessions(target, what),
+            Wait::Sessions(Sessions { is_hopeless, ..Sessions::default() }),
+        ),
         None => Step::Done(NOTHING.to_vec()),
     }
 }

@@ -29,13 +29,13 @@ pub enum BrokerRequest {
         /// Comes back with the reply; none when nobody waits.
         ticket: Option<Ticket>,
     },
-    /// A control message for other nodes. Reply: [`BrokerReply::Done`].
+    /// A control message for other nodes. With a ticket, [`BrokerEvent::Told`] follows.
     Tell {
         /// The id of the node that is told; none = all of them.
         to: Option<Box<str>>,
         /// An encoded [`crate::protocol::control::Command`].
         message: Bytes,
-        /// As above.
+        /// Comes back; none when nobody waits.
         ticket: Option<Ticket>,
     },
 }
@@ -111,6 +111,8 @@ pub enum BrokerEvent {
     Leave(ChannelName, Arc<ClientInfo>),
     /// The channel's messages did not come for a while and do so again: what was published meanwhile is missing.
     Resumed(ChannelName),
+    /// A control message was told, or could not be.
+    Told(Ticket, bool),
     /// A control message, for this node or for all; whether it can be read is not known. Comes to the first shard.
     Control(Bytes),
 }

@@ -16,13 +16,15 @@ pub type ShardFarEnd = FarEnd<BrokerRequest, BrokerEvent>;
 pub(super) struct Broker {
     pub(super) homes: Brokered,
     line: ShardLine,
+    /// For other nodes.
+    tells: Vec<BrokerRequest>,
     /// Events that were taken from the line; the next one is the last.
     events: Vec<BrokerEvent>,
 }
 
 impl Broker {
     pub(super) fn new(line: ShardLine) -> Self {
-        Self { homes: Brokered::new(Limits::default()), line, events: Vec::new() }
+        Self { homes: Brokered::new(Limits::default()), line, tells: Vec::new(), events: Vec::new() }
     }
 
     /// The next event.
@@ -34,11 +36,18 @@ impl Broker {
         self.events.pop()
     }
 
-    /// Sends what homes ask for. True when the control plane must be rung.
+    /// A message for other nodes goes out with the next flush.
+    pub(super) fn tell(&mut self, request: BrokerRequest) {
+        self.tells.push(request);
+    }
+
+    /// Sends what homes ask for, and messages for other nodes. True when the control plane must be rung.
     pub(super) fn flush(&mut self) -> bool {
-        let has_requests = self.homes.has_requests();
+        let has_requests = self.homes.has_requests() || !self.tells.is_empty();
         if has_requests {
-            self.line.send(self.homes.take_requests());
+            let mut requests = self.homes.take_requests();
+            requests.append(&mut self.tells);
+            self.line.send(requests);
         }
         has_requests
     }
@@ -55,15 +64,22 @@ impl Broker {
 impl Engine {
     /// Takes what the broker tells, as far as what follows from it can be handed over. True when more is left.
     pub(super) fn run_broker(&mut self) -> bool {
-        let Self { id, broker: Some(broker), port, local, now, metrics, overfull, .. } = self else { return false };
         for _ in 0..TURN_BUDGET {
-            if *overfull > 0 || port.deliveries_congested() || local.len() >= TURN_BUDGET {
+            if self.overfull > 0 || self.port.deliveries_congested() || self.local.len() >= TURN_BUDGET {
                 return true;
             }
-            let Some(event) = broker.next_event() else { return false };
-            broker.homes.event(event, *now, &mut requests::outlet(*id, local, port));
-            if let Some(reason) = broker.homes.take_suppressed() {
-                metrics.suppressed(Suppressed::Publish, reason.name());
+            let Some(broker) = &mut self.broker else { return false };
+            match broker.next_event() {
+                None => return false,
+                Some(BrokerEvent::Control(message)) => self.on_message_of_node(&message),
+                Some(BrokerEvent::Told(ticket, is_told)) => self.on_told(ticket, is_told),
+                Some(event) => {
+                    let Self { id, port, local, now, .. } = self;
+                    broker.homes.event(event, *now, &mut requests::outlet(*id, local, port));
+                    if let Some(reason) = broker.homes.take_suppressed() {
+                        self.metrics.suppressed(Suppressed::Publish, reason.name());
+                    }
+                }
             }
         }
         true

@@ -30,7 +30,16 @@ impl Engine {
     }
 
     fn start_call(&mut self, start: impl FnOnce(&mut ApiCx<'_>) -> Started) -> Option<ConnId> {
-        let id = self.calls.insert(CallState::Starting).ok()?;
+        let id = self.new_call()?;
+        self.begin_call(id, start);
+        Some(id)
+    }
+
+    pub(super) fn new_call(&mut self) -> Option<ConnId> {
+        self.calls.insert(CallState::Starting).ok()
+    }
+
+    pub(super) fn begin_call(&mut self, id: ConnId, start: impl FnOnce(&mut ApiCx<'_>) -> Started) {
         let mut effects = Vec::new();
         let started = start(&mut Self::api_cx(self, &mut effects));
         match started {
@@ -44,7 +53,6 @@ impl Engine {
         self.apply(id, effects);
         // Homes on this shard have answered already: most calls end here.
         self.deliver_local(TURN_BUDGET);
-        Some(id)
     }
 
     /// Calls that ended since the last time.
@@ -79,6 +87,7 @@ impl Engine {
             now: engine.now,
             config: &engine.config,
             shards: engine.shards,
+            is_clustered: engine.broker.is_some(),
             effects,
             metrics: &mut engine.metrics,
             node: &engine.node,
@@ -133,6 +142,7 @@ impl Engine {
     }
 
     fn finish_call(&mut self, id: ConnId, response: Response) {
+        let Some(response) = self.finish_own_call(id, response) else { return };
         if let Some(slot) = self.calls.get_mut(id) {
             *slot = CallState::Finished(response);
             self.finished_calls.push(id);
@@ -143,10 +153,13 @@ impl Engine {
         for effect in effects {
             match effect {
                 ApiEffect::Op { channel, op, tag } => self.request(channel, op, ReplyTo::Call { call, tag }),
-                ApiEffect::Survey { control, tag } => {
+                ApiEffect::Survey { control, tag, asks_nodes } => {
                     let ask = Ask { from: self.id, call, tag, control };
                     for shard in self.other_shards() {
                         self.send_control(shard, ControlFrame::Ask(ask.clone()));
+                    }
+                    if asks_nodes {
+                        self.ask_nodes(ask.clone());
                     }
                     self.on_control_frame(ControlFrame::Ask(ask));
                 }

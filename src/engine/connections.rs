@@ -133,6 +133,9 @@ impl Engine {
     /// while some are left to tell.
     pub fn stop(&mut self) -> bool {
         self.is_stopping = true;
+        if let Some(clerk) = &mut self.clerk {
+            clerk.cluster.leave();
+        }
         for _ in 0..TURN_BUDGET {
             if self.told >= self.conns.slots() {
                 return false;

@@ -1,10 +1,11 @@
 //! What every shard is told by calls of the server API: to act on a user's connections, or to report.
 
 use super::{Ask, ControlFrame, Engine, TURN_BUDGET};
-use crate::api::control::{Control, ControlAnswer};
+use crate::api::control::{Control, ControlAnswer, Target};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::metrics::labels::Message;
 use crate::protocol::disconnect::Disconnect;
+use crate::session::SessionControl;
 
 /// An [`Ask`] about a user's connections, carried out in pieces.
 pub(super) struct Job {
@@ -30,6 +31,7 @@ impl Engine {
                 }
                 None => self.begin_survey(ask),
             },
+            ControlFrame::Nodes(ask) => self.ask_nodes(ask),
             ControlFrame::Answer { call, tag, answer } => self.answer_call_of_shards(call, tag, answer),
             ControlFrame::Count { from, conn, user } => {
                 let count = self.count_of(&user);
@@ -107,6 +109,10 @@ impl Engine {
             self.send_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
         }
         self.disconnect_others(&user, except, &disconnect);
+        if self.broker.is_some() {
+            let target = Target { user, whitelist: [except].into(), ..Target::default() };
+            self.ask_nodes(Ask::of_nobody(Control::Sessions(target, Some(SessionControl::Disconnect(disconnect)))));
+        }
     }
 
     fn disconnect_others(&mut self, user: &str, except: ClientId, disconnect: &Disconnect) {

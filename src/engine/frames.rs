@@ -24,6 +24,8 @@ pub struct Request {
 pub enum ControlFrame {
     /// A question that each shard answers, in pieces where the answer is long.
     Ask(Ask),
+    /// A question for other nodes, at the shard that speaks with them.
+    Nodes(Ask),
     /// The answer, for the call on the receiving shard.
     Answer {
         /// The call.
@@ -81,4 +83,12 @@ pub struct Ask {
     pub tag: u32,
     /// What is asked.
     pub control: Arc<Control>,
+}
+
+impl Ask {
+    /// Something to do; no call waits for the answer.
+    pub fn of_nobody(control: Control) -> Self {
+        let call = ConnId { slot: u32::MAX, generation: 0 };
+        Self { from: ShardId(0), call, tag: 0, control: Arc::new(control) }
+    }
 }

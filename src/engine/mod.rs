@@ -7,6 +7,7 @@
 
 mod broker;
 mod calls;
+mod clerk;
 mod connections;
 mod control;
 mod deliveries;
@@ -173,6 +174,8 @@ pub struct Engine {
     homes: Homes,
     /// Where channels other than maps and shared-poll channels live, if not here.
     broker: Option<Box<broker::Broker>>,
+    /// Speaks with other nodes; only at the first shard, and where there may be any.
+    clerk: Option<Box<clerk::Clerk>>,
     wheel: Wheel<ConnId>,
     pool: Pool,
     /// When the pool may give memory back.
@@ -253,6 +256,8 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let mut rng = StdRng::from_seed(parts.seed);
         let interval_ms = parts.config.node_info_metrics_interval_ms;
+        let is_clerk = parts.line.is_some() && parts.id == clerk::CLERK;
+        let clerk = is_clerk.then(|| Box::new(clerk::Clerk::new(&parts.node.uid)));
         Self {
             id: parts.id,
             shards: parts.shards,
@@ -268,6 +273,7 @@ impl Engine {
             tracked: Hub::new(),
             resets: VecDeque::new(),
             homes: Homes::new(StdRng::from_rng(&mut rng)),
+            clerk,
             broker: parts.line.map(|line| Box::new(broker::Broker::new(line))),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
@@ -316,6 +322,7 @@ impl Engine {
     pub fn work(&mut self) -> bool {
         let mut more = self.receive();
         more |= self.run_broker();
+        self.run_clerk();
         self.run_errands();
         more |= self.run_timers();
         more |= self.run_control_jobs();
@@ -376,7 +383,9 @@ impl Engine {
     /// Milliseconds from now until a timer is due; none while no timer runs.
     pub fn next_timer_ms(&self) -> Option<u64> {
         let interval = Some(self.interval.next_ms()).filter(|at| *at != NEVER);
-        let next = self.wheel.next_expiry().into_iter().chain(self.homes.next_expiry()).chain(interval).min()?;
+        let clerk = self.clerk.as_ref().map(|clerk| clerk.cluster.next_ms());
+        let homes = self.homes.next_expiry();
+        let next = self.wheel.next_expiry().into_iter().chain(homes).chain(interval).chain(clerk).min()?;
         Some(next.saturating_sub(self.now.mono_ms))
     }
 
@@ -423,13 +432,17 @@ impl Engine {
             tracked_keys: self.tracked.channel_count(),
             polled_keys: self.homes.polled_keys(),
             members: self.hub.member_count(),
-            homes_with_subscribers: self.homes.with_subscribers()
-                + self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers()),
+            homes_with_subscribers: self.homes_with_subscribers(),
             calls: self.calls.len(),
             undelivered: self.local.len(),
             departing: self.departures.len(),
             errands: self.desk.under_way() + self.broker.as_ref().map_or(0, |broker| broker.homes.pending()),
         }
+    }
+
+    fn homes_with_subscribers(&self) -> usize {
+        let brokered = self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers());
+        self.homes.with_subscribers() + brokered
     }
 
     /// What was encoded and handed to other shards so far.

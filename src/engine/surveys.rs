@@ -48,7 +48,7 @@ impl Engine {
     fn piece(&self, survey: &Survey, slots: u32) -> (ControlAnswer, u32) {
         let range = survey.next..survey.next.saturating_add(slots);
         match &*survey.ask.control {
-            Control::Channels { pattern } => {
+            Control::Channels { pattern, .. } => {
                 let fits = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
                 let found = range.filter_map(|slot| self.hub.channel_at(slot)).filter(|(_, count)| *count > 0);
                 let fitting = found.filter(|(name, _)| fits(name.as_str()));
@@ -72,7 +72,7 @@ impl Engine {
             }
             Control::Metrics => {
                 self.metrics.outbox(self.pool.owed());
-                self.metrics.channels(self.homes.with_subscribers());
+                self.metrics.channels(self.homes_with_subscribers());
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
             }
@@ -86,7 +86,7 @@ impl Engine {
             clients: self.users.connections() as u32,
             subscriptions: self.hub.member_count() as u32,
             users: self.users.len() as u32,
-            channels: self.homes.with_subscribers() as u32,
+            channels: self.homes_with_subscribers() as u32,
             ..ShardInfo::default()
         }
     }

@@ -47,6 +47,11 @@ impl Interval {
         self.next_ms
     }
 
+    /// Which interval this is; the ones before are over.
+    pub fn number(&self, now: Now) -> u64 {
+        now.mono_ms.checked_div(self.length_ms).unwrap_or(0)
+    }
+
     /// Ends the interval when it is over. Copies the metrics, so it is called by a timer, not every turn.
     pub fn tick(&mut self, now: Now, shard: &Shard) {
         if now.mono_ms < self.next_ms {

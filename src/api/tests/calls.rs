@@ -64,7 +64,7 @@ fn broadcasts_and_surveys_stand_alone() {
         format!("publish {a}"),
         format!("publish {a} publish {b}"),
         format!("publish {a} publish {a} publish {a}"),
-        "Channels { pattern: None }".to_owned(),
+        "Channels { pattern: None, text: \"\" }".to_owned(),
         format!("publish {a}"),
     ];
     let result = r#"{"result":{"offset":7,"epoch":"aaaaaaaa"}}"#;

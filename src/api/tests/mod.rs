@@ -100,7 +100,15 @@ impl World {
     pub(super) fn cx<'a>(&'a mut self, effects: &'a mut Vec<ApiEffect>) -> ApiCx<'a> {
         static NODE: std::sync::LazyLock<Node> =
             std::sync::LazyLock::new(|| Node { uid: "uid-1".into(), version: "1.2.3".into() });
-        ApiCx { now: self.now, config: &self.config, node: &NODE, shards: SHARDS, effects, metrics: &mut self.metrics }
+        ApiCx {
+            now: self.now,
+            config: &self.config,
+            node: &NODE,
+            shards: SHARDS,
+            is_clustered: false,
+            effects,
+            metrics: &mut self.metrics,
+        }
     }
 
     fn answer(&mut self, call: &mut Call, question: Question, effects: &mut Vec<ApiEffect>) -> Option<Response> {
@@ -110,7 +118,7 @@ impl World {
                 let answer = (self.home)(channel.as_str(), &op);
                 call.on_answer(&mut self.cx(effects), tag, answer)
             }
-            Question::Shard(shard, ApiEffect::Survey { control, tag }) => {
+            Question::Shard(shard, ApiEffect::Survey { control, tag, .. }) => {
                 let mut response = None;
                 for answer in (self.shard)(shard, &control) {
                     assert!(response.is_none(), "an answered call gets no answer");
@@ -152,8 +160,8 @@ impl Question {
     fn all(effect: ApiEffect) -> Vec<Question> {
         match effect {
             ApiEffect::Op { .. } => vec![Question::Home(effect)],
-            ApiEffect::Survey { control, tag } => (0..SHARDS)
-                .map(|shard| Question::Shard(shard, ApiEffect::Survey { control: control.clone(), tag }))
+            ApiEffect::Survey { control, tag, asks_nodes } => (0..SHARDS)
+                .map(|shard| Question::Shard(shard, ApiEffect::Survey { control: control.clone(), tag, asks_nodes }))
                 .collect(),
         }
     }

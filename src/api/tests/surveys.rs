@@ -153,7 +153,7 @@ fn a_control_means_only_matching_sessions() {
 fn channels_are_added_up_over_shards() {
     let mut world = World::new();
     world.shard = |shard, control| {
-        let Control::Channels { pattern } = control else { panic!("{control:?}") };
+        let Control::Channels { pattern, .. } = control else { panic!("{control:?}") };
         let all = [("open:b", 1), ("rec:y", u32::from(shard)), ("<", 1)];
         let fits = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
         let fitting = all.into_iter().filter(|(name, count)| fits(name) && *count > 0);
