@@ -120,8 +120,17 @@ pub struct NodeInfo {
     pub subscriptions: u32,
     /// Seconds.
     pub uptime: u32,
-    /// The length of an interval in seconds, and what was measured in the last one.
-    pub metrics: Option<Arc<(f64, Vec<(Box<str>, f64)>)>>,
+    /// What was measured in the last interval.
+    pub metrics: Option<Arc<NodeMetrics>>,
+}
+
+/// Numbers that a node measured over an interval.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NodeMetrics {
+    /// Seconds.
+    pub interval: f64,
+    /// By name.
+    pub items: Vec<(Box<str>, f64)>,
 }
 
 impl NodeInfo {
@@ -138,15 +147,18 @@ impl NodeInfo {
             channels: node.num_channels,
             subscriptions: node.num_subs,
             uptime: node.uptime,
-            metrics: node.metrics.as_ref().map(|metrics| Arc::new((metrics.interval, items(metrics)))),
+            metrics: node
+                .metrics
+                .as_ref()
+                .map(|metrics| Arc::new(NodeMetrics { interval: metrics.interval, items: items(metrics) })),
         }
     }
 
     /// As `info` has it.
     pub(super) fn result(&self) -> NodeResult<'_> {
         let metrics = self.metrics.as_ref().map(|metrics| Metrics {
-            interval: metrics.0,
-            items: metrics.1.iter().map(|(name, value)| ((&**name).into(), *value)).collect(),
+            interval: metrics.interval,
+            items: metrics.items.iter().map(|(name, value)| ((&**name).into(), *value)).collect(),
         });
         NodeResult {
             uid: (&*self.uid).into(),
