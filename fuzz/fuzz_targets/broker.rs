@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use spindle::broker::frame::{self, Message};
-use spindle::broker::{Layout, Names, control, stored};
+use spindle::broker::{Layout, Names, control, map, stored};
 use spindle::protocol::proto;
 
 fuzz_target!(|input: &[u8]| {
@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
         }
         Err(_) => {}
     }
+    let _ = map::frame::read(&input.to_vec().into());
     if let Ok(command) = control::read(input) {
         let mut bytes = Vec::new();
         proto::encode(&command, &mut bytes);

@@ -27,7 +27,7 @@ pub(super) fn read(answer: Answer, out: &mut Vec<u8>) -> Outcome {
     match answer {
         Answer::History(publications, top) => {
             let publications = publications.iter().map(|publication| Publication::of(publication)).collect();
-            write(&HistoryResult { publications, epoch: top.epoch.as_str().into(), offset: top.offset }, out)
+            write(&HistoryResult { publications, epoch: top.epoch.as_str(), offset: top.offset }, out)
         }
         // Clients are told of a bad request; here upstream knows no error but this.
         Answer::Failed(error) if error.code == Error::UNRECOVERABLE_POSITION.code => {

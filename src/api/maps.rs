@@ -125,11 +125,11 @@ impl MapWait {
             }
             (Self::State, Answer::MapState(state)) => {
                 let MapState { entries, position, cursor } = &*state;
-                let (offset, epoch) = (position.offset, position.epoch.as_str().into());
+                let (offset, epoch) = (position.offset, position.epoch.as_str());
                 write(&MapReadStateResult { entries: written(entries), offset, epoch, cursor: (&**cursor).into() }, out)
             }
             (Self::Stream, Answer::History(changes, top)) => {
-                let (offset, epoch) = (top.offset, top.epoch.as_str().into());
+                let (offset, epoch) = (top.offset, top.epoch.as_str());
                 write(&MapReadStreamResult { entries: written(&changes), offset, epoch }, out)
             }
             (Self::Stats, Answer::MapKeys(keys)) => {
@@ -147,7 +147,7 @@ impl MapWait {
 
 fn updated(position: &Position, suppression: Option<Suppression>) -> (u64, Cow<'_, str>, bool, Cow<'static, str>) {
     let reason = suppression.map_or("", Suppression::name);
-    (position.offset, position.epoch.as_str().into(), suppression.is_some(), reason.into())
+    (position.offset, position.epoch.as_str(), suppression.is_some(), reason.into())
 }
 
 fn written(publications: &[Arc<Publication>]) -> Vec<api::MapEntry<'_>> {

@@ -164,7 +164,7 @@ fn response(response: &Result<Position, Error>) -> PublishResponse<'_> {
 }
 
 fn result(position: &Position) -> PublishResult<'_> {
-    PublishResult { offset: position.offset, epoch: position.epoch.as_str().into() }
+    PublishResult { offset: position.offset, epoch: position.epoch.as_str() }
 }
 
 fn op(

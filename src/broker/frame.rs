@@ -131,7 +131,7 @@ fn split(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
 }
 
 /// A length, a colon and so many bytes; and what is behind them.
-fn counted(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
+pub(super) fn counted(text: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     let (len, rest) = split(text)?;
     let len = number(len).and_then(|len| usize::try_from(len).ok());
     len.and_then(|len| rest.split_at_checked(len)).ok_or(Unreadable("a length is beyond the frame's end"))
@@ -242,7 +242,7 @@ mod tests {
     fn a_map_tells_its_place_and_the_payload_before_in_the_message() {
         let frame = Bytes::from_static(b"\x22\x01b\x30\x05\x72\x02ab\x7a\x01a");
         let Ok(Message::Publication(publication, Some(before))) = read(&frame) else { panic!("no publication") };
-        assert_eq!((publication.offset, publication.epoch.as_str(), &*publication.data), (5, "ab", &b"b"[..]));
+        assert_eq!((publication.offset, publication.epoch.as_str(), &*publication.data), (5, "ab".into(), &b"b"[..]));
         assert_eq!(before, Publication::bare("a".into()));
     }
 }

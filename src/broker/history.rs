@@ -12,9 +12,13 @@ use crate::channel::map_op::Suppression;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{Epoch, Position, Publication};
 
-/// Whether publications are wanted, and the first of them can exist.
 fn wants_publications(read: &Read) -> bool {
-    read.limit != 0 && !(read.reverse && read.since.is_some_and(|since| since <= 1))
+    is_wanted(read.since, read.limit, read.reverse)
+}
+
+/// Whether publications are wanted, and the first of them can exist.
+fn is_wanted(since: Option<u64>, limit: i32, reverse: bool) -> bool {
+    limit != 0 && !(reverse && since.is_some_and(|since| since <= 1))
 }
 
 /// Publishes. The fresh epoch becomes the channel's when it has none; `is_told` = by PUB/SUB, too. None when there is
@@ -41,7 +45,7 @@ pub fn publish(names: &Names, channel: &str, op: &PublishOp, fresh: Epoch, is_to
     }
     let size = if names.uses_lists() { op.history.size - 1 } else { op.history.size };
     call = call.written(publication(false)).shown(size).shown(op.history.ttl_s).shown(op.history.meta_ttl_s);
-    call = told(call.arg(fresh.as_str()).arg(command)).flag(op.delta);
+    call = told(call.shown(fresh.as_str()).arg(command)).flag(op.delta);
     if !names.uses_lists() {
         call = call.shown(op.publication.version).arg(&*op.version_epoch);
     }
@@ -73,36 +77,44 @@ fn suppression(reason: Value) -> Result<Option<Suppression>, Unreadable> {
 
 /// Reads history; the fresh epoch becomes the channel's when it has none. The reply is read by [`publications`].
 pub fn read(names: &Names, channel: &str, read: &Read, fresh: Epoch) -> Call {
-    let script = if names.uses_lists() { Script::ListRead } else { Script::StreamRead };
-    let mut call = Call::script(script).key(names.history(channel)).key(names.history_meta(channel));
-    let is_wanted = wants_publications(read);
+    let call = |script| Call::script(script).key(names.history(channel)).key(names.history_meta(channel));
     if names.uses_lists() {
-        call = call.flag(is_wanted);
-    } else {
-        call = match (read.since, read.reverse) {
-            (Some(since), false) => call.shown(since.saturating_add(1)),
-            (Some(since), true) => call.shown(since.saturating_sub(1)),
-            (None, false) => call.arg("0"),
-            (None, true) => call.arg(""),
-        };
-        call = call.shown(if is_wanted { read.limit.max(-1) } else { 0 }).flag(read.reverse);
+        let call = call(Script::ListRead).flag(wants_publications(read));
+        return call.shown(read.meta_ttl_s).shown(fresh.as_str());
     }
-    call.shown(read.meta_ttl_s).arg(fresh.as_str())
+    let call = stream_piece(call(Script::StreamRead), read.since, read.limit, read.reverse);
+    call.shown(fresh.as_str()).shown(read.meta_ttl_s).arg("EXPIRE").flag(false)
+}
+
+/// Which piece of a stream is read.
+pub(super) fn stream_piece(call: Call, since: Option<u64>, limit: i32, reverse: bool) -> Call {
+    let call = match (since, reverse) {
+        (Some(since), false) => call.shown(since.saturating_add(1)),
+        (Some(since), true) => call.shown(since.saturating_sub(1)),
+        (None, false) => call.arg("0"),
+        (None, true) => call.arg(""),
+    };
+    call.shown(if is_wanted(since, limit, reverse) { limit.max(-1) } else { 0 }).flag(reverse)
 }
 
 /// What was read, and the channel's position.
 pub fn publications(names: &Names, read: &Read, reply: Value) -> Result<(Vec<Arc<Publication>>, Position), Unreadable> {
+    if !names.uses_lists() {
+        return streamed(reply);
+    }
     let [offset, epoch, entries] = reply.array()?;
     let top = Value::position(&offset, &epoch)?;
-    let entries = entries.list()?;
-    let found = if names.uses_lists() { listed(entries, read)? } else { streamed(entries)? };
+    let found = listed(entries.list()?, read)?;
     let at_top = |publication| Arc::new(Publication { epoch: top.epoch, ..publication });
     Ok((found.into_iter().map(at_top).collect(), top))
 }
 
 /// Entries of a stream are what was asked for.
-fn streamed(entries: Vec<Value>) -> Result<Vec<Publication>, Unreadable> {
-    entries.into_iter().map(stream_entry).collect()
+pub(super) fn streamed(reply: Value) -> Result<(Vec<Arc<Publication>>, Position), Unreadable> {
+    let [offset, epoch, entries] = reply.array()?;
+    let top = Value::position(&offset, &epoch)?;
+    let at_top = |entry| Ok(Arc::new(Publication { epoch: top.epoch, ..stream_entry(entry)? }));
+    Ok((entries.list()?.into_iter().map(at_top).collect::<Result<_, Unreadable>>()?, top))
 }
 
 fn stream_entry(entry: Value) -> Result<Publication, Unreadable> {
@@ -203,10 +215,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn reads(since: Option<u64>, limit: i32, reverse: bool, expected: &str, listed: &str) {
+    fn reads(since: Option<u64>, limit: i32, reverse: bool, streamed: &str, listed: &str) {
         let piece = Read { since, limit, reverse, meta_ttl_s: 5 };
         let text = |lists| read(&names(lists), "a", &piece, fresh()).text();
-        assert_eq!(text(false), format!("StreamRead p.stream.a p.stream.meta.a | {expected} 5 fresh"));
+        assert_eq!(text(false), format!("StreamRead p.stream.a p.stream.meta.a | {streamed} fresh 5 EXPIRE 0"));
         assert_eq!(text(true), format!("ListRead p.list.a p.list.meta.a | {listed} 5 fresh"));
     }
 

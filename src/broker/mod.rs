@@ -15,6 +15,7 @@ pub mod stored;
 
 pub mod control;
 pub mod history;
+pub mod map;
 pub mod presence;
 
 pub use call::{Call, Verb};

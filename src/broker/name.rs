@@ -187,12 +187,6 @@ impl Names {
         self.name(":state:meta:", channel, None)
     }
 
-    /// Stands for a key that a script does without: in a Redis Cluster even that must be in the slot of the others.
-    /// None where the empty name serves.
-    pub fn map_nothing<'a>(&'a self, channel: &'a str) -> Option<Name<'a>> {
-        self.is_partitioned().then(|| self.name(":nil:", channel, None))
-    }
-
     /// Sorted set of the partition's maps by the millisecond in which their first key expires.
     pub fn map_cleanup(&self, partition: u32) -> Cleanup<'_> {
         Cleanup { prefix: &self.prefix, partition: self.is_partitioned().then_some(partition) }
@@ -272,7 +266,6 @@ mod tests {
         check(names.map_order("a"), "cf:state:order:a");
         check(names.map_expire("a"), "cf:state:expire:a");
         check(names.map_state_meta("a"), "cf:state:meta:a");
-        assert!(names.map_nothing("a").is_none());
         check(names.map_cleanup(0), "cf:cleanup:channels");
         check(names.control(), "cf.control");
         check(names.node("1-2"), "cf.node.1-2");
@@ -306,7 +299,6 @@ mod tests {
         check(names.result("a", "key"), &format!("cf.result.{{{number}}}.a.key"));
         check(names.presence_data("a"), "cf.presence.data.{a}");
         check(names.map_state("a"), &format!("cf:state:{{{number}}}.a"));
-        check(names.map_nothing("a").unwrap(), &format!("cf:nil:{{{number}}}.a"));
         check(names.map_cleanup(number), &format!("cf:cleanup:channels:{{{number}}}"));
         check(names.connection(number, 3), &format!("cf.shard.3.{{{number}}}"));
     }

@@ -22,11 +22,21 @@ pub enum Script {
     PresenceRead,
     /// How many are present, where users are counted.
     PresenceCount,
+    /// Sets or removes a key of a map.
+    MapUpdate,
+    /// Reads keys of a map.
+    MapStateRead,
+    /// Reads one key of a map.
+    MapKeyRead,
+    /// Which keys of a map expired.
+    MapExpired,
+    /// Removes keys of a map that expired.
+    MapExpire,
 }
 
 impl Script {
     /// All of them; each at the index that is its number.
-    pub const ALL: [Script; 9] = [
+    pub const ALL: [Script; 14] = [
         Script::StreamPublish,
         Script::ListPublish,
         Script::PublishOnce,
@@ -36,6 +46,11 @@ impl Script {
         Script::PresenceRemove,
         Script::PresenceRead,
         Script::PresenceCount,
+        Script::MapUpdate,
+        Script::MapStateRead,
+        Script::MapKeyRead,
+        Script::MapExpired,
+        Script::MapExpire,
     ];
 
     /// Its Lua text; the comment at its top says what keys and arguments are.
@@ -50,6 +65,11 @@ impl Script {
             Script::PresenceRemove => include_str!("lua/presence_remove.lua"),
             Script::PresenceRead => include_str!("lua/presence_read.lua"),
             Script::PresenceCount => include_str!("lua/presence_count.lua"),
+            Script::MapUpdate => include_str!("lua/map_update.lua"),
+            Script::MapStateRead => include_str!("lua/map_state_read.lua"),
+            Script::MapKeyRead => include_str!("lua/map_key_read.lua"),
+            Script::MapExpired => include_str!("lua/map_expired.lua"),
+            Script::MapExpire => include_str!("lua/map_expire.lua"),
         }
     }
 }

@@ -17,14 +17,24 @@ use crate::protocol::raw::Raw;
 /// not at all.
 pub fn write_publication(publication: &Publication, delta: bool, out: &mut Vec<u8>) {
     let mut id: IdText = [0; 36];
-    let message = client::Publication {
+    encode(&client::Publication { delta, ..stored(publication, &mut id) }, out);
+}
+
+/// Appends a publication of a map: its version stands beside the map, not in the message.
+pub(super) fn write_map_publication(publication: &Publication, out: &mut Vec<u8>) {
+    let mut id: IdText = [0; 36];
+    let message = client::Publication { version: 0, ..stored(publication, &mut id) };
+    encode(&message, out);
+}
+
+/// Without its place.
+fn stored<'p>(publication: &'p Publication, id: &'p mut IdText) -> client::Publication<'p> {
+    client::Publication {
         offset: 0,
         epoch: Cow::Borrowed(""),
         time: publication.unix_ms as i64,
-        delta,
-        ..client::Publication::with(publication, &mut id)
-    };
-    encode(&message, out);
+        ..client::Publication::with(publication, id)
+    }
 }
 
 /// A publication that was read.

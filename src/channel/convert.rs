@@ -48,7 +48,7 @@ impl<'a> client::Publication<'a> {
             data: Raw(Cow::Borrowed(&publication.data)),
             offset: publication.offset,
             tags: tags(publication),
-            epoch: Cow::Borrowed(if publication.offset == 1 { publication.epoch.as_str() } else { "" }),
+            epoch: if publication.offset == 1 { publication.epoch.as_str() } else { "".into() },
             key: publication.entry.as_ref().map_or("".into(), |entry| Cow::Borrowed(&*entry.key)),
             removed: publication.entry.as_ref().is_some_and(|entry| entry.removed),
             version: publication.version,

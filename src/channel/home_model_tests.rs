@@ -189,7 +189,7 @@ impl Run {
         let mut offset = 0;
         if let Mode::Recover { behind, same_epoch } = mode {
             offset = top.saturating_add_signed(-behind);
-            let epoch = if same_epoch { epoch.as_str() } else { "other" };
+            let epoch = if same_epoch { epoch.as_str() } else { "other".into() };
             let since = Since { offset, epoch: epoch.into() };
             op.recover = Some(Recover { since, limit: 2, cache: false, filter: None, or_fail: false });
         }

@@ -46,7 +46,7 @@ impl Bench {
     fn epoch(&mut self, channel: &str) -> String {
         self.op(0, channel, Op::Position { meta_ttl_s: 60 });
         match &self.sent[..] {
-            [(_, Delivery::Answer(_, Answer::Position(position)))] => position.epoch.as_str().to_owned(),
+            [(_, Delivery::Answer(_, Answer::Position(position)))] => position.epoch.as_str().into_owned(),
             other => panic!("{other:?}"),
         }
     }
@@ -231,7 +231,7 @@ fn the_home_stamps_publications() {
     bench.op(0, "a", subscribe(plain()));
     bench.op_for(0, "a", publish("x"), ReplyTo::None);
     let epoch = bench.sent.iter().find_map(|(_, delivery)| match delivery {
-        Delivery::Publication(_, publication) => Some((publication.unix_ms, publication.epoch.as_str().to_owned())),
+        Delivery::Publication(_, publication) => Some((publication.unix_ms, publication.epoch.as_str().into_owned())),
         _ => None,
     });
     assert_eq!(epoch, Some((1_700_000_000_000, bench.epoch("a"))));

@@ -215,6 +215,6 @@ pub struct Subscribed {
 impl Since {
     /// Whether the epoch is compatible with the stream's.
     pub fn matches(&self, epoch: Epoch) -> bool {
-        self.epoch.is_empty() || &*self.epoch == epoch.as_str()
+        self.epoch.is_empty() || *self.epoch == epoch.as_str()
     }
 }

@@ -1,13 +1,14 @@
 //! What travels through a channel: publications and the clients behind them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::ids::ClientId;
 
-/// Names one life of a channel's stream; empty for a channel without history. Ours are eight random letters. Others that
-/// keep streams in the same place may make theirs of other characters, up to 16.
+/// Names one life of a channel's stream; empty for a channel without history. Ours are eight random letters. Centrifugo
+/// gives maps in Redis also milliseconds, and ids of nodes: up to 16 characters or a UUID are held in the same space.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Epoch([u8; 16]);
 
@@ -25,28 +26,41 @@ impl Epoch {
         Self(text)
     }
 
-    /// Reads what [`Epoch::as_str`] gives; none for text that is longer than 16 bytes or not of visible ASCII.
+    /// Reads what [`Epoch::as_str`] gives; none for text that is neither of up to 16 visible ASCII characters nor a UUID
+    /// as they are written.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        text.bytes().all(|byte| byte.is_ascii_graphic()).then_some(Self(bytes))
+        if let Some(front) = bytes.get_mut(..text.len()) {
+            front.copy_from_slice(text.as_bytes());
+            return text.bytes().all(|byte| byte.is_ascii_graphic()).then_some(Self(bytes));
+        }
+        let epoch = Self(*uuid::Uuid::try_parse(text).ok()?.as_bytes());
+        (epoch.is_uuid() && epoch.as_str() == text).then_some(epoch)
     }
 
-    /// The epoch as text; empty for [`Epoch::NONE`].
-    pub fn as_str(&self) -> &str {
+    /// The bits of a UUID that say so would be no ASCII.
+    fn is_uuid(&self) -> bool {
+        self.0[8] & 0xC0 == 0x80
+    }
+
+    /// The epoch as text; empty for [`Epoch::NONE`]. Allocates for a UUID only.
+    pub fn as_str(&self) -> Cow<'_, str> {
+        if self.is_uuid() {
+            return Cow::Owned(uuid::Uuid::from_bytes(self.0).to_string());
+        }
         let len = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
-        std::str::from_utf8(&self.0[..len]).unwrap_or("")
+        Cow::Borrowed(std::str::from_utf8(&self.0[..len]).unwrap_or(""))
     }
 
     /// Whether there is none.
     pub fn is_none(&self) -> bool {
-        self.0[0] == 0
+        *self == Self::NONE
     }
 }
 
 impl std::fmt::Debug for Epoch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.as_str())
     }
 }
 
@@ -142,13 +156,16 @@ mod tests {
 
     #[test]
     fn epochs_read_back() {
-        for text in ["", "a", "abcdEFGH", "1764327600000", "1234567890123456"] {
+        let uuid = "63c105b8-a677-45af-bb72-f152be9f4002";
+        for text in ["", "a", "abcdEFGH", "1764327600000", "1234567890123456", uuid] {
             assert_eq!(Epoch::parse(text).unwrap().as_str(), text);
         }
         assert_eq!(Epoch::parse(""), Some(Epoch::NONE));
         let ours = Epoch::from_random([0, 25, 26, 51, 52, 255, 1, 2]);
-        assert_eq!((ours.as_str(), Epoch::parse("azAZaVbc")), ("azAZaVbc", Some(ours)));
-        for text in ["12345678901234567", "a b", "a\0", "é"] {
+        assert_eq!((ours.as_str(), Epoch::parse("azAZaVbc")), ("azAZaVbc".into(), Some(ours)));
+        // A UUID in other letters, one of another variant, and none.
+        let strange = [&uuid.to_uppercase(), "63c105b8-a677-45af-0b72-f152be9f4002", "12345678901234567", "a b", "é"];
+        for text in strange {
             assert_eq!(Epoch::parse(text), None, "{text:?}");
         }
     }

@@ -154,7 +154,7 @@ pub enum CacheRecovery {
 /// Whether a subscriber that cares about the newest publication alone can be brought up to date. Its state
 /// is the same only under the same offset and the very same epoch; offset 0 is no state.
 pub fn is_cache_recovered(top: Position, since: &Since, newest: Option<u64>) -> CacheRecovery {
-    let same_state = since.offset > 0 && since.offset == top.offset && &*since.epoch == top.epoch.as_str();
+    let same_state = since.offset > 0 && since.offset == top.offset && *since.epoch == top.epoch.as_str();
     match newest {
         Some(offset) if offset != top.offset => CacheRecovery::Failed,
         _ if same_state => CacheRecovery::Current,
@@ -209,12 +209,12 @@ mod tests {
             (0, "", 0, None),
             (1, "", 0, None),
             (2, "", 0, Some(&[3, 4, 5][..])),
-            (2, same.as_str(), 3, Some(&[3, 4, 5])),
-            (2, same.as_str(), 2, None),
-            (3, same.as_str(), 2, Some(&[4, 5])),
-            (5, same.as_str(), 1, Some(&[])),
+            (2, &same.as_str(), 3, Some(&[3, 4, 5])),
+            (2, &same.as_str(), 2, None),
+            (3, &same.as_str(), 2, Some(&[4, 5])),
+            (5, &same.as_str(), 1, Some(&[])),
             (5, "", 0, Some(&[])),
-            (6, same.as_str(), 0, None),
+            (6, &same.as_str(), 0, None),
             (5, "other", 0, None),
             (4, "other", 0, None),
             (u64::MAX, "", 0, None),
@@ -236,19 +236,19 @@ mod tests {
         let same = epoch();
         for (kept, offset, epoch, expected) in [
             (3, 0, "", Some(&[5][..])),
-            (3, 4, same.as_str(), Some(&[5])),
-            (3, 5, same.as_str(), Some(&[])),
+            (3, 4, &same.as_str(), Some(&[5])),
+            (3, 5, &same.as_str(), Some(&[])),
             (3, 5, "", Some(&[5])),
             (3, 5, "other", Some(&[5])),
-            (3, 9, same.as_str(), Some(&[5])),
-            (0, 5, same.as_str(), Some(&[])),
+            (3, 9, &same.as_str(), Some(&[5])),
+            (0, 5, &same.as_str(), Some(&[])),
             (0, 5, "", None),
-            (0, 4, same.as_str(), None),
+            (0, 4, &same.as_str(), None),
         ] {
             let outcome = recovered(&stream(5, kept), since(offset, epoch), 1, true);
             assert_eq!(outcome.as_deref(), expected, "{kept} kept, {offset} {epoch:?}");
         }
-        assert_eq!(recovered(&stream(0, 0), since(0, same.as_str()), 1, true), None);
+        assert_eq!(recovered(&stream(0, 0), since(0, &same.as_str()), 1, true), None);
     }
 
     /// Five publications of which the odd ones have the tag `odd`, with three kept.
@@ -280,7 +280,7 @@ mod tests {
         ] {
             let node = FilterNode { key: "odd".into(), cmp: "eq".into(), val: odd.into(), ..FilterNode::default() };
             let filter = Some(Arc::new(Filter::compile(&node).unwrap()));
-            let since = since(offset, same.as_str());
+            let since = since(offset, &same.as_str());
             let subscribed = recover(&stream, &Recover { since, limit, cache, filter, or_fail: false });
             let offsets = subscribed.publications.iter().map(|publication| publication.offset).collect::<Vec<_>>();
             let outcome = subscribed.recovered.then_some(&offsets[..]);

@@ -5,6 +5,7 @@
 //! [`MapSubscribeOp`](crate::channel::map_op::MapSubscribeOp)); so nothing is buffered or merged here, and two steps
 //! never run beside each other (upstream: centrifuge client_map.go, which answers that with error 113).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Cx;
@@ -85,7 +86,7 @@ pub(super) struct Step {
 impl Step {
     /// A page for the client, which then asks for the next one.
     pub(super) fn page<'r>(&self, answer: &'r MapSubscribed) -> SubscribeResult<'r> {
-        let result = SubscribeResult { epoch: answer.position.epoch.as_str().into(), ..self.kind() };
+        let result = SubscribeResult { epoch: answer.position.epoch.as_str(), ..self.kind() };
         match &self.phase {
             MapPhase::State { begun, .. } => SubscribeResult {
                 phase: STATE,
@@ -129,13 +130,15 @@ impl Step {
         let is_recoverable = self.loading.grant.traits.has(Traits::RECOVERABLE);
         let epoch = match &self.phase {
             // Without a stream nobody looks at what the client has.
-            MapPhase::Stream { since, .. } | MapPhase::Live { since } if !is_recoverable => &*since.epoch,
+            MapPhase::Stream { since, .. } | MapPhase::Live { since } if !is_recoverable => {
+                Cow::Borrowed(&*since.epoch)
+            }
             _ => answer.position.epoch.as_str(),
         };
         SubscribeResult {
             phase: LIVE,
             recoverable: is_recoverable,
-            epoch: epoch.into(),
+            epoch,
             offset: if is_recoverable { answer.position.offset } else { 0 },
             state: self.told(&answer.state),
             publications: match self.delta && is_recoverable {

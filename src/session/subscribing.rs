@@ -129,7 +129,7 @@ impl Subscribing {
             expires,
             ttl: if expires { u32::try_from(self.expire_at - unix_s).unwrap_or(u32::MAX) } else { 0 },
             recoverable: self.traits.has(Traits::RECOVERABLE),
-            epoch: if is_positioned { subscribed.position.epoch.as_str().into() } else { "".into() },
+            epoch: if is_positioned { subscribed.position.epoch.as_str() } else { "".into() },
             publications: if self.delta {
                 delta::recovered(self.protocol, &subscribed.publications)
             } else {

@@ -1,4 +1,4 @@
-//! What our calls do in a real Redis, against what Centrifugo v6.9.1 did in one (`recorded.json`): keys, values, times
+//! What our calls do in a real Redis, against what Centrifugo v6.9.1 did in one (`recorded_*.json`): keys, values, times
 //! to live and messages, byte for byte, and what it answered.
 
 #[path = "../support/redis.rs"]
@@ -6,6 +6,7 @@ mod redis;
 
 mod control;
 mod dump;
+mod maps;
 mod recording;
 mod replay;
 mod scripts;
@@ -31,6 +32,11 @@ fn users_are_counted() {
 #[test]
 fn fields_expire() {
     replay::replay("fields");
+}
+
+#[test]
+fn maps() {
+    replay::replay("maps");
 }
 
 #[test]

@@ -54,6 +54,70 @@ pub enum Deed {
     Leave { channel: String, client: String },
     Presence { channel: String },
     PresenceStats { channel: String },
+    Map(MapDeed),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapDeed {
+    Publish(MapPublish),
+    Remove {
+        channel: String,
+        options: Options,
+        key: String,
+        idempotency_key: Option<String>,
+    },
+    ReadState {
+        channel: String,
+        options: Options,
+        key: String,
+        limit: i32,
+    },
+    ReadStream {
+        channel: String,
+        options: Options,
+        limit: i32,
+        reverse: bool,
+        since: Option<u64>,
+    },
+    Stats {
+        channel: String,
+    },
+    Clear {
+        channel: String,
+    },
+    /// Some time went by, and its keys expired.
+    Expire {
+        channel: String,
+        options: Options,
+    },
+}
+
+#[derive(Deserialize)]
+pub struct MapPublish {
+    pub channel: String,
+    pub options: Options,
+    pub key: String,
+    pub data: String,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default)]
+    pub delta: bool,
+    pub idempotency_key: Option<String>,
+    #[serde(default)]
+    pub version: u64,
+    #[serde(default)]
+    pub version_epoch: String,
+    #[serde(default)]
+    pub key_mode: String,
+}
+
+/// How a map is kept; milliseconds.
+#[derive(Deserialize, Clone, Copy)]
+pub struct Options {
+    pub key_ttl_ms: u64,
+    /// Size, time to live, time to live of the meta data.
+    pub stream: Option<(u32, u64, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +151,9 @@ pub struct Key {
 
 impl Recording {
     pub fn load(name: &str) -> Self {
-        let all: Vec<Self> = serde_json::from_str(include_str!("recorded.json")).expect("the recordings");
+        let file =
+            if name == "maps" { include_str!("recorded_maps.json") } else { include_str!("recorded_channels.json") };
+        let all: Vec<Self> = serde_json::from_str(file).expect("the recordings");
         all.into_iter().find(|recording| recording.name == name).expect("a recording")
     }
 }

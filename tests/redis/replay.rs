@@ -7,14 +7,15 @@ use bytes::Bytes;
 use serde_json::{Value as Json, json};
 use spindle::base::ids::ClientId;
 use spindle::broker::frame::{self, Message};
-use spindle::broker::history;
 use spindle::broker::presence::{self, Keeping};
 use spindle::broker::{Layout, Names, Value};
+use spindle::broker::{history, map};
 use spindle::channel::broker_op::Read;
 use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::{ClientInfo, Epoch, Publication};
 
 use super::dump::{age, dump};
+use super::maps;
 use super::recording::{Deed, Publish, Recording, Step, to_bytes, to_text};
 use super::redis::{Connection, Redis};
 
@@ -115,7 +116,11 @@ impl Replay {
         }
         assert_eq!(found.len(), step.messages.len(), "{at}: messages");
         for (found, recorded) in found.iter().zip(&step.messages) {
-            let read = |text: &str| frame::read(&to_bytes(text).into()).expect("a frame");
+            let is_map = matches!(step.r#do[..], [Deed::Map(_)]);
+            let read = |text: &str| {
+                let frame = to_bytes(text).into();
+                if is_map { map::frame::read(&frame) } else { frame::read(&frame) }.expect("a frame")
+            };
             let channel = self.names.channel_of(&found.0).expect("a channel");
             assert_eq!(self.names.messages(channel).to_string(), recorded.0, "{at}: a message's channel");
             assert_eq!(read(&found.1), read(&recorded.1), "{at}: a message");
@@ -174,6 +179,7 @@ impl Replay {
                 let reply = self.redis.call(&presence::count(&names, keeping, channel, 1));
                 json!(presence::counts(keeping, reply).expect("counts"))
             }
+            Deed::Map(deed) => maps::carry_out(&names, &mut self.redis, deed, step),
         }
     }
 

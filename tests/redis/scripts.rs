@@ -1,14 +1,18 @@
 //! What no recording shows: what scripts do with what was evicted or expired.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use spindle::base::ids::ClientId;
 use spindle::broker::frame::{self, Message};
 use spindle::broker::history;
+use spindle::broker::map::{self, expiry};
 use spindle::broker::presence::{self, Keeping};
-use spindle::broker::{Layout, Names, Script};
+use spindle::broker::{Layout, Names, Script, Value};
 use spindle::channel::broker_op::Read;
+use spindle::channel::map_op::{KeyMode, MapOptions, MapPublishOp, MapStreamOptions};
 use spindle::channel::op::{HistoryOptions, PublishOp};
-use spindle::channel::publication::{ClientInfo, Epoch, Position, Publication};
+use spindle::channel::publication::{ClientInfo, Epoch, MapEntry, Position, Publication};
 
 use super::redis::{Connection, Redis};
 
@@ -60,7 +64,7 @@ fn meta_data_without_a_lifetime_stays() {
     let server = Redis::start();
     let (mut redis, names) = (server.connect(), names(false));
     publish(&mut redis, &names, &op("a", false), "one");
-    assert_eq!(redis.send(&["TTL", "p.stream.meta.a"]), spindle::broker::Value::Int(-1));
+    assert_eq!(redis.send(&["TTL", "p.stream.meta.a"]), Value::Int(-1));
 }
 
 #[test]
@@ -87,8 +91,8 @@ fn whoever_shares_a_redis_can_read_deltas_over_lists() {
     publish(&mut redis, &names, &op("a", true), "one");
     publish(&mut redis, &names, &op("b", true), "one");
     for expected in [&b"__d1:1:one:0::3:\"\x01a"[..], b"__d1:2:one:3:\"\x01a:3:\"\x01b"] {
-        let Ok(spindle::broker::Value::List(parts)) = subscriber.read() else { panic!("no message") };
-        let spindle::broker::Value::Bytes(bytes) = &parts[2] else { panic!("no frame") };
+        let Ok(Value::List(parts)) = subscriber.read() else { panic!("no message") };
+        let Value::Bytes(bytes) = &parts[2] else { panic!("no frame") };
         assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
         assert!(matches!(frame::read(bytes), Ok(Message::Publication(..))));
     }
@@ -137,4 +141,118 @@ fn every_script_compiles() {
     for script in Script::ALL {
         redis.send(&["SCRIPT", "LOAD", script.text()]);
     }
+}
+
+const MAPS: map::Keeping = map::Keeping { result_ttl_ms: 300_000, is_told: true };
+
+/// Sets a key of the map `a`, which lives for a second, at a moment.
+fn set(redis: &mut Connection, key: &str, now_ms: u64, fresh: &str, change: impl Fn(&mut MapPublishOp)) -> u64 {
+    let stream = MapStreamOptions { size: 10, ttl_ms: 60_000, meta_ttl_ms: 600_000 };
+    let options = MapOptions { key_ttl_ms: 1000, stream: Some(stream) };
+    let publication =
+        Publication { entry: MapEntry::set(key), unix_ms: now_ms, ..Publication::bare(Bytes::from_static(b"d")) };
+    let mut op = MapPublishOp::plain(options, publication);
+    change(&mut op);
+    let reply = redis.call(&map::publish(&names(false), MAPS, "a", &op, epoch(fresh)));
+    history::published(reply).unwrap().0.offset
+}
+
+fn number(value: Value) -> Option<u64> {
+    match value {
+        Value::Nil => None,
+        Value::Int(number) => u64::try_from(number).ok(),
+        Value::Bytes(text) => std::str::from_utf8(&text).unwrap().parse().ok(),
+        other => panic!("no number: {other:?}"),
+    }
+}
+
+#[test]
+fn keys_of_another_epoch_are_gone() {
+    let server = Redis::start();
+    let mut redis = server.connect();
+    set(&mut redis, "k", 1, "one", |op| op.version = 7);
+    redis.send(&["DEL", "p:meta:a"]);
+    // Neither the key nor its version stand in the way.
+    let offset = set(&mut redis, "k", 2, "two", |op| (op.version, op.key_mode) = (7, KeyMode::IfNew));
+    assert_eq!(offset, 1);
+    set(&mut redis, "l", 2, "two", |_| {});
+    redis.send(&["DEL", "p:state:meta:a"]);
+    set(&mut redis, "m", 2, "two", |_| {});
+    assert_eq!(redis.send(&["HKEYS", "p:state:a"]), Value::List(vec![Value::Bytes("m".into())]));
+    assert_eq!(number(redis.send(&["XLEN", "p:stream:a"])), Some(3));
+}
+
+#[test]
+fn what_is_read_belongs_to_the_epoch() {
+    let server = Redis::start();
+    let (mut redis, names) = (server.connect(), names(false));
+    set(&mut redis, "k", 1, "one", |_| {});
+    redis.send(&["DEL", "p:meta:a"]);
+    let options = MapOptions { key_ttl_ms: 0, stream: Some(MapStreamOptions { size: 1, ttl_ms: 1, meta_ttl_ms: 0 }) };
+    let call = map::read::read_state(&names, "a", &options, "", 10, 1_764_327_600_000);
+    let state = map::read::state(redis.call(&call)).unwrap();
+    assert_eq!((state.entries.len(), state.position.epoch), (0, epoch("1764327600000")));
+    redis.send(&["DEL", "p:meta:a"]);
+    let call = map::read::read_changes(&names, "a", 0, (None, -1, false), epoch("two"));
+    let (changes, top) = map::read::changes(redis.call(&call)).unwrap();
+    assert_eq!((changes.len(), top), (0, Position { offset: 0, epoch: epoch("two") }));
+}
+
+#[test]
+fn a_key_that_is_there_is_renewed() {
+    let server = Redis::start();
+    let mut redis = server.connect();
+    let mut expiry = |now_ms, renew| {
+        set(&mut redis, "k", now_ms, "one", |op| (op.key_mode, op.refresh_ttl) = (KeyMode::IfNew, renew));
+        number(redis.send(&["ZSCORE", "p:state:expire:a", "k"]))
+    };
+    assert_eq!(expiry(100, true), Some(1100));
+    assert_eq!(expiry(200, false), Some(1100));
+    assert_eq!(expiry(300, true), Some(1300));
+    // The registry still has the moment before. Who looks then finds nothing, and registers the map anew.
+    let mut registered = || number(redis.send(&["ZSCORE", "p:cleanup:channels", "a"]));
+    assert_eq!(registered(), Some(1100));
+    let (names, options) = (names(false), MapOptions { key_ttl_ms: 1000, stream: None });
+    let expired = expiry::expired(redis.call(&expiry::find(&names, "a", 1100, 10))).unwrap();
+    assert!(expired.is_empty());
+    let call = expiry::expire(&names, MAPS, "a", &options, &expired, epoch("x"), 1100);
+    assert_eq!(expiry::removed(redis.call(&call)), Ok(0));
+    assert_eq!(number(redis.send(&["ZSCORE", "p:cleanup:channels", "a"])), Some(1300));
+}
+
+#[test]
+fn a_key_that_was_renewed_meanwhile_does_not_expire() {
+    let server = Redis::start();
+    let (mut redis, names) = (server.connect(), names(false));
+    set(&mut redis, "k", 100, "one", |_| {});
+    set(&mut redis, "l", 100, "one", |_| {});
+    let expired = expiry::expired(redis.call(&expiry::find(&names, "a", 1100, 10))).unwrap();
+    assert_eq!(expired.len(), 2);
+    set(&mut redis, "k", 1100, "one", |_| {});
+    let options = MapOptions { key_ttl_ms: 1000, stream: None };
+    let call = expiry::expire(&names, MAPS, "a", &options, &expired, epoch("x"), 1100);
+    assert_eq!(expiry::removed(redis.call(&call)), Ok(1));
+    assert_eq!(redis.send(&["HKEYS", "p:state:a"]), Value::List(vec![Value::Bytes("k".into())]));
+}
+
+#[test]
+fn large_maps_are_read_by_pages() {
+    let server = Redis::start();
+    let (mut redis, names) = (server.connect(), names(false));
+    for number in 0..1000 {
+        set(&mut redis, &format!("k{number}"), 1, "one", |_| {});
+    }
+    let options = MapOptions { key_ttl_ms: 0, stream: None };
+    let (mut cursor, mut keys, mut pages) = (Box::<str>::default(), BTreeSet::new(), 0);
+    loop {
+        let call = map::read::read_state(&names, "a", &options, &cursor, 100, 1);
+        let state = map::read::state(redis.call(&call)).unwrap();
+        keys.extend(state.entries.iter().map(|found| found.entry.as_ref().unwrap().key.clone()));
+        (cursor, pages) = (state.cursor, pages + 1);
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(keys.len(), 1000);
+    assert!(pages > 5, "{pages}");
 }

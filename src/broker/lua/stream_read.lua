@@ -1,20 +1,24 @@
--- Reads a stream. A channel without an epoch gets one.
+-- Reads a stream of a channel or of a map, which gets an epoch if it has none.
 --
 -- KEYS  stream, meta
 -- ARGV  first id ('' = the newest one, in reverse only), limit ('0' = the position alone, '-1' = all),
---       reverse ('1' = newest first), meta_ttl_s ('0' = for ever), fresh epoch
--- Gives offset and epoch of the channel, and entries.
+--       reverse ('1' = newest first), fresh epoch, time to live of meta ('0' = for ever), in seconds or with 'PEXPIRE' in
+--       milliseconds ('EXPIRE', 'PEXPIRE'), whether a stream without an epoch is dropped ('1')
+-- Gives offset and epoch, and entries.
 local stream, meta = unpack(KEYS)
-local from, limit, reverse, meta_ttl, fresh_epoch = unpack(ARGV)
+local from, limit, reverse, fresh_epoch, meta_ttl, expire, drop = unpack(ARGV)
 
 local known = redis.call('HMGET', meta, 'e', 's')
 local epoch, offset = known[1], known[2] or 0
 if not epoch then
   epoch, offset = fresh_epoch, 0
   redis.call('HSET', meta, 'e', epoch)
+  if drop == '1' then
+    redis.call('DEL', stream)
+  end
 end
 if meta_ttl ~= '0' then
-  redis.call('EXPIRE', meta, meta_ttl)
+  redis.call(expire, meta, meta_ttl)
 end
 
 local entries = {}

@@ -133,7 +133,7 @@ impl Map {
         let position = self.position();
         // A map that begins with this request takes a revision without epoch for its own.
         let is_same =
-            |since: &Since| &*since.epoch == position.epoch.as_str() || (self.is_new && since.epoch.is_empty());
+            |since: &Since| *since.epoch == position.epoch.as_str() || (self.is_new && since.epoch.is_empty());
         if page.revision.as_ref().is_some_and(|since| !is_same(since)) {
             return Err(Error::UNRECOVERABLE_POSITION);
         }

@@ -172,7 +172,7 @@ proptest! {
                 Step::Live { behind, same_epoch, limit } => {
                     let top = map.position();
                     let offset = top.offset.saturating_sub(behind);
-                    let epoch = if same_epoch { top.epoch.as_str() } else { "other" };
+                    let epoch = if same_epoch { top.epoch.as_str() } else { "other".into() };
                     let phase = MapPhase::Live { since: Since { offset, epoch: epoch.into() } };
                     let op = MapSubscribeOp { options: OPTIONS, phase, live_limit: limit, presence: None, join: None };
                     let came = map.subscribe(&op).ok().map(|it| (it.live, changes(&it.publications)));

@@ -75,7 +75,7 @@ impl Map {
     fn go_live(&self, since: &Since, live_limit: u32) -> Result<MapSubscribed, Error> {
         let publications = self.missed(since, live_limit)?;
         // Whoever recovers must name the epoch; upstream looks for this after the reading.
-        if &*since.epoch != self.position().epoch.as_str() {
+        if *since.epoch != self.position().epoch.as_str() {
             return Err(Error::UNRECOVERABLE_POSITION);
         }
         Ok(MapSubscribed { live: true, publications, ..self.nothing() })

@@ -37,7 +37,7 @@ impl Session {
         };
         let result = HistoryResult {
             publications: publications.iter().map(|publication| Publication::of(publication)).collect(),
-            epoch: top.epoch.as_str().into(),
+            epoch: top.epoch.as_str(),
             offset: top.offset,
         };
         self.send(cx, &Reply { id, history: Some(Box::new(result)), ..Reply::default() });
