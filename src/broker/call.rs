@@ -80,6 +80,11 @@ impl Call {
         (0..self.keys).map(|index| self.part(index))
     }
 
+    /// Bytes of all keys and arguments.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The arguments behind the keys.
     pub fn args(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (self.keys..self.ends.len()).map(|index| self.part(index))

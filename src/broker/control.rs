@@ -5,11 +5,11 @@ use super::{Call, Unreadable};
 use crate::protocol::control::Command;
 use crate::protocol::proto;
 
-/// Tells one node, or all of them, the teller included. Of several Redis servers any will do: nodes listen at all.
+/// Tells one node, or all of them, the teller included, an encoded [`Command`]. Of several Redis servers any will do: nodes listen at all.
 /// Sharded PUB/SUB is not for this: the members of a Redis Cluster pass it on to each other.
-pub fn tell(names: &Names, node: Option<&str>, command: &Command<'_>) -> Call {
+pub fn tell(names: &Names, node: Option<&str>, command: &[u8]) -> Call {
     let channel = node.map_or_else(|| names.control(), |uid| names.node(uid));
-    Call::command("PUBLISH").key(channel).written(|out| proto::encode(command, out))
+    Call::command("PUBLISH").key(channel).arg(command)
 }
 
 /// Reads what a node told.

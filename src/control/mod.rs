@@ -6,5 +6,6 @@ mod http;
 mod key_sets;
 pub mod limits;
 pub mod plane;
+pub mod redis;
 pub mod signals;
 pub mod watchdog;

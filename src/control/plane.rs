@@ -27,6 +27,11 @@ impl Bell {
     pub fn ring(&self) {
         self.0.notify_one();
     }
+
+    /// Waits until it is rung, or was since the last time. For one task.
+    pub async fn rung(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// Runs one errand without a control plane, for commands that end with it.
@@ -96,7 +101,7 @@ async fn serve<T: Send + 'static>(
                 });
             }
         }
-        bell.0.notified().await;
+        bell.rung().await;
     }
 }
 

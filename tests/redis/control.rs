@@ -43,7 +43,9 @@ fn every_message_is_read_and_told_alike() {
         };
         assert_eq!(member(&command), expected, "{cause}");
         let node = channel.strip_prefix("p.node.");
-        let call = control::tell(&names, node, &command);
+        let mut encoded = Vec::new();
+        proto::encode(&command, &mut encoded);
+        let call = control::tell(&names, node, &encoded);
         assert_eq!(call.keys().collect::<Vec<_>>(), [channel.as_bytes()], "{cause}");
         let told = call.args().next().expect("a message");
         // Items of metrics have no order there.

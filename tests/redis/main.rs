@@ -5,7 +5,9 @@
 mod redis;
 
 mod control;
+mod driver;
 mod dump;
+mod faults;
 mod maps;
 mod recording;
 mod replay;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,18 +14,31 @@ use crate::PATIENCE;
 pub struct Redis {
     child: Child,
     folder: PathBuf,
+    options: Vec<String>,
 }
 
 impl Redis {
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// One with more options; `{folder}` in them is the folder that is its own.
+    pub fn with(options: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Names of sockets are short.
         let folder = std::env::temp_dir().join(format!("spindle-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
+        let options: Vec<_> = options.iter().map(|text| text.replace("{folder}", &folder.to_string_lossy())).collect();
+        let child = Self::run(&folder, &options);
+        Self { child, folder, options }
+    }
+
+    fn run(folder: &Path, options: &[String]) -> Child {
         let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
         let mut command = Command::new(&program);
-        command.args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"]).arg(&folder);
+        command.args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"]).arg(folder);
+        command.args(options);
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}; install it (redis-server)"));
         let log = BufReader::new(child.stdout.take().expect("its log"));
@@ -33,11 +46,33 @@ impl Redis {
         assert!(lines.any(|line| line.to_lowercase().contains("ready to accept connections")), "{program} ended");
         // It must not block on its log.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, folder }
+        child
+    }
+
+    /// Its Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+
+    /// Ends it without a word, and starts it anew, empty.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = Self::run(&self.folder, &self.options);
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Stops it, or has it go on.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, signal).expect("it runs");
     }
 
     pub fn connect(&self) -> Connection {
-        let stream = UnixStream::connect(self.folder.join("socket")).expect("a connection to Redis");
+        let stream = UnixStream::connect(self.socket()).expect("a connection to Redis");
         stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
         Connection(BufReader::new(stream))
     }

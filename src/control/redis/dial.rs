@@ -1,0 +1,312 @@
+//! Connecting: finds the server, speaks TLS, logs in.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::resp::{self, Incoming, Reply, Sha};
+use super::tls;
+use crate::broker::{Script, Value};
+use crate::config::snapshot::{ClientTls, RedisAddress, RedisLogin, RedisPlace, RedisServer};
+
+/// A connection, whatever it goes over.
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// How a server is reached; made once.
+#[derive(Debug)]
+pub struct Dial {
+    server: RedisServer,
+    tls: Option<Tls>,
+    sentinel_tls: Option<Tls>,
+}
+
+/// TLS, ready for use.
+#[derive(Clone, Debug)]
+struct Tls {
+    config: Arc<ClientConfig>,
+    /// Expected in certificates in place of the address's host.
+    name: Option<ServerName<'static>>,
+}
+
+/// A connection that is logged in.
+pub struct Opened {
+    /// The connection.
+    pub socket: Box<dyn Socket>,
+    /// What came behind the last answer; nothing, with a server that keeps to the protocol.
+    pub incoming: Incoming,
+    /// Each script's SHA-1, at its number; empty when they were not asked for.
+    pub scripts: Vec<Sha>,
+    /// What the server says it is: `standalone`, `cluster`, `sentinel`; empty when it does not say.
+    pub mode: Box<str>,
+    /// Where it is.
+    pub address: RedisAddress,
+}
+
+impl Dial {
+    /// Reads what the options of TLS name.
+    ///
+    /// # Errors
+    /// What is wrong with which option, in a sentence.
+    pub fn new(server: &RedisServer) -> Result<Self, String> {
+        let sentinel_tls = match &server.place {
+            RedisPlace::Sentinel { tls, .. } => tls.as_ref(),
+            _ => None,
+        };
+        let ready = |options: Option<&ClientTls>| options.map(Tls::new).transpose();
+        Ok(Self { server: server.clone(), tls: ready(server.tls.as_ref())?, sentinel_tls: ready(sentinel_tls)? })
+    }
+
+    /// Where it is, for messages.
+    pub fn name(&self) -> String {
+        match &self.server.place {
+            RedisPlace::Server(address) => address.to_string(),
+            RedisPlace::Sentinel { master, .. } => format!("master {master}"),
+            RedisPlace::Cluster(seeds) => seeds.iter().map(RedisAddress::to_string).collect::<Vec<_>>().join(","),
+        }
+    }
+
+    /// Longest exchange.
+    pub fn io_timeout(&self) -> Duration {
+        Duration::from_millis(self.server.io_timeout_ms)
+    }
+
+    /// Connects, and loads scripts when it is to run them.
+    ///
+    /// # Errors
+    /// Why not, in a few words without secrets.
+    pub async fn open(&self, loads_scripts: bool) -> Result<Opened, String> {
+        let (address, asked) = match &self.server.place {
+            RedisPlace::Server(address) => (address.clone(), false),
+            RedisPlace::Sentinel { addresses, master, login, .. } => {
+                (self.master(addresses, master, login).await?, true)
+            }
+            RedisPlace::Cluster(_) => {
+                return Err("Redis Cluster is not available in this version of Spindle".to_owned());
+            }
+        };
+        let mut talk = self.talk(&address, self.tls.as_ref(), &self.server.login).await?;
+        let io_timeout = self.io_timeout();
+        let prepared = timeout(io_timeout, async {
+            if self.server.db != 0 {
+                let number = self.server.db.to_string();
+                talk.ask(&[b"SELECT", number.as_bytes()]).await?;
+            }
+            // Sentinels may not have noticed yet that it is master no more.
+            if asked && talk.role().await? != "master" {
+                return Err(format!("{address} is no master"));
+            }
+            if loads_scripts { talk.load_scripts().await } else { Ok(Vec::new()) }
+        });
+        let scripts = prepared.await.unwrap_or_else(|_| Err(format!("{address} does not answer")))?;
+        Ok(Opened { socket: talk.socket, incoming: talk.incoming, scripts, mode: talk.mode, address })
+    }
+
+    /// Where Sentinels say that the master is; the first one that knows is believed.
+    async fn master(
+        &self,
+        sentinels: &[RedisAddress],
+        master: &str,
+        login: &RedisLogin,
+    ) -> Result<RedisAddress, String> {
+        let mut problem = String::new();
+        for sentinel in sentinels {
+            let asked = async {
+                let mut talk = self.talk(sentinel, self.sentinel_tls.as_ref(), login).await?;
+                let request: [&[u8]; 3] = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", master.as_bytes()];
+                let reply = timeout(self.io_timeout(), talk.ask(&request)).await;
+                match reply.map_err(|_| "it does not answer".to_owned())?? {
+                    Value::List(parts) => address(&parts).ok_or_else(|| "it gave no address".to_owned()),
+                    _ => Err(format!("it knows no master {master:?}")),
+                }
+            };
+            match asked.await {
+                Ok(address) => return Ok(address),
+                Err(error) => problem = format!("Sentinel {sentinel}: {error}"),
+            }
+        }
+        Err(problem)
+    }
+
+    async fn talk(&self, address: &RedisAddress, tls: Option<&Tls>, login: &RedisLogin) -> Result<Talk, String> {
+        let connect_timeout = Duration::from_millis(self.server.connect_timeout_ms);
+        let socket = timeout(connect_timeout, connect(address, tls)).await;
+        let socket = socket.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let socket = socket.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+        let mut talk = Talk { socket, incoming: Incoming::default(), mode: Box::default() };
+        match timeout(self.io_timeout(), talk.log_in(login, self.server.forces_resp2)).await {
+            Ok(Ok(())) => Ok(talk),
+            Ok(Err(error)) => Err(format!("{address}: {error}")),
+            Err(_) => Err(format!("{address} does not answer")),
+        }
+    }
+}
+
+fn address(parts: &[Value]) -> Option<RedisAddress> {
+    let [Value::Bytes(host), Value::Bytes(port)] = parts else { return None };
+    let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
+    Some(RedisAddress::Tcp(host.into(), port.parse().ok()?))
+}
+
+impl Tls {
+    fn new(options: &ClientTls) -> Result<Self, String> {
+        let name = match &*options.server_name {
+            "" => None,
+            name => Some(
+                ServerName::try_from(name.to_owned())
+                    .map_err(|_| format!("{}.server_name: {name:?} is no name of a host", options.option))?,
+            ),
+        };
+        Ok(Self { config: tls::config(options)?, name })
+    }
+}
+
+async fn connect(address: &RedisAddress, tls: Option<&Tls>) -> io::Result<Box<dyn Socket>> {
+    let (host, port) = match address {
+        RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(&**path).await?)),
+        RedisAddress::Tcp(host, port) => (&**host, *port),
+    };
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let name = match &tls.name {
+        Some(name) => name.clone(),
+        None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
+    };
+    Ok(Box::new(TlsConnector::from(tls.config.clone()).connect(name, stream).await?))
+}
+
+/// One request at a time, before the connection goes to work.
+struct Talk {
+    socket: Box<dyn Socket>,
+    incoming: Incoming,
+    mode: Box<str>,
+}
+
+impl Talk {
+    /// RESP3 and who we are in one request, where the server knows it.
+    async fn log_in(&mut self, login: &RedisLogin, forces_resp2: bool) -> Result<(), String> {
+        let RedisLogin { user, password, client_name } = login;
+        if !forces_resp2 {
+            let user = if user.is_empty() { "default" } else { user };
+            let mut request: Vec<&[u8]> = vec![b"HELLO", b"3"];
+            if !password.is_empty() {
+                request.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
+            }
+            if !client_name.is_empty() {
+                request.extend([&b"SETNAME"[..], client_name.as_bytes()]);
+            }
+            match self.try_ask(&request).await? {
+                Reply::Value(hello) => {
+                    self.mode = field(&hello, b"mode");
+                    return Ok(());
+                }
+                Reply::Error(error) if is_unknown(&error) => {}
+                Reply::Error(error) => return Err(error.into()),
+            }
+        }
+        match (&**user, &**password) {
+            (_, "") => {}
+            ("", password) => drop(self.ask(&[b"AUTH", password.as_bytes()]).await?),
+            (user, password) => drop(self.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()]).await?),
+        }
+        if !client_name.is_empty() {
+            self.ask(&[b"CLIENT", b"SETNAME", client_name.as_bytes()]).await?;
+        }
+        // Old servers cannot say what they are; neither can all that speak their protocol.
+        if let Reply::Value(Value::Bytes(info)) = self.try_ask(&[b"INFO", b"server"]).await? {
+            let mode = info.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"redis_mode:"));
+            self.mode = String::from_utf8_lossy(mode.unwrap_or_default().trim_ascii()).into();
+        }
+        Ok(())
+    }
+
+    async fn role(&mut self) -> Result<String, String> {
+        match self.ask(&[b"ROLE"]).await? {
+            Value::List(parts) => match parts.first() {
+                Some(Value::Bytes(role)) => Ok(String::from_utf8_lossy(role).into_owned()),
+                _ => Err("ROLE says nothing".to_owned()),
+            },
+            _ => Err("ROLE says nothing".to_owned()),
+        }
+    }
+
+    async fn load_scripts(&mut self) -> Result<Vec<Sha>, String> {
+        let mut found = Vec::with_capacity(Script::ALL.len());
+        let mut out = Vec::new();
+        for script in Script::ALL {
+            resp::write([&b"SCRIPT"[..], b"LOAD", script.text().as_bytes()].into_iter(), &mut out);
+        }
+        self.send(&out).await?;
+        for _ in Script::ALL {
+            match self.reply().await? {
+                Reply::Value(Value::Bytes(sha)) => {
+                    found.push(Sha::try_from(&sha[..]).map_err(|_| "a script's SHA-1 has another length")?);
+                }
+                Reply::Value(_) => return Err("SCRIPT LOAD says nothing".to_owned()),
+                Reply::Error(error) => return Err(format!("a script cannot be loaded: {error}")),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn ask(&mut self, request: &[&[u8]]) -> Result<Value, String> {
+        match self.try_ask(request).await? {
+            Reply::Value(value) => Ok(value),
+            Reply::Error(error) => Err(error.into()),
+        }
+    }
+
+    async fn try_ask(&mut self, request: &[&[u8]]) -> Result<Reply, String> {
+        let mut out = Vec::new();
+        resp::write(request.iter().copied(), &mut out);
+        self.send(&out).await?;
+        self.reply().await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let sent = async {
+            self.socket.write_all(bytes).await?;
+            self.socket.flush().await
+        };
+        sent.await.map_err(|error: io::Error| error.to_string())
+    }
+
+    async fn reply(&mut self) -> Result<Reply, String> {
+        loop {
+            if let Some(reply) = self.incoming.reply().map_err(|broken| broken.0.to_owned())? {
+                return Ok(reply);
+            }
+            let read = self.socket.read_buf(self.incoming.buffer()).await;
+            if read.map_err(|error| error.to_string())? == 0 {
+                return Err("the connection was closed".to_owned());
+            }
+        }
+    }
+}
+
+/// Whether a server says that it does not know RESP3.
+fn is_unknown(error: &str) -> bool {
+    error.starts_with("NOPROTO") || error.to_ascii_lowercase().contains("unknown command")
+}
+
+/// The text of a field.
+fn field(map: &Value, name: &[u8]) -> Box<str> {
+    let Value::List(parts) = map else { return Box::default() };
+    let pairs = parts.chunks_exact(2);
+    pairs
+        .filter(|pair| matches!(&pair[0], Value::Bytes(key) if **key == *name))
+        .find_map(|pair| match &pair[1] {
+            Value::Bytes(text) => Some(String::from_utf8_lossy(text).into()),
+            _ => None,
+        })
+        .unwrap_or_default()
+}

@@ -1,0 +1,393 @@
+//! The driver at work: shards ask over their lines, as they do in the server, and Redis is real.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+
+use bytes::Bytes;
+use spindle::base::ids::{ClientId, ConnId};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket};
+use spindle::channel::name::ChannelName;
+use spindle::channel::op::{HistoryOptions, PublishOp};
+use spindle::channel::publication::{ClientInfo, Publication};
+use spindle::config::load::{Sources, load};
+use spindle::config::prepare::{Host, prepare};
+use spindle::config::snapshot::{Broker, Presence};
+use spindle::control::plane::Bell;
+use spindle::control::redis::Redis as Driver;
+use spindle::mesh::{Line, line};
+
+use super::PATIENCE;
+use super::redis::Redis;
+
+/// Shards that ask, and the driver that serves them.
+pub struct Shards {
+    lines: Vec<Line<BrokerRequest, BrokerEvent>>,
+    rung: Receiver<usize>,
+    bell: Bell,
+    tickets: u32,
+    /// What came and was not asked for yet.
+    pub events: Vec<BrokerEvent>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// The options of `engine.redis` as JSON.
+pub fn at(redis: &Redis, more: &str) -> String {
+    format!(r#"{{"address":"unix://{}"{more}}}"#, redis.socket().display())
+}
+
+impl Shards {
+    pub fn new(count: usize, options: &str) -> Self {
+        Self::try_new(count, options).expect("Redis is found")
+    }
+
+    /// # Errors
+    /// What a start says.
+    pub fn try_new(count: usize, options: &str) -> Result<Self, String> {
+        let json = format!(r#"{{"engine":{{"type":"redis","redis":{options}}}}}"#);
+        let loaded = load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] });
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        let snapshot = prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false);
+        let snapshot = snapshot.map_err(|error| error.to_string())?;
+        let (Broker::Redis(broker), Presence::Redis(presence)) = (&snapshot.broker, &snapshot.presence) else {
+            panic!("not Redis");
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let driver = runtime.block_on(Driver::find(broker, presence))?;
+        let (lines, far_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| line()).unzip();
+        let (rings, rung) = mpsc::channel();
+        let bell = Bell::default();
+        let served = bell.clone();
+        runtime.spawn(async move {
+            driver
+                .serve("me".into(), far_ends, served, move |shard| {
+                    // A test that is over listens no more.
+                    let _ = rings.send(shard);
+                })
+                .await
+        });
+        Ok(Self { lines, rung, bell, tickets: 0, events: Vec::new(), _runtime: runtime })
+    }
+
+    /// Asks, without a bell; the ticket is what the reply will come with.
+    pub fn place(&mut self, channel: &str, op: BrokerOp) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(ConnId { slot: self.tickets, generation: 0 });
+        self.send(channel, op, Some(ticket));
+        ticket
+    }
+
+    pub fn send(&mut self, channel: &str, op: BrokerOp, ticket: Option<Ticket>) {
+        let channel = ChannelName::new(channel);
+        let home = channel.home(self.lines.len() as u16).index();
+        self.lines[home].send(vec![BrokerRequest::Channel { channel, op, ticket }]);
+    }
+
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Asks and waits for the reply.
+    pub fn ask(&mut self, channel: &str, op: BrokerOp) -> BrokerReply {
+        let ticket = self.place(channel, op);
+        self.ring();
+        self.reply(ticket)
+    }
+
+    pub fn reply(&mut self, ticket: Ticket) -> BrokerReply {
+        let event = self.wait(|event| matches!(event, BrokerEvent::Reply(found, _) if *found == ticket));
+        let BrokerEvent::Reply(_, reply) = event else { unreachable!() };
+        reply
+    }
+
+    pub fn subscribe(&mut self, channel: &str) {
+        let reply = self.ask(channel, BrokerOp::Subscribe);
+        assert!(matches!(reply, BrokerReply::Done), "{channel}: {reply:?}");
+    }
+
+    /// The first event of which this is true; those before it stay.
+    pub fn wait(&mut self, is_it: impl Fn(&BrokerEvent) -> bool) -> BrokerEvent {
+        loop {
+            if let Some(at) = self.events.iter().position(&is_it) {
+                return self.events.remove(at);
+            }
+            self.take();
+        }
+    }
+
+    /// Waits until something comes.
+    pub fn take(&mut self) {
+        let before = self.events.len();
+        while self.events.len() == before {
+            let count = self.lines.len() as u16;
+            for (shard, line) in self.lines.iter_mut().enumerate() {
+                while let Some(events) = line.take() {
+                    for event in &events {
+                        let home = channel(event).map(|channel| channel.home(count).index());
+                        assert!(home.is_none_or(|home| home == shard), "{event:?} comes to its home");
+                    }
+                    self.events.extend(events);
+                }
+            }
+            let sleeps = self.lines.iter_mut().all(|line| line.prepare_to_sleep());
+            if self.events.len() == before && sleeps {
+                self.rung.recv_timeout(PATIENCE).expect("something comes");
+            }
+            self.lines.iter_mut().for_each(Line::awake);
+        }
+    }
+
+    /// The next payload of a channel's publications.
+    pub fn heard(&mut self, of: &str) -> String {
+        let event = self.wait(|event| matches!(event, BrokerEvent::Publication(name, ..) if name.as_str() == of));
+        let BrokerEvent::Publication(_, publication, _) = event else { unreachable!() };
+        String::from_utf8_lossy(&publication.data).into_owned()
+    }
+}
+
+fn channel(event: &BrokerEvent) -> Option<&ChannelName> {
+    match event {
+        BrokerEvent::Publication(name, ..)
+        | BrokerEvent::Join(name, _)
+        | BrokerEvent::Leave(name, _)
+        | BrokerEvent::Resumed(name) => Some(name),
+        BrokerEvent::Reply(..) | BrokerEvent::Told(..) | BrokerEvent::Control(_) => None,
+    }
+}
+
+pub fn publish(data: &str, size: u32) -> BrokerOp {
+    BrokerOp::Publish(Box::new(PublishOp {
+        publication: Publication::bare(Bytes::copy_from_slice(data.as_bytes())),
+        history: HistoryOptions { size, ttl_s: 60, meta_ttl_s: 600 },
+        delta: false,
+        idempotency_key: None,
+        version_epoch: "".into(),
+    }))
+}
+
+pub const ALL: BrokerOp = BrokerOp::History(Read { since: None, limit: -1, reverse: false, meta_ttl_s: 600 });
+
+fn client(number: u8, user: &str) -> Arc<ClientInfo> {
+    Arc::new(ClientInfo {
+        user: user.into(),
+        client: ClientId([number; 16]),
+        conn_info: Bytes::new(),
+        chan_info: Bytes::new(),
+    })
+}
+
+/// Everything that a home may ask for, on a Redis with these options.
+fn everything(shards: &mut Shards) {
+    for of in ["a", "b", "c", "d"] {
+        shards.subscribe(of);
+        for number in 1..=3 {
+            let reply = shards.ask(of, publish(&format!("{of}{number}"), 2));
+            let BrokerReply::Published(position, None) = reply else { panic!("{reply:?}") };
+            assert_eq!((position.offset, position.epoch.is_none()), (number, false));
+            assert_eq!(shards.heard(of), format!("{of}{number}"));
+        }
+        let BrokerReply::History(kept, top) = shards.ask(of, ALL) else { panic!() };
+        let kept: Vec<_> = kept.iter().map(|kept| (kept.offset, kept.data.clone())).collect();
+        assert_eq!(kept, [(2, Bytes::from(format!("{of}2"))), (3, Bytes::from(format!("{of}3")))]);
+        assert_eq!(top.offset, 3);
+        assert!(matches!(shards.ask(of, BrokerOp::RemoveHistory), BrokerReply::Done));
+        let BrokerReply::History(kept, top) = shards.ask(of, ALL) else { panic!() };
+        assert_eq!((kept.len(), top.offset), (0, 3));
+    }
+    let (ann, ben) = (client(1, "ann"), client(2, "ben"));
+    for info in [&ann, &ben] {
+        assert!(matches!(shards.ask("a", BrokerOp::AddPresence(info.clone())), BrokerReply::Done));
+    }
+    let BrokerReply::Presence(present) = shards.ask("a", BrokerOp::Presence) else { panic!() };
+    let users: BTreeMap<_, _> = present.iter().map(|info| (info.client.0[0], info.user.to_string())).collect();
+    assert_eq!(users, BTreeMap::from([(1, "ann".to_owned()), (2, "ben".to_owned())]));
+    assert!(matches!(shards.ask("a", BrokerOp::PresenceStats), BrokerReply::PresenceStats(2, 2)));
+    shards.send("a", BrokerOp::RemovePresence(ann.clone()), None);
+    assert!(matches!(shards.ask("a", BrokerOp::PresenceStats), BrokerReply::PresenceStats(1, 1)));
+    shards.send("a", BrokerOp::Join(ann), None);
+    shards.send("a", BrokerOp::Leave(ben), None);
+    shards.ring();
+    shards.wait(|event| matches!(event, BrokerEvent::Join(_, info) if &*info.user == "ann"));
+    shards.wait(|event| matches!(event, BrokerEvent::Leave(_, info) if &*info.user == "ben"));
+}
+
+#[test]
+fn homes_get_what_they_ask_for() {
+    everything(&mut Shards::new(1, &at(&Redis::start(), "")));
+}
+
+#[test]
+fn by_the_older_protocol_too() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, r#","force_resp2":true,"client_name":"spindle","db":3"#));
+    everything(&mut shards);
+    let clients = redis.connect().send(&["CLIENT", "LIST"]);
+    let clients = format!("{clients:?}");
+    assert!(clients.contains("name=spindle") && clients.contains("db=3"), "{clients}");
+}
+
+#[test]
+fn lists_and_counted_users() {
+    let options = r#","history_use_lists":true,"presence_user_mapping":true,"prefix":"x""#;
+    everything(&mut Shards::new(3, &at(&Redis::start(), options)));
+}
+
+#[test]
+fn channels_are_spread_over_servers() {
+    let (one, two) = (Redis::start(), Redis::start());
+    let options = format!(r#"{{"address":["unix://{}","unix://{}"]}}"#, one.socket().display(), two.socket().display());
+    let mut shards = Shards::new(2, &options);
+    everything(&mut shards);
+    for number in 0..40 {
+        shards.ask(&format!("spread:{number}"), publish("x", 1));
+    }
+    let count =
+        |redis: &Redis| format!("{:?}", redis.connect().send(&["KEYS", "*.stream.spread:*"])).matches("spread").count();
+    let counts = (count(&one), count(&two));
+    assert!(counts.0 + counts.1 == 40 && counts.0 > 10 && counts.1 > 10, "{counts:?}");
+}
+
+#[test]
+fn requests_of_a_channel_keep_their_order() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    shards.subscribe("a");
+    let tickets: Vec<_> = (0..5_000).map(|number| shards.place("a", publish(&number.to_string(), 10))).collect();
+    shards.ring();
+    for (number, ticket) in tickets.into_iter().enumerate() {
+        let reply = shards.reply(ticket);
+        assert!(matches!(&reply, BrokerReply::Published(at, None) if at.offset == number as u64 + 1), "{reply:?}");
+        assert_eq!(shards.heard("a"), number.to_string());
+    }
+    assert!(shards.events.is_empty());
+}
+
+#[test]
+fn whoever_leaves_and_comes_back_at_once_is_subscribed() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(1, &at(&redis, ""));
+    for round in 0..50 {
+        let mut last = shards.place("a", BrokerOp::Subscribe);
+        for _ in 0..round % 4 {
+            shards.send("a", BrokerOp::Unsubscribe, None);
+            last = shards.place("a", BrokerOp::Subscribe);
+        }
+        shards.ring();
+        assert!(matches!(shards.reply(last), BrokerReply::Done));
+        shards.ask("a", publish("x", 0));
+        assert_eq!(shards.heard("a"), "x");
+        shards.send("a", BrokerOp::Unsubscribe, None);
+        // What is published now is nobody's: the next round hears its own alone.
+        shards.ask("a", publish("y", 0));
+    }
+    assert!(!shards.events.iter().any(|event| matches!(event, BrokerEvent::Publication(..))));
+}
+
+#[test]
+fn scripts_that_were_flushed_are_loaded_again() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(1, &at(&redis, ""));
+    for round in 0..3 {
+        redis.connect().send(&["SCRIPT", "FLUSH"]);
+        let tickets: Vec<_> = (0..100).map(|_| shards.place("a", publish("x", 10))).collect();
+        shards.ring();
+        for (number, ticket) in tickets.into_iter().enumerate() {
+            let reply = shards.reply(ticket);
+            let expected = round * 100 + number as u64 + 1;
+            assert!(matches!(&reply, BrokerReply::Published(at, None) if at.offset == expected), "{reply:?}");
+        }
+    }
+}
+
+#[test]
+fn nodes_tell_each_other() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    // Whether the node listens already is not told to anyone: it is told again until it does.
+    let mut connection = redis.connect();
+    let mut tell =
+        |to: &str, message: &str| while connection.send(&["PUBLISH", to, message]) == spindle::broker::Value::Int(0) {};
+    tell("centrifugo.control", "one");
+    tell("centrifugo.node.me", "two");
+    for expected in ["one", "two"] {
+        shards.wait(|event| matches!(event, BrokerEvent::Control(message) if &**message == expected.as_bytes()));
+    }
+    let ticket = Ticket(ConnId { slot: 7, generation: 7 });
+    let message = Bytes::from_static(b"three");
+    shards.lines[1].send(vec![BrokerRequest::Tell { to: Some("me".into()), message, ticket: Some(ticket) }]);
+    shards.ring();
+    shards.wait(|event| matches!(event, BrokerEvent::Told(told, true) if *told == ticket));
+    shards.wait(|event| matches!(event, BrokerEvent::Control(message) if &**message == b"three"));
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn passwords_and_users() {
+    let redis = Redis::with(&["--requirepass", "open", "--user", "ann", "on", ">sesame", "~*", "&*", "+@all"]);
+    everything(&mut Shards::new(1, &at(&redis, r#","password":"open""#)));
+    everything(&mut Shards::new(1, &at(&redis, r#","user":"ann","password":"sesame","prefix":"ann""#)));
+    let old = r#","user":"ann","password":"sesame","force_resp2":true,"prefix":"old""#;
+    everything(&mut Shards::new(1, &at(&redis, old)));
+    for options in [r#","password":"wrong""#, "", r#","password":"wrong","force_resp2":true"#] {
+        let error = Shards::try_new(1, &at(&redis, options)).err().expect("refused");
+        assert!(error.starts_with("engine.redis: unix://") && !error.contains("wrong"), "{error}");
+        assert!(error.contains("WRONGPASS") || error.contains("NOAUTH"), "{error}");
+    }
+}
+
+/// A file of `tests/redis/tls`: certificates for 127.0.0.1 and redis.test, made for these tests alone.
+fn pem(name: &str) -> String {
+    format!("{}/tests/redis/tls/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn tls() {
+    let port = free_port().to_string();
+    let (ca, cert, key) = (pem("ca.pem"), pem("server.pem"), pem("server.key"));
+    let options = ["--tls-port", &port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+    let _redis = Redis::with(&options);
+    let (ca, stranger) = (pem("ca.pem"), pem("stranger.pem"));
+    let (cert, key) = (pem("client.pem"), pem("client.key"));
+    let try_new = |address: &str, tls: &str| {
+        let tls = format!(r#"{{"address":"{address}:{port}","tls":{{"enabled":true{tls}}}}}"#);
+        Shards::try_new(1, &tls)
+    };
+    let own = format!(r#","cert_pem":"{cert}","key_pem":"{key}""#);
+    let (trusted, strange) = (format!(r#","server_ca_pem":"{ca}""#), format!(r#","server_ca_pem":"{stranger}""#));
+    everything(&mut try_new("127.0.0.1", &format!("{own}{trusted}")).expect("trusted"));
+    // TLS of its own accord, by these options.
+    assert!(try_new("rediss://127.0.0.1", &format!("{own}{trusted}")).is_ok());
+    let named = |name: &str| format!(r#"{own}{trusted},"server_name":"{name}""#);
+    assert!(try_new("127.0.0.1", &named("redis.test")).is_ok());
+    assert!(try_new("127.0.0.1", &format!(r#"{own},"insecure_skip_verify":true"#)).is_ok());
+    for (tls, words) in [
+        (format!("{own}{strange}"), "invalid peer certificate"),
+        (named("other.test"), "certificate not valid for name"),
+        // Whom the system trusts does not know our authority.
+        (own.clone(), "invalid peer certificate"),
+        (trusted, "engine.redis: 127.0.0.1"),
+    ] {
+        let error = try_new("127.0.0.1", &tls).err().expect("refused");
+        assert!(error.contains(words), "{tls}: {error} says {words}");
+    }
+}
+
+#[test]
+fn a_start_says_what_is_wrong() {
+    let port = free_port();
+    let error = Shards::try_new(1, &format!(r#"{{"address":"127.0.0.1:{port}"}}"#)).err().expect("refused");
+    assert!(error.contains(&format!("engine.redis: cannot connect to 127.0.0.1:{port}: ")), "{error}");
+    let redis = Redis::start();
+    let error = Shards::try_new(1, &at(&redis, r#","db":99"#)).err().expect("refused");
+    assert!(error.contains("DB index is out of range"), "{error}");
+    // Nobody answers here.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = format!(r#"{{"address":"{}","io_timeout":"50ms"}}"#, silent.local_addr().unwrap());
+    let error = Shards::try_new(1, &options).err().expect("refused");
+    assert!(error.contains("does not answer"), "{error}");
+}

@@ -1,0 +1,182 @@
+//! What becomes of requests and messages when Redis, or the way to it, fails.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::Signal;
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
+
+use super::driver::{ALL, Shards, at, publish};
+use super::redis::Redis;
+
+/// Publishes until it works again.
+fn publish_at_last(shards: &mut Shards, channel: &str, data: &str) {
+    while !matches!(shards.ask(channel, publish(data, 10)), BrokerReply::Published(..)) {}
+}
+
+fn resumed(shards: &mut Shards, channel: &str) {
+    shards.wait(|event| matches!(event, BrokerEvent::Resumed(name) if name.as_str() == channel));
+}
+
+#[test]
+fn every_request_is_answered_once_when_connections_are_killed() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    let mut killer = redis.connect();
+    for _ in 0..20 {
+        let tickets: Vec<_> = (0..200).map(|n| shards.place(&format!("c:{}", n % 7), publish("x", 10))).collect();
+        shards.ring();
+        killer.send(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        for ticket in tickets {
+            let reply = shards.reply(ticket);
+            assert!(matches!(reply, BrokerReply::Published(..) | BrokerReply::Failed), "{reply:?}");
+        }
+    }
+    publish_at_last(&mut shards, "c:1", "end");
+    assert!(shards.events.is_empty(), "{:?}", shards.events);
+}
+
+#[test]
+fn channels_are_subscribed_to_again() {
+    const CHANNELS: usize = 2_000;
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    let tickets: Vec<_> = (0..CHANNELS).map(|n| shards.place(&format!("c:{n}"), BrokerOp::Subscribe)).collect();
+    shards.ring();
+    for ticket in tickets {
+        assert!(matches!(shards.reply(ticket), BrokerReply::Done));
+    }
+    shards.send("c:0", BrokerOp::Unsubscribe, None);
+    shards.ask("c:0", ALL);
+    redis.connect().send(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    for number in 1..CHANNELS {
+        resumed(&mut shards, &format!("c:{number}"));
+    }
+    for number in [1, CHANNELS - 1] {
+        let name = format!("c:{number}");
+        shards.ask(&name, publish("x", 1));
+        assert_eq!(shards.heard(&name), "x");
+    }
+    assert!(shards.events.is_empty(), "{:?}", shards.events);
+}
+
+#[test]
+fn redis_ends_and_comes_back() {
+    let mut redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    shards.subscribe("a");
+    publish_at_last(&mut shards, "a", "one");
+    assert_eq!(shards.heard("a"), "one");
+    redis.kill();
+    // At the latest with the second request it is known, and told at once.
+    for _ in 0..3 {
+        assert!(matches!(shards.ask("a", publish("lost", 10)), BrokerReply::Failed));
+        assert!(matches!(shards.ask("b", BrokerOp::Subscribe), BrokerReply::Failed));
+    }
+    redis.restart();
+    resumed(&mut shards, "a");
+    publish_at_last(&mut shards, "a", "two");
+    assert_eq!(shards.heard("a"), "two");
+    shards.subscribe("b");
+    assert!(shards.events.is_empty(), "{:?}", shards.events);
+}
+
+#[test]
+fn a_redis_that_stands_still_is_given_up_and_found_again() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(1, &at(&redis, r#","io_timeout":"200ms","connect_timeout":"200ms""#));
+    shards.subscribe("a");
+    redis.signal(Signal::STOP);
+    let requests = [shards.place("a", publish("lost?", 10)), shards.place("b", BrokerOp::Subscribe)];
+    shards.ring();
+    for ticket in requests {
+        assert!(matches!(shards.reply(ticket), BrokerReply::Failed));
+    }
+    redis.signal(Signal::CONT);
+    resumed(&mut shards, "a");
+    publish_at_last(&mut shards, "a", "two");
+    while shards.heard("a") != "two" {}
+}
+
+#[test]
+fn a_redis_that_stands_still_for_a_while_is_waited_for() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(1, &at(&redis, r#","io_timeout":"60s""#));
+    shards.subscribe("a");
+    redis.signal(Signal::STOP);
+    let ticket = shards.place("a", publish("late", 10));
+    shards.ring();
+    redis.signal(Signal::CONT);
+    assert!(matches!(shards.reply(ticket), BrokerReply::Published(..)));
+    assert_eq!(shards.heard("a"), "late");
+    assert!(shards.events.is_empty(), "{:?}", shards.events);
+}
+
+/// A way to Redis that is cut for good behind so many bytes of what it says; until it is told how many, all pass.
+struct Way {
+    port: u16,
+    left: Arc<AtomicUsize>,
+}
+
+impl Way {
+    fn to(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, socket) = (listener.local_addr().unwrap().port(), redis.socket());
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let counted = left.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = UnixStream::connect(&socket) else { return };
+                let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut up, &mut down);
+                    let _ = down.shutdown(std::net::Shutdown::Both);
+                });
+                let counted = counted.clone();
+                std::thread::spawn(move || pass(server, client, &counted));
+            }
+        });
+        Self { port, left }
+    }
+}
+
+fn pass(mut from: UnixStream, mut to: TcpStream, left: &AtomicUsize) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            Some(if left == usize::MAX { left } else { left.saturating_sub(count) })
+        });
+        let allowed = before.unwrap().min(count);
+        if to.write_all(&buffer[..allowed]).is_err() || allowed < count {
+            left.store(usize::MAX, Ordering::SeqCst);
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+    let _ = from.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn replies_that_are_cut_are_none() {
+    let redis = Redis::start();
+    let way = Way::to(&redis);
+    let mut shards = Shards::new(1, &format!(r#"{{"address":"127.0.0.1:{}"}}"#, way.port));
+    for number in 0..20 {
+        publish_at_last(&mut shards, "a", &format!("{number} {}", "long ".repeat(20)));
+    }
+    let mut failed = 0;
+    for cut in [0, 1, 5, 40, 300, 900] {
+        way.left.store(cut, Ordering::SeqCst);
+        match shards.ask("a", ALL) {
+            BrokerReply::Failed => failed += 1,
+            // Another connection was cut, which said something first.
+            BrokerReply::History(kept, _) => assert_eq!(kept.len(), 10),
+            other => panic!("{other:?}"),
+        }
+        publish_at_last(&mut shards, "a", "on");
+    }
+    assert!(failed > 0);
+}
