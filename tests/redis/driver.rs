@@ -15,7 +15,7 @@ use spindle::config::load::{Sources, load};
 use spindle::config::prepare::{Host, prepare};
 use spindle::config::snapshot::{Broker, Presence};
 use spindle::control::plane::Bell;
-use spindle::control::redis::Redis as Driver;
+use spindle::control::redis::{Ending, Redis as Driver};
 use spindle::mesh::{Line, line};
 
 use super::PATIENCE;
@@ -29,7 +29,9 @@ pub struct Shards {
     tickets: u32,
     /// What came and was not asked for yet.
     pub events: Vec<BrokerEvent>,
-    _runtime: tokio::runtime::Runtime,
+    ending: Ending,
+    served: Option<tokio::task::JoinHandle<()>>,
+    runtime: tokio::runtime::Runtime,
 }
 
 /// The options of `engine.redis` as JSON.
@@ -58,16 +60,21 @@ impl Shards {
         let (lines, far_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| line()).unzip();
         let (rings, rung) = mpsc::channel();
         let bell = Bell::default();
-        let served = bell.clone();
-        runtime.spawn(async move {
-            driver
-                .serve("me".into(), far_ends, served, move |shard| {
-                    // A test that is over listens no more.
-                    let _ = rings.send(shard);
-                })
-                .await
-        });
-        Ok(Self { lines, rung, bell, tickets: 0, events: Vec::new(), _runtime: runtime })
+        let (ending, its_bell) = (driver.ending(), bell.clone());
+        let served = runtime.spawn(driver.serve("me".into(), far_ends, its_bell, move |shard| {
+            // A test that is over listens no more.
+            let _ = rings.send(shard);
+        }));
+        let served = Some(served);
+        Ok(Self { lines, rung, bell, tickets: 0, events: Vec::new(), ending, served, runtime })
+    }
+
+    /// Ends the driver, which does first what it was asked.
+    pub fn end(&mut self) {
+        self.ending.begin();
+        self.ring();
+        let served = self.served.take().expect("it did not end yet");
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, served).await }).expect("it ends").expect("well");
     }
 
     /// Asks, without a bell; the ticket is what the reply will come with.
@@ -178,7 +185,7 @@ fn client(number: u8, user: &str) -> Arc<ClientInfo> {
 }
 
 /// Everything that a home may ask for, on a Redis with these options.
-fn everything(shards: &mut Shards) {
+pub fn everything(shards: &mut Shards) {
     for of in ["a", "b", "c", "d"] {
         shards.subscribe(of);
         for number in 1..=3 {
@@ -298,6 +305,22 @@ fn scripts_that_were_flushed_are_loaded_again() {
             assert!(matches!(&reply, BrokerReply::Published(at, None) if at.offset == expected), "{reply:?}");
         }
     }
+}
+
+#[test]
+fn what_was_asked_last_is_done_before_the_end() {
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    let info = client(1, "ann");
+    shards.ask("a", BrokerOp::AddPresence(info.clone()));
+    for number in 0..500 {
+        shards.send("b", publish(&number.to_string(), 1000), None);
+    }
+    shards.send("a", BrokerOp::RemovePresence(info), None);
+    shards.end();
+    let count = |request: &[&str]| redis.connect().send(request);
+    assert_eq!(count(&["EXISTS", "centrifugo.presence.data.a"]), spindle::broker::Value::Int(0));
+    assert_eq!(count(&["XLEN", "centrifugo.stream.b"]), spindle::broker::Value::Int(500));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::driver::{ALL, Shards, at, publish};
 use super::redis::Redis;
 
 /// Publishes until it works again.
-fn publish_at_last(shards: &mut Shards, channel: &str, data: &str) {
+pub fn publish_at_last(shards: &mut Shards, channel: &str, data: &str) {
     while !matches!(shards.ask(channel, publish(data, 10)), BrokerReply::Published(..)) {}
 }
 

@@ -4,6 +4,7 @@
 #[path = "../support/redis.rs"]
 mod redis;
 
+mod cluster;
 mod control;
 mod driver;
 mod dump;
@@ -12,6 +13,7 @@ mod maps;
 mod recording;
 mod replay;
 mod scripts;
+mod sentinel;
 
 /// A failure bound, not a pace.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);

@@ -22,31 +22,19 @@ impl Redis {
         Self::with(&[])
     }
 
-    /// One with more options; `{folder}` in them is the folder that is its own.
+    /// One with more options.
     pub fn with(options: &[&str]) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Names of sockets are short.
-        let folder = std::env::temp_dir().join(format!("spindle-redis-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let options: Vec<_> = options.iter().map(|text| text.replace("{folder}", &folder.to_string_lossy())).collect();
-        let child = Self::run(&folder, &options);
-        Self { child, folder, options }
+        let (folder, options) = (folder(), options.iter().map(|text| (*text).to_owned()).collect());
+        Self { child: run(&folder, &options), folder, options }
     }
 
-    fn run(folder: &Path, options: &[String]) -> Child {
-        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let mut command = Command::new(&program);
-        command.args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"]).arg(folder);
-        command.args(options);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}; install it (redis-server)"));
-        let log = BufReader::new(child.stdout.take().expect("its log"));
-        let mut lines = log.lines().map_while(Result::ok);
-        assert!(lines.any(|line| line.to_lowercase().contains("ready to accept connections")), "{program} ended");
-        // It must not block on its log.
-        std::thread::spawn(move || lines.for_each(drop));
-        child
+    /// A Sentinel with this configuration, once it knows of a replica.
+    pub fn sentinel(configuration: &str) -> Self {
+        let folder = folder();
+        std::fs::write(folder.join("sentinel.conf"), configuration).expect("a file");
+        let mut command = Command::new(program());
+        command.current_dir(&folder).args(["sentinel.conf", "--sentinel"]);
+        Self { child: spawn(command, "+slave"), folder, options: Vec::new() }
     }
 
     /// Its Unix socket.
@@ -57,7 +45,7 @@ impl Redis {
     /// Ends it without a word, and starts it anew, empty.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = Self::run(&self.folder, &self.options);
+        self.child = run(&self.folder, &self.options);
     }
 
     pub fn kill(&mut self) {
@@ -76,6 +64,37 @@ impl Redis {
         stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
         Connection(BufReader::new(stream))
     }
+}
+
+fn folder() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // Names of sockets are short.
+    let folder = std::env::temp_dir().join(format!("spindle-redis-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
+fn run(folder: &Path, options: &Vec<String>) -> Child {
+    let mut command = Command::new(program());
+    command.args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"]).arg(folder).args(options);
+    spawn(command, "ready to accept connections")
+}
+
+/// Starts it, and waits until it says so.
+fn spawn(mut command: Command, words: &str) -> Child {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{}: {error}; install it (redis-server)", program()));
+    let log = BufReader::new(child.stdout.take().expect("its log"));
+    let mut lines = log.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.to_lowercase().contains(words)), "{} ended", program());
+    // It must not block on its log.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
 }
 
 impl Drop for Redis {

@@ -1,9 +1,10 @@
 //! Connecting: finds the server, speaks TLS, logs in.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rand::seq::SliceRandom;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::resp::{self, Incoming, Reply, Sha};
+use super::slots::Map;
 use super::tls;
 use crate::broker::{Script, Value};
 use crate::config::snapshot::{ClientTls, RedisAddress, RedisLogin, RedisPlace, RedisServer};
@@ -27,6 +29,8 @@ pub struct Dial {
     server: RedisServer,
     tls: Option<Tls>,
     sentinel_tls: Option<Tls>,
+    /// Members of the Cluster as they were last seen; where one is looked for.
+    members: Mutex<Vec<RedisAddress>>,
 }
 
 /// TLS, ready for use.
@@ -62,7 +66,77 @@ impl Dial {
             _ => None,
         };
         let ready = |options: Option<&ClientTls>| options.map(Tls::new).transpose();
-        Ok(Self { server: server.clone(), tls: ready(server.tls.as_ref())?, sentinel_tls: ready(sentinel_tls)? })
+        let members = match &server.place {
+            RedisPlace::Cluster(seeds) => seeds.clone(),
+            _ => Vec::new(),
+        };
+        let (tls, sentinel_tls) = (ready(server.tls.as_ref())?, ready(sentinel_tls)?);
+        Ok(Self { server: server.clone(), tls, sentinel_tls, members: Mutex::new(members) })
+    }
+
+    /// The same for another place.
+    fn to(&self, place: RedisPlace, members: Vec<RedisAddress>) -> Self {
+        let server = RedisServer { place, ..self.server.clone() };
+        let (tls, sentinel_tls) = (self.tls.clone(), self.sentinel_tls.clone());
+        Self { server, tls, sentinel_tls, members: Mutex::new(members) }
+    }
+
+    /// How one member of the Cluster is reached.
+    pub fn to_member(&self, address: &RedisAddress) -> Self {
+        self.to(RedisPlace::Server(address.clone()), Vec::new())
+    }
+
+    /// How the whole Cluster is reached, of which this is a member.
+    pub fn to_cluster_of(&self, member: &RedisAddress) -> Self {
+        let seeds = vec![member.clone()];
+        self.to(RedisPlace::Cluster(seeds.clone()), seeds)
+    }
+
+    /// Whether a Cluster is expected there.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.server.place, RedisPlace::Cluster(_))
+    }
+
+    /// The address, if it is always the same one.
+    pub fn address(&self) -> Option<&RedisAddress> {
+        match &self.server.place {
+            RedisPlace::Server(address) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Asks a member of the Cluster who has which slot.
+    ///
+    /// # Errors
+    /// Nobody said so, in a few words without secrets.
+    pub async fn map(&self) -> Result<Map, String> {
+        let (mut talk, address) = self.any_member().await?;
+        let asked = timeout(self.io_timeout(), talk.ask(&[b"CLUSTER", b"SLOTS"])).await;
+        let answer = asked.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        let answer = answer.map_err(|reason| format!("{address}: {reason}"))?;
+        let map =
+            Map::read(&answer, &address).ok_or_else(|| format!("{address}: nobody has any slot of the Cluster"))?;
+        if let Ok(mut members) = self.members.lock() {
+            // Those that are gone may come back, so the ones that were written stay.
+            let RedisPlace::Cluster(seeds) = &self.server.place else { return Ok(map) };
+            *members = map.masters.clone();
+            members.extend(seeds.iter().filter(|seed| !map.masters.contains(seed)).cloned());
+        }
+        Ok(map)
+    }
+
+    /// A connection to one of the members, whoever answers; another one each time.
+    async fn any_member(&self) -> Result<(Talk, RedisAddress), String> {
+        let mut members = self.members.lock().map(|members| members.clone()).unwrap_or_default();
+        members.shuffle(&mut rand::rng());
+        let mut problem = "no member of the Cluster is known".to_owned();
+        for address in members {
+            match self.talk(&address, self.tls.as_ref(), &self.server.login).await {
+                Ok(talk) => return Ok((talk, address)),
+                Err(reason) => problem = reason,
+            }
+        }
+        Err(problem)
     }
 
     /// Where it is, for messages.
@@ -84,16 +158,16 @@ impl Dial {
     /// # Errors
     /// Why not, in a few words without secrets.
     pub async fn open(&self, loads_scripts: bool) -> Result<Opened, String> {
-        let (address, asked) = match &self.server.place {
-            RedisPlace::Server(address) => (address.clone(), false),
-            RedisPlace::Sentinel { addresses, master, login, .. } => {
-                (self.master(addresses, master, login).await?, true)
+        let (tls, login) = (self.tls.as_ref(), &self.server.login);
+        let (mut talk, address) = match &self.server.place {
+            RedisPlace::Server(address) => (self.talk(address, tls, login).await?, address.clone()),
+            RedisPlace::Sentinel { addresses, master, login: at_sentinel, .. } => {
+                let address = self.master(addresses, master, at_sentinel).await?;
+                (self.talk(&address, tls, login).await?, address)
             }
-            RedisPlace::Cluster(_) => {
-                return Err("Redis Cluster is not available in this version of Spindle".to_owned());
-            }
+            RedisPlace::Cluster(_) => self.any_member().await?,
         };
-        let mut talk = self.talk(&address, self.tls.as_ref(), &self.server.login).await?;
+        let asked = matches!(self.server.place, RedisPlace::Sentinel { .. });
         let io_timeout = self.io_timeout();
         let prepared = timeout(io_timeout, async {
             if self.server.db != 0 {

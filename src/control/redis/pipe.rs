@@ -5,6 +5,7 @@
 //! the next connection, as long as a reply may take at most. While Redis cannot be reached, requests fail at once.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::events::Events;
 use super::link::{Change, Link};
 use super::request::{Kind, Lay};
 use super::resp::{self, Reply, Sha};
+use super::slots::Redirect;
 use crate::broker::{Call, Script, Verb};
 use crate::channel::broker_op::{BrokerReply, Ticket};
 
@@ -30,6 +32,12 @@ const MAX_WRITE: usize = 256 << 10;
 
 /// Writes on their way at once. With more of them each would carry less.
 const WRITES: usize = 2;
+
+/// Shortest time between two words about requests that failed.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a request is sent again that was not carried out: its script was missing, or its slot elsewhere.
+const MAX_TRIES: u8 = 16;
 
 /// A connection without requests is asked so often whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +57,9 @@ pub struct Pipe {
     writes: VecDeque<usize>,
     /// Scripts, by number, that are being loaded.
     loading: u32,
+    /// Requests that belong somewhere else.
+    misled: Vec<Misled>,
+    complained_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -63,11 +74,30 @@ enum What {
         call: Call,
         kind: Kind,
         asker: Asker,
-        /// It was sent before, and its script was missing.
-        is_again: bool,
+        /// How often it was sent and not carried out.
+        tries: u8,
+        /// It goes to a member of a Cluster that does not have the slot yet.
+        asking: bool,
     },
     Load(Script),
     Ping,
+    /// What `asking` takes.
+    Asking,
+}
+
+/// A request that this member of the Cluster did not carry out.
+#[derive(Debug)]
+pub struct Misled {
+    /// Who is to be asked instead; none = ask again later.
+    pub redirect: Option<Redirect>,
+    /// What it is.
+    pub call: Call,
+    /// What its reply is read as.
+    pub kind: Kind,
+    /// Who waits for it.
+    pub asker: Asker,
+    /// How often it was sent so far.
+    pub tries: u8,
 }
 
 /// Who waits for a reply.
@@ -94,17 +124,49 @@ impl Pipe {
             sent: VecDeque::new(),
             writes: VecDeque::new(),
             loading: 0,
+            misled: Vec::new(),
+            complained_at: None,
         }
     }
 
     /// Asks.
     pub fn ask(&mut self, call: Call, kind: Kind, asker: Asker, now: Instant, events: &mut Events) {
+        self.put(What::Call { call, kind, asker, tries: 0, asking: false }, now, events);
+    }
+
+    /// Asks what another member could not be asked.
+    pub fn ask_instead(&mut self, misled: Misled, now: Instant, events: &mut Events) {
+        let Misled { redirect, call, kind, asker, tries } = misled;
+        self.put(
+            What::Call { call, kind, asker, tries, asking: redirect.is_some_and(|redirect| redirect.asks) },
+            now,
+            events,
+        );
+    }
+
+    fn put(&mut self, what: What, now: Instant, events: &mut Events) {
+        let What::Call { call, asker, tries, .. } = &what else { return };
         let is_full = self.waiting.len() + self.sent.len() >= MAX_REQUESTS || self.waiting_bytes > MAX_WAITING;
-        if self.is_down || is_full {
-            return events.reply(asker, BrokerReply::Failed);
+        if self.is_down || is_full || *tries > MAX_TRIES {
+            return events.reply(*asker, BrokerReply::Failed);
         }
         self.waiting_bytes += call.size();
-        self.waiting.push_back(Request { what: What::Call { call, kind, asker, is_again: false }, since: now });
+        self.waiting.push_back(Request { what, since: now });
+    }
+
+    /// Whether Redis could not be reached last time.
+    pub fn is_down(&self) -> bool {
+        self.is_down
+    }
+
+    /// Whether no request waits or is under way.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.sent.is_empty()
+    }
+
+    /// Requests that belong to other members of the Cluster.
+    pub fn take_misled(&mut self) -> Vec<Misled> {
+        std::mem::take(&mut self.misled)
     }
 
     /// Sends, and takes replies. True when it must be called again soon.
@@ -153,7 +215,11 @@ impl Pipe {
             && let Some(request) = self.waiting.pop_front()
         {
             match &request.what {
-                What::Call { call, .. } => {
+                What::Call { call, asking, .. } => {
+                    if *asking {
+                        resp::write([&b"ASKING"[..]].into_iter(), out);
+                        self.sent.push_back(Request { what: What::Asking, since: now });
+                    }
                     self.waiting_bytes -= call.size();
                     resp::write_call(call, |script| self.scripts[script as usize], out);
                 }
@@ -161,6 +227,8 @@ impl Pipe {
                     resp::write([&b"SCRIPT"[..], b"LOAD", script.text().as_bytes()].into_iter(), out);
                 }
                 What::Ping => resp::write([&b"PING"[..]].into_iter(), out),
+                // Never waits by itself.
+                What::Asking => continue,
             }
             self.sent.push_back(Request { since: now, ..request });
         }
@@ -175,7 +243,7 @@ impl Pipe {
                 self.writes.pop_front();
             }
         }
-        let What::Call { call, kind, asker, is_again } = what else {
+        let What::Call { call, kind, asker, tries, asking } = what else {
             if let What::Load(script) = what {
                 self.loading &= !(1 << script as u32);
             }
@@ -186,23 +254,26 @@ impl Pipe {
         };
         match reply {
             Reply::Value(value) => {
-                let read = self.lay.reply(&kind, value);
-                let reply = read.unwrap_or_else(|unreadable| {
-                    tracing::error!(redis = self.link.dial().name(), %unreadable, "a reply cannot be read");
+                let reply = self.lay.reply(&kind, value).unwrap_or_else(|unreadable| {
+                    self.complain(&unreadable, now);
                     BrokerReply::Failed
                 });
                 events.reply(asker, reply);
             }
-            Reply::Error(error) if error.starts_with("NOSCRIPT") && !is_again => {
+            Reply::Error(error) if error.starts_with("NOSCRIPT") => {
                 // It was not run. Those behind it that need the same script come here, too, and keep their order.
                 if let Verb::Script(script) = call.verb() {
                     self.load(script, now);
                 }
-                self.waiting_bytes += call.size();
-                self.waiting.push_back(Request { what: What::Call { call, kind, asker, is_again: true }, since: now });
+                self.put(What::Call { call, kind, asker, tries: tries + 1, asking }, now, events);
             }
             Reply::Error(error) => {
-                tracing::error!(redis = self.link.dial().name(), %error, "a request failed");
+                let redirect = self.redirect(&error);
+                if redirect.is_some() || is_for_later(&error) {
+                    self.misled.push(Misled { redirect, call, kind, asker, tries: tries + 1 });
+                    return Ok(());
+                }
+                self.complain(&error, now);
                 events.reply(asker, BrokerReply::Failed);
                 if is_deposed(&error) {
                     return Err(error.into());
@@ -210,6 +281,18 @@ impl Pipe {
             }
         }
         Ok(())
+    }
+
+    /// Says why requests fail; once a second, because they may be many.
+    fn complain(&mut self, problem: &dyn fmt::Display, now: Instant) {
+        if self.complained_at.is_none_or(|at| now.duration_since(at) > COMPLAIN_EVERY) {
+            self.complained_at = Some(now);
+            tracing::error!(redis = self.link.dial().name(), %problem, "a request failed");
+        }
+    }
+
+    fn redirect(&self, error: &str) -> Option<Redirect> {
+        Redirect::read(error, self.link.dial().address()?)
     }
 
     /// Has a script loaded, unless it is being loaded.
@@ -259,6 +342,11 @@ impl Pipe {
             self.waiting.push_back(Request { what: What::Ping, since: now });
         }
     }
+}
+
+/// Whether a member of a Cluster says that it may carry the request out later: its slot is moving, or has no owner.
+fn is_for_later(error: &str) -> bool {
+    ["TRYAGAIN", "CLUSTERDOWN"].iter().any(|code| error.starts_with(code))
 }
 
 /// Whether a server says that it is master no more, or not yet: another one may be.

@@ -1,0 +1,144 @@
+//! What the way to Redis and back costs: CPU of this process for one publication that comes back to its home, by how
+//! many are under way; and how long 100,000 channels take to be subscribed to again. Needs `redis-server`.
+//!
+//!     cargo bench --bench redis
+
+#[allow(dead_code, reason = "tests do more with it")]
+#[path = "../tests/support/redis.rs"]
+mod redis;
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
+use spindle::base::ids::ConnId;
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerRequest, Ticket};
+use spindle::channel::name::ChannelName;
+use spindle::channel::op::{HistoryOptions, PublishOp};
+use spindle::channel::publication::Publication;
+use spindle::config::load::{Sources, load};
+use spindle::config::prepare::{Host, prepare};
+use spindle::config::snapshot::{Broker, Presence};
+use spindle::control::plane::Bell;
+use spindle::control::redis::Redis as Driver;
+use spindle::mesh::{Line, line};
+
+/// A failure bound, not a pace.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const PUBLICATIONS: usize = 200_000;
+
+const CHANNELS: u32 = 100_000;
+
+struct Shard {
+    line: Line<BrokerRequest, BrokerEvent>,
+    rung: mpsc::Receiver<()>,
+    bell: Bell,
+}
+
+impl Shard {
+    fn ask(&mut self, requests: impl Iterator<Item = (ChannelName, BrokerOp)>) {
+        let ticket = Some(Ticket(ConnId { slot: 0, generation: 0 }));
+        self.line.send(requests.map(|(channel, op)| BrokerRequest::Channel { channel, op, ticket }).collect());
+        self.bell.ring();
+    }
+
+    /// What came; waits for something.
+    fn take(&mut self) -> Vec<BrokerEvent> {
+        loop {
+            if let Some(events) = self.line.take() {
+                return events;
+            }
+            if self.line.prepare_to_sleep() {
+                self.rung.recv_timeout(PATIENCE).expect("something comes");
+                self.line.awake();
+            }
+        }
+    }
+
+    /// Waits for so many events that this counts.
+    fn count(&mut self, wanted: usize, counts: impl Fn(&BrokerEvent) -> bool) {
+        let mut found = 0;
+        while found < wanted {
+            found += self.take().iter().filter(|event| counts(event)).count();
+        }
+    }
+}
+
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+fn publish(size: u32) -> BrokerOp {
+    BrokerOp::Publish(Box::new(PublishOp {
+        publication: Publication::bare(Bytes::from_static(b"{\"text\":\"hello, this is about as long as chat is\"}")),
+        history: HistoryOptions { size, ttl_s: 60, meta_ttl_s: 600 },
+        delta: false,
+        idempotency_key: None,
+        version_epoch: "".into(),
+    }))
+}
+
+fn main() {
+    // `cargo test` runs benches to see that they do.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let (publications, channels) = if is_bench { (PUBLICATIONS, CHANNELS) } else { (1_000, 1_000) };
+    let redis = redis::Redis::start();
+    let json =
+        format!(r#"{{"engine":{{"type":"redis","redis":{{"address":"unix://{}"}}}}}}"#, redis.socket().display());
+    let loaded =
+        load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] }).expect("options");
+    let snapshot = prepare(&loaded.options, &Host { name: "bench", resolve: &|_| None }, false).expect("options");
+    let (Broker::Redis(broker), Presence::Redis(presence)) = (&snapshot.broker, &snapshot.presence) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+    let driver = runtime.block_on(Driver::find(broker, presence)).expect("Redis");
+    let ((line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
+    let ring = move |_| {
+        // Whoever waited may have ended.
+        let _ = rings.send(());
+    };
+    runtime.spawn(driver.serve("bench".into(), vec![far_end], bell.clone(), ring));
+    let mut shard = Shard { line, rung, bell };
+    let names: Vec<_> = (0..64).map(|number| ChannelName::new(&format!("bench:{number}"))).collect();
+    shard.ask(names.iter().map(|name| (name.clone(), BrokerOp::Subscribe)));
+    shard.count(names.len(), |event| matches!(event, BrokerEvent::Reply(..)));
+    for (what, size) in [("without history", 0), ("with history", 100)] {
+        for under_way in [1, 8, 64, 512] {
+            let (began, used) = (Instant::now(), cpu());
+            let (mut asked, mut answered, mut heard) = (0, 0, 0);
+            while heard < publications || answered < publications {
+                let more = (under_way - (asked - answered.min(heard))).min(publications - asked);
+                if more > 0 {
+                    shard.ask((asked..asked + more).map(|number| (names[number % names.len()].clone(), publish(size))));
+                    asked += more;
+                }
+                for event in shard.take() {
+                    match event {
+                        BrokerEvent::Reply(..) => answered += 1,
+                        BrokerEvent::Publication(..) => heard += 1,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            let (took, used) = (began.elapsed(), cpu() - used);
+            let each = |time: Duration| time.as_secs_f64() * 1e6 / publications as f64;
+            println!(
+                "{what}, {under_way:3} under way: {:6.2} µs CPU, {:6.2} µs a publication, {:7.0} a second",
+                each(used),
+                each(took),
+                1e6 / each(took)
+            );
+        }
+    }
+    let many: Vec<_> = (0..channels).map(|number| ChannelName::new(&format!("many:{number}"))).collect();
+    let (began, used) = (Instant::now(), cpu());
+    shard.ask(many.iter().map(|name| (name.clone(), BrokerOp::Subscribe)));
+    shard.count(many.len(), |event| matches!(event, BrokerEvent::Reply(..)));
+    println!("{channels} channels subscribed to in {:?}, {:?} CPU", began.elapsed(), cpu() - used);
+    let (began, used) = (Instant::now(), cpu());
+    redis.connect().send(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    shard.count(many.len() + names.len(), |event| matches!(event, BrokerEvent::Resumed(_)));
+    println!("{channels} channels subscribed to again in {:?}, {:?} CPU", began.elapsed(), cpu() - used);
+}

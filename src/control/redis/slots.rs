@@ -1,0 +1,170 @@
+//! Which member of a Redis Cluster has which slot (upstream: centrifuge redis_cluster_slot.go; the Cluster
+//! specification of Redis).
+
+use crate::broker::Value;
+use crate::config::snapshot::RedisAddress;
+
+/// Slots of a Cluster.
+pub const SLOTS: usize = 16_384;
+
+/// The slot of a key: of what is between the first braces if there is something, else of the whole key.
+pub fn slot(key: &[u8]) -> usize {
+    let tag = memchr::memchr(b'{', key).and_then(|open| {
+        let behind = &key[open + 1..];
+        memchr::memchr(b'}', behind).filter(|close| *close > 0).map(|close| &behind[..close])
+    });
+    usize::from(crc16(tag.unwrap_or(key))) % SLOTS
+}
+
+/// CRC-16 as XMODEM has it.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc: u16, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+    })
+}
+
+/// Where each slot is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Map {
+    /// The masters.
+    pub masters: Vec<RedisAddress>,
+    /// For each slot the number of its master; none = nobody has it.
+    owners: Vec<Option<u16>>,
+}
+
+impl Map {
+    /// Nobody has any slot.
+    pub fn empty() -> Self {
+        Self { masters: Vec::new(), owners: vec![None; SLOTS] }
+    }
+
+    /// Reads the answer to `CLUSTER SLOTS` of the member at `asked`. None when it is none, or names nobody.
+    pub fn read(answer: &Value, asked: &RedisAddress) -> Option<Self> {
+        let Value::List(ranges) = answer else { return None };
+        let mut map = Self::empty();
+        for range in ranges {
+            let Value::List(parts) = range else { return None };
+            let [Value::Int(first), Value::Int(last), Value::List(master), ..] = &parts[..] else { return None };
+            let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
+            let number = map.number(&address(master, asked)?);
+            map.owners.get_mut(first..=last)?.fill(Some(number));
+        }
+        (!map.masters.is_empty()).then_some(map)
+    }
+
+    fn number(&mut self, address: &RedisAddress) -> u16 {
+        let known = self.masters.iter().position(|master| master == address);
+        let number = known.unwrap_or_else(|| {
+            self.masters.push(address.clone());
+            self.masters.len() - 1
+        });
+        number as u16
+    }
+
+    /// The master of a slot.
+    pub fn owner(&self, slot: usize) -> Option<&RedisAddress> {
+        self.masters.get(usize::from(self.owners[slot]?))
+    }
+}
+
+/// A member that does not know its own name is where it was asked.
+fn address(member: &[Value], asked: &RedisAddress) -> Option<RedisAddress> {
+    let [host, Value::Int(port), ..] = member else { return None };
+    let port = u16::try_from(*port).ok()?;
+    match (host, asked) {
+        (Value::Bytes(host), _) if !host.is_empty() && &**host != b"?" => {
+            Some(RedisAddress::Tcp(std::str::from_utf8(host).ok()?.into(), port))
+        }
+        (_, RedisAddress::Tcp(host, _)) => Some(RedisAddress::Tcp(host.clone(), port)),
+        (_, RedisAddress::Unix(_)) => None,
+    }
+}
+
+/// Where a request is to go instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Redirect {
+    /// To whom.
+    pub to: RedisAddress,
+    /// This time only, and it must be said that it is so: the slot is moving.
+    pub asks: bool,
+}
+
+impl Redirect {
+    /// Reads an error such as `MOVED 3999 127.0.0.1:6381` of the member at `asked`.
+    pub fn read(error: &str, asked: &RedisAddress) -> Option<Self> {
+        let mut words = error.split(' ');
+        let asks = match words.next()? {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        let (host, port) = words.nth(1)?.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        let to = match (host, asked) {
+            ("" | "?", RedisAddress::Tcp(host, _)) => RedisAddress::Tcp(host.clone(), port),
+            (host, _) => RedisAddress::Tcp(host.into(), port),
+        };
+        Some(Self { to, asks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> RedisAddress {
+        RedisAddress::Tcp(host.into(), port)
+    }
+
+    #[test]
+    fn slots_as_redis_has_them() {
+        // What CLUSTER KEYSLOT says.
+        for (key, expected) in [
+            ("", 0),
+            ("123456789", 12_739),
+            ("foo", 12_182),
+            ("{foo}bar", 12_182),
+            ("a{foo}{bar}", 12_182),
+            ("{}foo", 9_500),
+            ("foo{", 7_673),
+        ] {
+            assert_eq!(slot(key.as_bytes()), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_map_is_read() {
+        let text = |text: &'static str| Value::Bytes(text.as_bytes().into());
+        let range = |first, last, host: Value, port| {
+            let master = Value::List(vec![host, Value::Int(port), text("id"), Value::List(vec![])]);
+            Value::List(vec![Value::Int(first), Value::Int(last), master])
+        };
+        let asked = tcp("here", 1);
+        let answer = Value::List(vec![
+            range(0, 99, text("a"), 1),
+            range(100, 199, Value::Nil, 2),
+            range(200, 16_383, text("a"), 1),
+        ]);
+        let map = Map::read(&answer, &asked).unwrap();
+        assert_eq!(map.masters, [tcp("a", 1), tcp("here", 2)]);
+        let owners = [0, 99, 100, 199, 200, 16_383].map(|slot| map.owner(slot).unwrap().to_string());
+        assert_eq!(owners, ["a:1", "a:1", "here:2", "here:2", "a:1", "a:1"]);
+        let gap = Value::List(vec![range(5, 5, text("a"), 1)]);
+        assert_eq!(Map::read(&gap, &asked).unwrap().owner(4), None);
+        for answer in [Value::Nil, Value::List(vec![]), Value::List(vec![range(5, 16_384, text("a"), 1)])] {
+            assert_eq!(Map::read(&answer, &asked), None);
+        }
+    }
+
+    #[test]
+    fn redirects_are_read() {
+        let asked = tcp("here", 1);
+        let read = |error: &str| Redirect::read(error, &asked).map(|redirect| (redirect.to.to_string(), redirect.asks));
+        assert_eq!(read("MOVED 3999 10.0.0.1:6381"), Some(("10.0.0.1:6381".to_owned(), false)));
+        assert_eq!(read("ASK 3999 ::1:6381"), Some(("[::1]:6381".to_owned(), true)));
+        assert_eq!(read("MOVED 3999 :6381"), Some(("here:6381".to_owned(), false)));
+        for other in ["ERR x", "MOVED", "MOVED 1", "MOVED 1 a", "MOVED 1 a:x", ""] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}
