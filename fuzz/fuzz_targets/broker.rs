@@ -1,9 +1,10 @@
-//! What comes on PUB/SUB channels of Redis: messages of channels, and messages of nodes. Whatever reads must be the
+//! What comes on PUB/SUB channels of Redis and on NATS: messages of channels, and messages of nodes. Whatever reads must be the
 //! same when it is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use spindle::broker::frame::{self, Message};
+use spindle::broker::nats::Nats;
 use spindle::broker::{Layout, Names, control, map, stored};
 use spindle::protocol::proto;
 
@@ -30,7 +31,9 @@ fuzz_target!(|input: &[u8]| {
         }
         Err(_) => {}
     }
-    let _ = map::frame::read(&input.to_vec().into());
+    let bytes = input.to_vec().into();
+    let _ = map::frame::read(&bytes);
+    let _ = Nats::new("p", None, true).read("a", "p.client.a", &bytes);
     if let Ok(command) = control::read(input) {
         let mut bytes = Vec::new();
         proto::encode(&command, &mut bytes);

@@ -1,7 +1,7 @@
-//! What is in Redis and on its channels: names, frames, stored messages, scripts with their arguments and replies.
-//! Byte for byte what Centrifugo v6.9.1 keeps there, so that nodes of both may share one Redis.
+//! What is in Redis and on its channels: names, frames, stored messages, scripts with their arguments and replies; and
+//! what is on NATS. Byte for byte what Centrifugo v6.9.1 puts there, so that nodes of both may share it.
 //!
-//! Nothing here talks to Redis: functions make [`Call`]s to send, and read the [`Value`]s and frames that come back.
+//! Nothing here talks to anybody: functions make [`Call`]s to send, and read the [`Value`]s and frames that come back.
 
 mod hash;
 pub mod name;
@@ -18,6 +18,8 @@ pub mod history;
 pub mod map;
 pub mod presence;
 
+pub mod nats;
+
 pub use call::{Call, Verb};
 pub use hash::{index, spread};
 pub use name::{Layout, Names};
@@ -28,13 +30,13 @@ use std::fmt;
 
 use crate::protocol::Malformed;
 
-/// What came from Redis cannot be read; the text says what is wrong with it, and never quotes it.
+/// What came from Redis or NATS cannot be read; the text says what is wrong with it, and never quotes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unreadable(pub &'static str);
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unreadable data in Redis: {}", self.0)
+        write!(f, "unreadable data of the broker: {}", self.0)
     }
 }
 

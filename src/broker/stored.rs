@@ -13,22 +13,20 @@ use crate::protocol::client;
 use crate::protocol::proto::{decode, encode};
 use crate::protocol::raw::Raw;
 
-/// Appends a publication. Its place in the stream goes beside it, so it is told here only where nothing else tells it:
-/// not at all.
+/// Appends a publication, without its place in the stream, which goes beside it.
 pub fn write_publication(publication: &Publication, delta: bool, out: &mut Vec<u8>) {
     let mut id: IdText = [0; 36];
-    encode(&client::Publication { delta, ..stored(publication, &mut id) }, out);
+    encode(&client::Publication { delta, ..message(publication, &mut id) }, out);
 }
 
 /// Appends a publication of a map: its version stands beside the map, not in the message.
 pub(super) fn write_map_publication(publication: &Publication, out: &mut Vec<u8>) {
     let mut id: IdText = [0; 36];
-    let message = client::Publication { version: 0, ..stored(publication, &mut id) };
-    encode(&message, out);
+    encode(&client::Publication { version: 0, ..message(publication, &mut id) }, out);
 }
 
 /// Without its place.
-fn stored<'p>(publication: &'p Publication, id: &'p mut IdText) -> client::Publication<'p> {
+pub(super) fn message<'p>(publication: &'p Publication, id: &'p mut IdText) -> client::Publication<'p> {
     client::Publication {
         offset: 0,
         epoch: Cow::Borrowed(""),
@@ -48,20 +46,25 @@ pub struct Stored {
 
 /// Reads a publication. Payloads stay slices of the input, nothing else does.
 pub fn read_publication(bytes: &Bytes) -> Result<Stored, Unreadable> {
-    let message: client::Publication<'_> = decode(bytes)?;
+    publication(bytes, decode(bytes)?)
+}
+
+/// The publication of a message that was read from `whole`.
+pub(super) fn publication(whole: &Bytes, message: client::Publication<'_>) -> Result<Stored, Unreadable> {
     let entry = MapEntry { key: message.key.into(), removed: message.removed };
     let publication = Publication {
-        data: slice(bytes, &message.data),
-        info: message.info.map(|info| client_info(bytes, info)).transpose()?.map(Arc::new),
+        data: slice(whole, &message.data),
+        info: message.info.map(|info| client_info(whole, info)).transpose()?.map(Arc::new),
         tags: tags(message.tags),
         entry: (!entry.key.is_empty()).then(|| Box::new(entry)),
         version: message.version,
         offset: message.offset,
-        epoch: Epoch::parse(&message.epoch).ok_or(Unreadable("a publication's epoch is no short ASCII text"))?,
+        epoch: Epoch::parse(&message.epoch)
+            .ok_or(Unreadable("a publication's epoch is neither short ASCII text nor a UUID"))?,
         unix_ms: u64::try_from(message.time).unwrap_or(0),
         taken_us: 0,
     };
-    Ok(Stored { publication, previous: slice(bytes, &message.prev_data) })
+    Ok(Stored { publication, previous: slice(whole, &message.prev_data) })
 }
 
 /// Appends a client.
@@ -74,7 +77,7 @@ pub fn read_info(bytes: &Bytes) -> Result<ClientInfo, Unreadable> {
     client_info(bytes, decode(bytes)?)
 }
 
-fn client_info(whole: &Bytes, info: client::ClientInfo<'_>) -> Result<ClientInfo, Unreadable> {
+pub(super) fn client_info(whole: &Bytes, info: client::ClientInfo<'_>) -> Result<ClientInfo, Unreadable> {
     Ok(ClientInfo {
         user: info.user.into(),
         client: ClientId::parse(&info.client).ok_or(Unreadable("a client's id is no UUID"))?,

@@ -66,7 +66,7 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
 
 pub(super) fn epoch(text: &[u8]) -> Result<Epoch, Unreadable> {
     let text = std::str::from_utf8(text).ok();
-    text.and_then(Epoch::parse).ok_or(Unreadable("an epoch is no short text of ASCII characters"))
+    text.and_then(Epoch::parse).ok_or(Unreadable("an epoch is neither short ASCII text nor a UUID"))
 }
 
 #[cfg(test)]
