@@ -1,7 +1,6 @@
-//! A Redis of its own for a test, and a connection that speaks its protocol.
+//! A Redis of its own for a test, and a connection to it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,9 +59,10 @@ impl Redis {
     }
 
     pub fn connect(&self) -> Connection {
-        let stream = UnixStream::connect(self.socket()).expect("a connection to Redis");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
-        Connection(BufReader::new(stream))
+        let client = ::redis::Client::open(format!("unix://{}", self.socket().display())).expect("an address");
+        let connection = client.get_connection().expect("a connection to Redis");
+        connection.set_read_timeout(Some(PATIENCE)).expect("a bound");
+        Connection(connection)
     }
 }
 
@@ -105,19 +105,17 @@ impl Drop for Redis {
     }
 }
 
-/// A connection, one request at a time.
-pub struct Connection(BufReader<UnixStream>);
+/// A connection of the `redis` crate, one request at a time.
+pub struct Connection(::redis::Connection);
 
 impl Connection {
     /// What Redis says; the text of its error.
     pub fn try_send(&mut self, parts: &[&[u8]]) -> Result<Value, String> {
-        let mut out = format!("*{}\r\n", parts.len()).into_bytes();
+        let mut request = ::redis::Cmd::new();
         for part in parts {
-            out.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
-            out.extend_from_slice(part);
-            out.extend_from_slice(b"\r\n");
+            request.arg(*part);
         }
-        self.0.get_mut().write_all(&out).expect("Redis takes it");
+        self.0.send_packed_command(&request.get_packed_command()).expect("Redis takes it");
         self.read()
     }
 
@@ -144,23 +142,19 @@ impl Connection {
 
     /// The next reply, or message.
     pub fn read(&mut self) -> Result<Value, String> {
-        let mut line = String::new();
-        self.0.read_line(&mut line).expect("a line of Redis");
-        let (kind, rest) = line.trim_end().split_at(1);
-        let number = || rest.parse::<i64>().expect("a number");
-        Ok(match kind {
-            "+" => Value::Bytes(rest.to_owned().into()),
-            "-" => return Err(rest.to_owned()),
-            ":" => Value::Int(number()),
-            _ if number() < 0 => Value::Nil,
-            "$" => {
-                let mut bytes = vec![0; number() as usize + 2];
-                self.0.read_exact(&mut bytes).expect("a text of Redis");
-                bytes.truncate(bytes.len() - 2);
-                Value::Bytes(bytes.into())
-            }
-            "*" => Value::List((0..number()).map(|_| self.read()).collect::<Result<_, _>>()?),
-            _ => panic!("Redis said {line:?}"),
-        })
+        value(self.0.recv_response().map_err(|error| error.to_string())?)
     }
+}
+
+fn value(found: ::redis::Value) -> Result<Value, String> {
+    Ok(match found {
+        ::redis::Value::Nil => Value::Nil,
+        ::redis::Value::Int(number) => Value::Int(number),
+        ::redis::Value::BulkString(bytes) => Value::Bytes(bytes.into()),
+        ::redis::Value::SimpleString(text) => Value::Bytes(text.into()),
+        ::redis::Value::Okay => Value::Bytes("OK".into()),
+        ::redis::Value::Array(values) => Value::List(values.into_iter().map(value).collect::<Result<_, _>>()?),
+        ::redis::Value::ServerError(error) => return Err(error.to_string()),
+        other => panic!("Redis said {other:?}"),
+    })
 }

@@ -1,10 +1,12 @@
 //! Connecting: finds the server, speaks TLS, logs in.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use redis::{Cmd, FromRedisValue, InfoDict, Role, Value, cmd};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,10 +14,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::resp::{self, Incoming, Reply, Sha};
+use super::resp::{Incoming, Sha};
 use super::slots::Map;
 use super::tls;
-use crate::broker::{Script, Value};
+use crate::broker::Script;
 use crate::config::snapshot::{ClientTls, RedisAddress, RedisLogin, RedisPlace, RedisServer};
 
 /// A connection, whatever it goes over.
@@ -111,11 +113,11 @@ impl Dial {
     /// Nobody said so, in a few words without secrets.
     pub async fn map(&self) -> Result<Map, String> {
         let (mut talk, address) = self.any_member().await?;
-        let asked = timeout(self.io_timeout(), talk.ask(&[b"CLUSTER", b"SLOTS"])).await;
+        let asked = timeout(self.io_timeout(), talk.ask::<Value>(cmd("CLUSTER").arg("SLOTS"))).await;
         let answer = asked.unwrap_or_else(|_| Err("it does not answer".to_owned()));
         let answer = answer.map_err(|reason| format!("{address}: {reason}"))?;
         let map =
-            Map::read(&answer, &address).ok_or_else(|| format!("{address}: nobody has any slot of the Cluster"))?;
+            Map::read(answer, &address).ok_or_else(|| format!("{address}: nobody has any slot of the Cluster"))?;
         if let Ok(mut members) = self.members.lock() {
             // Those that are gone may come back, so the ones that were written stay.
             let RedisPlace::Cluster(seeds) = &self.server.place else { return Ok(map) };
@@ -171,11 +173,10 @@ impl Dial {
         let io_timeout = self.io_timeout();
         let prepared = timeout(io_timeout, async {
             if self.server.db != 0 {
-                let number = self.server.db.to_string();
-                talk.ask(&[b"SELECT", number.as_bytes()]).await?;
+                talk.ask::<()>(cmd("SELECT").arg(self.server.db)).await?;
             }
             // Sentinels may not have noticed yet that it is master no more.
-            if asked && talk.role().await? != "master" {
+            if asked && !matches!(talk.ask(&cmd("ROLE")).await?, Role::Primary { .. }) {
                 return Err(format!("{address} is no master"));
             }
             if loads_scripts { talk.load_scripts().await } else { Ok(Vec::new()) }
@@ -195,11 +196,12 @@ impl Dial {
         for sentinel in sentinels {
             let asked = async {
                 let mut talk = self.talk(sentinel, self.sentinel_tls.as_ref(), login).await?;
-                let request: [&[u8]; 3] = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", master.as_bytes()];
+                let mut request = cmd("SENTINEL");
+                request.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
                 let reply = timeout(self.io_timeout(), talk.ask(&request)).await;
                 match reply.map_err(|_| "it does not answer".to_owned())?? {
-                    Value::List(parts) => address(&parts).ok_or_else(|| "it gave no address".to_owned()),
-                    _ => Err(format!("it knows no master {master:?}")),
+                    Some((host, port)) => Ok(RedisAddress::Tcp(String::into(host), port)),
+                    None => Err(format!("it knows no master {master:?}")),
                 }
             };
             match asked.await {
@@ -222,12 +224,6 @@ impl Dial {
             Err(_) => Err(format!("{address} does not answer")),
         }
     }
-}
-
-fn address(parts: &[Value]) -> Option<RedisAddress> {
-    let [Value::Bytes(host), Value::Bytes(port)] = parts else { return None };
-    let (host, port) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(port).ok()?);
-    Some(RedisAddress::Tcp(host.into(), port.parse().ok()?))
 }
 
 impl Tls {
@@ -270,79 +266,58 @@ impl Talk {
     async fn log_in(&mut self, login: &RedisLogin, forces_resp2: bool) -> Result<(), String> {
         let RedisLogin { user, password, client_name } = login;
         if !forces_resp2 {
-            let user = if user.is_empty() { "default" } else { user };
-            let mut request: Vec<&[u8]> = vec![b"HELLO", b"3"];
+            let mut hello = cmd("HELLO");
+            hello.arg(3);
             if !password.is_empty() {
-                request.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
+                let user = if user.is_empty() { "default" } else { user };
+                hello.arg("AUTH").arg(user).arg(&**password);
             }
             if !client_name.is_empty() {
-                request.extend([&b"SETNAME"[..], client_name.as_bytes()]);
+                hello.arg("SETNAME").arg(&**client_name);
             }
-            match self.try_ask(&request).await? {
-                Reply::Value(hello) => {
-                    self.mode = field(&hello, b"mode");
+            match self.ask::<HashMap<String, Value>>(&hello).await {
+                Ok(mut hello) => {
+                    let mode = hello.remove("mode").and_then(|mode| String::from_redis_value(mode).ok());
+                    self.mode = mode.unwrap_or_default().into();
                     return Ok(());
                 }
-                Reply::Error(error) if is_unknown(&error) => {}
-                Reply::Error(error) => return Err(error.into()),
+                Err(error) if is_unknown(&error) => {}
+                Err(error) => return Err(error),
             }
         }
-        match (&**user, &**password) {
-            (_, "") => {}
-            ("", password) => drop(self.ask(&[b"AUTH", password.as_bytes()]).await?),
-            (user, password) => drop(self.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()]).await?),
+        if !password.is_empty() {
+            let mut auth = cmd("AUTH");
+            if !user.is_empty() {
+                auth.arg(&**user);
+            }
+            self.ask::<()>(auth.arg(&**password)).await?;
         }
         if !client_name.is_empty() {
-            self.ask(&[b"CLIENT", b"SETNAME", client_name.as_bytes()]).await?;
+            self.ask::<()>(cmd("CLIENT").arg("SETNAME").arg(&**client_name)).await?;
         }
-        // Old servers cannot say what they are; neither can all that speak their protocol.
-        if let Reply::Value(Value::Bytes(info)) = self.try_ask(&[b"INFO", b"server"]).await? {
-            let mode = info.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"redis_mode:"));
-            self.mode = String::from_utf8_lossy(mode.unwrap_or_default().trim_ascii()).into();
-        }
+        // Old servers cannot say what they are, and neither can all that speak their protocol.
+        let info: Result<InfoDict, _> = self.ask(cmd("INFO").arg("server")).await;
+        let mode: Option<String> = info.ok().and_then(|info| info.get("redis_mode"));
+        self.mode = mode.unwrap_or_default().into();
         Ok(())
     }
 
-    async fn role(&mut self) -> Result<String, String> {
-        match self.ask(&[b"ROLE"]).await? {
-            Value::List(parts) => match parts.first() {
-                Some(Value::Bytes(role)) => Ok(String::from_utf8_lossy(role).into_owned()),
-                _ => Err("ROLE says nothing".to_owned()),
-            },
-            _ => Err("ROLE says nothing".to_owned()),
-        }
-    }
-
     async fn load_scripts(&mut self) -> Result<Vec<Sha>, String> {
-        let mut found = Vec::with_capacity(Script::ALL.len());
         let mut out = Vec::new();
         for script in Script::ALL {
-            resp::write([&b"SCRIPT"[..], b"LOAD", script.text().as_bytes()].into_iter(), &mut out);
+            out.extend(cmd("SCRIPT").arg("LOAD").arg(script.text()).get_packed_command());
         }
         self.send(&out).await?;
+        let mut found = Vec::with_capacity(Script::ALL.len());
         for _ in Script::ALL {
-            match self.reply().await? {
-                Reply::Value(Value::Bytes(sha)) => {
-                    found.push(Sha::try_from(&sha[..]).map_err(|_| "a script's SHA-1 has another length")?);
-                }
-                Reply::Value(_) => return Err("SCRIPT LOAD says nothing".to_owned()),
-                Reply::Error(error) => return Err(format!("a script cannot be loaded: {error}")),
-            }
+            let sha: String = self.reply().await.map_err(|error| format!("a script cannot be loaded: {error}"))?;
+            found.push(Sha::try_from(sha.as_bytes()).map_err(|_| "a script's SHA-1 has another length")?);
         }
         Ok(found)
     }
 
-    async fn ask(&mut self, request: &[&[u8]]) -> Result<Value, String> {
-        match self.try_ask(request).await? {
-            Reply::Value(value) => Ok(value),
-            Reply::Error(error) => Err(error.into()),
-        }
-    }
-
-    async fn try_ask(&mut self, request: &[&[u8]]) -> Result<Reply, String> {
-        let mut out = Vec::new();
-        resp::write(request.iter().copied(), &mut out);
-        self.send(&out).await?;
+    async fn ask<T: FromRedisValue>(&mut self, request: &Cmd) -> Result<T, String> {
+        self.send(&request.get_packed_command()).await?;
         self.reply().await
     }
 
@@ -354,10 +329,14 @@ impl Talk {
         sent.await.map_err(|error: io::Error| error.to_string())
     }
 
-    async fn reply(&mut self) -> Result<Reply, String> {
+    async fn reply<T: FromRedisValue>(&mut self) -> Result<T, String> {
         loop {
-            if let Some(reply) = self.incoming.reply().map_err(|broken| broken.0.to_owned())? {
-                return Ok(reply);
+            if let Some(frame) = self.incoming.frame().map_err(|broken| broken.0.to_owned())? {
+                let reply = match redis::parse_redis_value(&frame).map_err(|error| error.to_string())? {
+                    Value::ServerError(error) => return Err(text(error.code(), error.details())),
+                    value => T::from_redis_value(value),
+                };
+                return reply.map_err(|error| error.to_string());
             }
             let read = self.socket.read_buf(self.incoming.buffer()).await;
             if read.map_err(|error| error.to_string())? == 0 {
@@ -367,20 +346,11 @@ impl Talk {
     }
 }
 
+fn text(code: &str, details: Option<&str>) -> String {
+    details.map_or_else(|| code.to_owned(), |details| format!("{code} {details}"))
+}
+
 /// Whether a server says that it does not know RESP3.
 fn is_unknown(error: &str) -> bool {
     error.starts_with("NOPROTO") || error.to_ascii_lowercase().contains("unknown command")
-}
-
-/// The text of a field.
-fn field(map: &Value, name: &[u8]) -> Box<str> {
-    let Value::List(parts) = map else { return Box::default() };
-    let pairs = parts.chunks_exact(2);
-    pairs
-        .filter(|pair| matches!(&pair[0], Value::Bytes(key) if **key == *name))
-        .find_map(|pair| match &pair[1] {
-            Value::Bytes(text) => Some(String::from_utf8_lossy(text).into()),
-            _ => None,
-        })
-        .unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! Which member of a Redis Cluster has which slot (upstream: centrifuge redis_cluster_slot.go; the Cluster
 //! specification of Redis).
 
-use crate::broker::Value;
+use redis::{FromRedisValue, Value};
+
 use crate::config::snapshot::RedisAddress;
 
 /// Slots of a Cluster.
@@ -39,14 +40,14 @@ impl Map {
     }
 
     /// Reads the answer to `CLUSTER SLOTS` of the member at `asked`. None when it is none, or names nobody.
-    pub fn read(answer: &Value, asked: &RedisAddress) -> Option<Self> {
-        let Value::List(ranges) = answer else { return None };
+    pub fn read(answer: Value, asked: &RedisAddress) -> Option<Self> {
         let mut map = Self::empty();
-        for range in ranges {
-            let Value::List(parts) = range else { return None };
-            let [Value::Int(first), Value::Int(last), Value::List(master), ..] = &parts[..] else { return None };
-            let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
-            let number = map.number(&address(master, asked)?);
+        for range in Vec::<Vec<Value>>::from_redis_value(answer).ok()? {
+            let mut parts = range.into_iter();
+            let first = usize::from_redis_value(parts.next()?).ok()?;
+            let last = usize::from_redis_value(parts.next()?).ok()?;
+            // Replicas stand behind it.
+            let number = map.number(&address(parts.next()?, asked)?);
             map.owners.get_mut(first..=last)?.fill(Some(number));
         }
         (!map.masters.is_empty()).then_some(map)
@@ -68,13 +69,12 @@ impl Map {
 }
 
 /// A member that does not know its own name is where it was asked.
-fn address(member: &[Value], asked: &RedisAddress) -> Option<RedisAddress> {
-    let [host, Value::Int(port), ..] = member else { return None };
-    let port = u16::try_from(*port).ok()?;
-    match (host, asked) {
-        (Value::Bytes(host), _) if !host.is_empty() && &**host != b"?" => {
-            Some(RedisAddress::Tcp(std::str::from_utf8(host).ok()?.into(), port))
-        }
+fn address(member: Value, asked: &RedisAddress) -> Option<RedisAddress> {
+    let mut parts = Vec::<Value>::from_redis_value(member).ok()?.into_iter();
+    let host = Option::<String>::from_redis_value(parts.next()?).ok()?;
+    let port = u16::from_redis_value(parts.next()?).ok()?;
+    match (host.as_deref(), asked) {
+        (Some(host), _) if !matches!(host, "" | "?") => Some(RedisAddress::Tcp(host.into(), port)),
         (_, RedisAddress::Tcp(host, _)) => Some(RedisAddress::Tcp(host.clone(), port)),
         (_, RedisAddress::Unix(_)) => None,
     }
@@ -134,25 +134,25 @@ mod tests {
 
     #[test]
     fn a_map_is_read() {
-        let text = |text: &'static str| Value::Bytes(text.as_bytes().into());
+        let text = |text: &str| Value::BulkString(text.into());
         let range = |first, last, host: Value, port| {
-            let master = Value::List(vec![host, Value::Int(port), text("id"), Value::List(vec![])]);
-            Value::List(vec![Value::Int(first), Value::Int(last), master])
+            let master = Value::Array(vec![host, Value::Int(port), text("id"), Value::Array(vec![])]);
+            Value::Array(vec![Value::Int(first), Value::Int(last), master])
         };
         let asked = tcp("here", 1);
-        let answer = Value::List(vec![
+        let answer = Value::Array(vec![
             range(0, 99, text("a"), 1),
             range(100, 199, Value::Nil, 2),
             range(200, 16_383, text("a"), 1),
         ]);
-        let map = Map::read(&answer, &asked).unwrap();
+        let map = Map::read(answer, &asked).unwrap();
         assert_eq!(map.masters, [tcp("a", 1), tcp("here", 2)]);
         let owners = [0, 99, 100, 199, 200, 16_383].map(|slot| map.owner(slot).unwrap().to_string());
         assert_eq!(owners, ["a:1", "a:1", "here:2", "here:2", "a:1", "a:1"]);
-        let gap = Value::List(vec![range(5, 5, text("a"), 1)]);
-        assert_eq!(Map::read(&gap, &asked).unwrap().owner(4), None);
-        for answer in [Value::Nil, Value::List(vec![]), Value::List(vec![range(5, 16_384, text("a"), 1)])] {
-            assert_eq!(Map::read(&answer, &asked), None);
+        let gap = Value::Array(vec![range(5, 5, text("a"), 1)]);
+        assert_eq!(Map::read(gap, &asked).unwrap().owner(4), None);
+        for answer in [Value::Nil, Value::Array(vec![]), Value::Array(vec![range(5, 16_384, text("a"), 1)])] {
+            assert_eq!(Map::read(answer, &asked), None);
         }
     }
 
