@@ -26,7 +26,7 @@ fn every_request_is_answered_once_when_connections_are_killed() {
     let redis = Redis::start();
     let mut shards = Shards::new(2, &at(&redis, ""));
     let mut killer = redis.connect();
-    for _ in 0..20 {
+    for _ in 0..5 {
         let tickets: Vec<_> = (0..200).map(|n| shards.place(&format!("c:{}", n % 7), publish("x", 10))).collect();
         shards.ring();
         killer.send(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -37,6 +37,23 @@ fn every_request_is_answered_once_when_connections_are_killed() {
     }
     publish_at_last(&mut shards, "c:1", "end");
     assert!(shards.events.is_empty(), "{:?}", shards.events);
+}
+
+#[test]
+fn a_user_who_may_not_listen_is_told_so_and_does_not_try_all_the_time() {
+    let redis = Redis::with(&["--user", "ann", "on", ">sesame", "~*", "resetchannels", "&*.client.open:*", "+@all"]);
+    let mut shards = Shards::new(1, &at(&redis, r#","user":"ann","password":"sesame""#));
+    for round in 0..20 {
+        let closed = shards.place(&format!("closed:{round}"), BrokerOp::Subscribe);
+        shards.ring();
+        assert!(matches!(shards.reply(closed), BrokerReply::Failed));
+        shards.subscribe(&format!("open:{round}"));
+        assert!(matches!(shards.ask("closed:a", publish("x", 0)), BrokerReply::Failed));
+    }
+    // What nodes tell each other may not be listened to either, which is tried again, at ever longer intervals.
+    let stats = format!("{:?}", redis.connect().send(&["INFO", "stats"]));
+    let connections = stats.split("total_connections_received:").nth(1).unwrap().split("\\r").next().unwrap();
+    assert!(connections.parse::<u32>().unwrap() < 40, "{connections}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Link {
     pub incoming: Incoming,
     /// When something came last.
     pub heard_at: Instant,
+    /// When it was opened.
+    up_at: Instant,
 }
 
 enum State {
@@ -74,6 +76,7 @@ impl Link {
             written: 0,
             incoming: Incoming::default(),
             heard_at: Instant::now(),
+            up_at: Instant::now(),
         }
     }
 
@@ -101,10 +104,10 @@ impl Link {
                         if self.failures > 0 {
                             tracing::info!(redis = self.dial.name(), "connected again");
                         }
-                        self.failures = 0;
                         self.state = State::Up(opened.socket);
                         self.incoming = opened.incoming;
-                        self.heard_at = Instant::now();
+                        self.up_at = Instant::now();
+                        self.heard_at = self.up_at;
                         return Poll::Ready(Change::Up(opened.scripts));
                     }
                     Err(reason) => {
@@ -119,14 +122,18 @@ impl Link {
         }
     }
 
-    /// Gives the connection up; it is opened again, at once if it had been up.
+    /// Gives the connection up. Another one is opened, at once if this one was of use for a while.
     pub fn lose(&mut self, reason: &str) {
         tracing::warn!(redis = self.dial.name(), reason, "connection lost");
-        self.failures = 1;
         self.out = Vec::new();
         self.written = 0;
         self.incoming = Incoming::default();
-        self.state = State::Opening(open(&self.dial, self.loads_scripts));
+        if self.is_up() && self.up_at.elapsed() > LONGEST_PAUSE {
+            self.failures = 1;
+            self.state = State::Opening(open(&self.dial, self.loads_scripts));
+        } else {
+            self.pause();
+        }
     }
 
     /// Half of the pause is by chance, so that nodes that lost the same server do not all come back at once.
