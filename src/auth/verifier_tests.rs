@@ -2,9 +2,10 @@
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, KeyPair,
+    EcdsaSigningAlgorithm, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaKeyPair,
 };
 use bytes::Bytes;
 use jsonwebtoken::crypto::sign;
@@ -14,6 +15,9 @@ use super::*;
 use crate::auth::claims::{BadBase64, Overrides};
 use crate::auth::{Budget, Evidence, KeyCache};
 use crate::base::time::Now;
+use crate::config::env::Env;
+use crate::config::load::{Sources, load};
+use crate::config::prepare::{Host, prepare};
 
 #[path = "key_set_tests.rs"]
 mod key_sets;
@@ -332,6 +336,66 @@ fn each_curve_has_its_algorithm() {
                 assert_eq!(outcome, expected, "{claimed} on the curve of {name}");
             }
         }
+    }
+}
+
+#[test]
+fn rsa_keys_take_each_of_their_algorithms_and_no_other() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+    let keys = Token { rsa_public_key: pem.clone().into(), ..with_secret() };
+    let paddings = [(&RSA_PKCS1_SHA256, "RS256"), (&RSA_PKCS1_SHA384, "RS384"), (&RSA_PKCS1_SHA512, "RS512")];
+    for (padding, name) in paddings {
+        for claimed in ["RS256", "RS384", "RS512", "PS256", "HS256", "ES256", "EdDSA", "none"] {
+            let message = format!("{}.{}", encode(&format!(r#"{{"alg":"{claimed}"}}"#)), encode("{}"));
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+            let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+            let expected = if claimed == name { "ok" } else { "invalid" };
+            assert_eq!(outcome(verified(&verifiers(keys.clone(), false), &token)), expected, "{claimed} {name}");
+        }
+    }
+    // The public key is no secret of ours.
+    let forged = signed(r#"{"alg":"HS256"}"#, "{}", &pem, Algorithm::HS256);
+    let without_secret = Token { rsa_public_key: pem.into(), ..Token::default() };
+    assert_eq!(outcome(verified(&verifiers(without_secret, false), &forged)), "invalid");
+}
+
+#[test]
+fn subscription_tokens_may_have_keys_of_their_own() {
+    let of_its_own = |subscription: &str| {
+        let text = format!(
+            r#"{{"client":{{"token":{{"hmac_secret_key":"secret"}},"subscription_token":{{{subscription}}}}}}}"#
+        );
+        let env = Env::default();
+        let loaded = load(Sources { file: Some(("config.json", &text)), env: &env, flags: &[] }).unwrap();
+        let config = prepare(&loaded.options, &Host { name: "n", resolve: &|_| None }, false).unwrap();
+        Verifiers::new(&config).unwrap()
+    };
+    let claims = r#"{"channel":"x","aud":"subs"}"#;
+    let by = |secret| signed(r#"{"alg":"HS256"}"#, claims, secret, Algorithm::HS256);
+    for (subscription, secret, expected) in [
+        ("", "secret", "ok"),
+        (r#""enabled":false,"hmac_secret_key":"own""#, "secret", "ok"),
+        (r#""enabled":false,"hmac_secret_key":"own""#, "own", "invalid"),
+        (r#""enabled":true,"hmac_secret_key":"own""#, "own", "ok"),
+        (r#""enabled":true,"hmac_secret_key":"own""#, "secret", "invalid"),
+        (r#""enabled":true,"hmac_secret_key":"own","audience":"subs""#, "own", "ok"),
+        (r#""enabled":true,"hmac_secret_key":"own","audience":"other""#, "own", "invalid"),
+        (r#""enabled":true"#, "secret", "invalid"),
+    ] {
+        let verifiers = of_its_own(subscription);
+        let token = by(secret);
+        let result = proven(|basis| verifiers.verify_subscription(&token, basis));
+        assert_eq!(outcome(result), expected, "{subscription} {secret}");
+        // Connections keep theirs.
+        assert_eq!(
+            outcome(verified(&verifiers, &signed(r#"{"alg":"HS256"}"#, "{}", "secret", Algorithm::HS256))),
+            "ok",
+            "{subscription}"
+        );
     }
 }
 

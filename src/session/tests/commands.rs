@@ -192,6 +192,9 @@ fn refreshing_a_subscription() {
         (r#"{"channel":"open:1","token":"x"}"#, "!3500"),
         (r#"{"channel":"open:1","token":$jwt{"sub":"v","channel":"open:1"}}"#, "!3500"),
         (r#"{"channel":"open:1","token":$jwt{"sub":"u","channel":"open:2"}}"#, "!3500"),
+        (r#"{"channel":"open:1","token":$jwt{"sub":"u","channel":"open:1","client":"other"}}"#, "!3500"),
+        (r#"{"channel":"open:1","token":$jwt{"sub":"u","channel":"open:1","b64data":"%"}}"#, "!3500"),
+        (r#"{"channel":"open:1","token":$jwt{"sub":"u"}}"#, "!3500"),
     ] {
         let script = r#"
             a> {"id":2,"subscribe":{"channel":"open:1"}}
