@@ -51,7 +51,7 @@ pub struct Call {
     next_tag: u32,
     /// Requests to homes that are unanswered.
     in_flight: usize,
-    /// Slots whose answers are all there and whose result is being written.
+    /// Slots whose answers are all there and whose result is being written, and those that are to ask for a page more.
     writing: SmallVec<[usize; 1]>,
     /// Where the open slots have sent their requests.
     lane: Lane,
@@ -189,6 +189,10 @@ impl Call {
         if let Some(outcome) = wait.on_answer(cx, (tag - slot.first_tag) as usize, answer, out) {
             let finished = outcome.map(|()| std::mem::take(out));
             self.finish(cx, index, finished);
+        } else if let Wait::Pages(pages) = wait
+            && pages.goes_on()
+        {
+            self.writing.push(index);
         }
         self.go_on(cx)
     }
@@ -214,13 +218,25 @@ impl Call {
         !self.writing.is_empty()
     }
 
-    /// Goes on with results that are too long for one turn: so many entries. Returns the response when all is done.
+    /// Goes on with results that are too long for one turn: so many entries are written or asked for. Returns the response when all is done.
     pub fn write(&mut self, cx: &mut ApiCx<'_>, budget: &mut usize) -> Option<Response> {
         while let Some(index) = self.writing.last().copied() {
-            if let State::Surveying { wait, out, .. } = &mut self.slots[index].state {
-                let outcome = wait.write(cx, budget, out)?;
-                let finished = outcome.map(|()| std::mem::take(out));
-                self.finish(cx, index, finished);
+            let slot = &mut self.slots[index];
+            match &mut slot.state {
+                State::Surveying { wait, out, .. } => {
+                    let outcome = wait.write(cx, budget, out)?;
+                    let finished = outcome.map(|()| std::mem::take(out));
+                    self.finish(cx, index, finished);
+                }
+                State::Asking { wait: Wait::Pages(pages), .. } => {
+                    if *budget == 0 {
+                        return None;
+                    }
+                    let (channel, op) = pages.ask(budget);
+                    cx.effects.push(ApiEffect::Op { channel, op, tag: slot.first_tag });
+                    self.in_flight += 1;
+                }
+                _ => {}
             }
             self.writing.pop();
         }
@@ -345,6 +361,8 @@ fn lane(step: &Step, shards: u16) -> Lane {
     match step {
         Step::Failed(_) | Step::Done(_) => Lane::Idle,
         Step::Survey(..) => Lane::Mixed,
+        // What follows must not be carried out between two pages.
+        Step::Ops(_, Wait::Pages(pages)) if pages.may_go_on() => Lane::Mixed,
         Step::Ops(ops, _) => {
             let mut homes = ops.iter().map(|(channel, _)| channel.home(shards));
             let Some(first) = homes.next() else { return Lane::Idle };

@@ -1,10 +1,11 @@
 //! `history` and `history_remove` (upstream: internal/api/api.go).
 
+use super::pages::{self, What};
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, ask, options, write};
 use crate::channel::op::{Answer, Op, Since};
 use crate::config::snapshot::ChannelOptions;
-use crate::protocol::api::{HistoryRemoveRequest, HistoryRemoveResult, HistoryRequest, HistoryResult, Publication};
+use crate::protocol::api::{HistoryRemoveRequest, HistoryRemoveResult, HistoryRequest};
 use crate::protocol::error::Error;
 
 pub(super) fn history(cx: &mut ApiCx<'_>, request: &HistoryRequest<'_>) -> Step {
@@ -13,28 +14,9 @@ pub(super) fn history(cx: &mut ApiCx<'_>, request: &HistoryRequest<'_>) -> Step 
         Err(error) => return Step::Failed(error),
     };
     let since = request.since.as_ref().map(|since| Since { offset: since.offset, epoch: Box::from(&*since.epoch) });
-    let op = Op::History {
-        since,
-        // Any negative limit means all.
-        limit: request.limit.max(-1),
-        reverse: request.reverse,
-        meta_ttl_s: options.history.meta_ttl_s,
-    };
-    ask(&request.channel, op, Wait::History)
-}
-
-pub(super) fn read(answer: Answer, out: &mut Vec<u8>) -> Outcome {
-    match answer {
-        Answer::History(publications, top) => {
-            let publications = publications.iter().map(|publication| Publication::of(publication)).collect();
-            write(&HistoryResult { publications, epoch: top.epoch.as_str(), offset: top.offset }, out)
-        }
-        // Clients are told of a bad request; here upstream knows no error but this.
-        Answer::Failed(error) if error.code == Error::UNRECOVERABLE_POSITION.code => {
-            Err(Error::UNRECOVERABLE_POSITION.into())
-        }
-        _ => Err(Error::INTERNAL.into()),
-    }
+    let what = What::History { meta_ttl_s: options.history.meta_ttl_s, since, reverse: request.reverse };
+    // Any negative limit means all.
+    pages::read(cx, &request.channel, what, request.limit.max(-1))
 }
 
 pub(super) fn history_remove(cx: &mut ApiCx<'_>, request: &HistoryRemoveRequest<'_>) -> Step {

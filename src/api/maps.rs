@@ -1,8 +1,8 @@
 //! `map_*` and `shared_poll_publish` (upstream: internal/api/api.go).
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
+use super::pages::{self, What};
 use super::publish::{payload, tags};
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, ask, options, write};
@@ -14,8 +14,8 @@ use crate::channel::publication::{MapEntry, Position, Publication};
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::api::{
     self, MapClearRequest, MapClearResult, MapPublishRequest, MapPublishResult, MapReadStateRequest,
-    MapReadStateResult, MapReadStreamRequest, MapReadStreamResult, MapRemoveRequest, MapRemoveResult, MapStatsRequest,
-    MapStatsResult, SharedPollPublishRequest, SharedPollPublishResult,
+    MapReadStateResult, MapReadStreamRequest, MapRemoveRequest, MapRemoveResult, MapStatsRequest, MapStatsResult,
+    SharedPollPublishRequest, SharedPollPublishResult,
 };
 use crate::protocol::error::Error;
 
@@ -24,8 +24,8 @@ use crate::protocol::error::Error;
 pub(super) enum MapWait {
     Publish,
     Remove,
+    /// Of one key.
     State,
-    Stream,
     Stats,
     Clear,
     KeyPublish,
@@ -64,20 +64,21 @@ pub(super) fn remove(cx: &mut ApiCx<'_>, request: &MapRemoveRequest<'_>) -> Resu
 /// The order of the keys is always that of their bytes: `asc` is without effect, as upstream.
 pub(super) fn read_state(cx: &mut ApiCx<'_>, request: &MapReadStateRequest<'_>) -> Result<Step, Error> {
     let (_, options) = in_map(cx, &request.channel)?;
-    let page = StatePage {
-        cursor: Box::from(&*request.cursor),
-        limit: request.limit,
-        revision: since(request.revision_offset, &request.revision_epoch),
+    let cursor = Box::from(&*request.cursor);
+    let revision = since(request.revision_offset, &request.revision_epoch);
+    let Some(key) = given(&request.key) else {
+        return Ok(pages::read(cx, &request.channel, What::State { options, cursor, revision }, request.limit));
     };
-    let op = MapOp::ReadState { options, key: given(&request.key), page };
+    let page = StatePage { cursor, limit: request.limit, revision };
+    let op = MapOp::ReadState { options, key: Some(key), page };
     Ok(ask_map(&request.channel, op, MapWait::State))
 }
 
 pub(super) fn read_stream(cx: &mut ApiCx<'_>, request: &MapReadStreamRequest<'_>) -> Result<Step, Error> {
     let (_, options) = in_map(cx, &request.channel)?;
     let since = since(request.since_offset, &request.since_epoch);
-    let op = MapOp::ReadStream { options, since, limit: request.limit, reverse: request.reverse };
-    Ok(ask_map(&request.channel, op, MapWait::Stream))
+    let what = What::Changes { options, since, reverse: request.reverse };
+    Ok(pages::read(cx, &request.channel, what, request.limit))
 }
 
 pub(super) fn stats(cx: &mut ApiCx<'_>, request: &MapStatsRequest<'_>) -> Result<Step, Error> {
@@ -124,20 +125,17 @@ impl MapWait {
                 write(&MapRemoveResult { offset, epoch, suppressed, suppress_reason }, out)
             }
             (Self::State, Answer::MapState(state)) => {
-                let MapState { entries, position, cursor } = &*state;
+                let MapState { entries, position, .. } = &*state;
+                let entries = entries.iter().map(|publication| api::MapEntry::of(publication)).collect();
                 let (offset, epoch) = (position.offset, position.epoch.as_str());
-                write(&MapReadStateResult { entries: written(entries), offset, epoch, cursor: (&**cursor).into() }, out)
-            }
-            (Self::Stream, Answer::History(changes, top)) => {
-                let (offset, epoch) = (top.offset, top.epoch.as_str());
-                write(&MapReadStreamResult { entries: written(&changes), offset, epoch }, out)
+                write(&MapReadStateResult { entries, offset, epoch, cursor: "".into() }, out)
             }
             (Self::Stats, Answer::MapKeys(keys)) => {
                 write(&MapStatsResult { num_keys: i32::try_from(keys).unwrap_or(i32::MAX) }, out)
             }
             (Self::KeyPublish, Answer::Done) => write(&SharedPollPublishResult {}, out),
             (Self::Clear, Answer::Done) => write(&MapClearResult {}, out),
-            (Self::State | Self::Stream, Answer::Failed(error)) if error.code == Error::UNRECOVERABLE_POSITION.code => {
+            (Self::State, Answer::Failed(error)) if error.code == Error::UNRECOVERABLE_POSITION.code => {
                 Err(Error::UNRECOVERABLE_POSITION.into())
             }
             _ => Err(Error::INTERNAL.into()),
@@ -148,10 +146,6 @@ impl MapWait {
 fn updated(position: &Position, suppression: Option<Suppression>) -> (u64, Cow<'_, str>, bool, Cow<'static, str>) {
     let reason = suppression.map_or("", Suppression::name);
     (position.offset, position.epoch.as_str(), suppression.is_some(), reason.into())
-}
-
-fn written(publications: &[Arc<Publication>]) -> Vec<api::MapEntry<'_>> {
-    publications.iter().map(|publication| api::MapEntry::of(publication)).collect()
 }
 
 fn ask_map(channel: &str, op: MapOp, wait: MapWait) -> Step {

@@ -18,6 +18,7 @@ mod distinct;
 mod history;
 mod info;
 mod maps;
+mod pages;
 mod presence;
 mod publish;
 mod rpc;

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::control::{Control, ControlAnswer};
 use super::request::ApiCx;
-use super::{channels, history, info, maps, presence, publish, scrape, sessions};
+use super::{channels, history, info, maps, pages, presence, publish, scrape, sessions};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op};
 use crate::channel::rules;
@@ -36,10 +36,10 @@ pub(super) enum Step {
 pub(super) enum Wait {
     Publish,
     Map(maps::MapWait),
+    Pages(Box<pages::Pages>),
     Broadcast(publish::Broadcast),
     Presence,
     PresenceStats,
-    History,
     HistoryRemove,
     Sessions(sessions::Sessions),
     Channels(channels::Channels),
@@ -98,7 +98,7 @@ impl Wait {
             Wait::Broadcast(broadcast) => broadcast.on_answer(cx, at, answer, out),
             Wait::Presence => Some(presence::present(answer, out)),
             Wait::PresenceStats => Some(presence::counted(answer, out)),
-            Wait::History => Some(history::read(answer, out)),
+            Wait::Pages(pages) => pages.on_answer(answer, out),
             Wait::HistoryRemove => Some(history::removed(answer, out)),
             Wait::Sessions(_) | Wait::Channels(_) | Wait::Info(_) | Wait::Scrape(_) => None,
         }
@@ -113,10 +113,10 @@ impl Wait {
             Wait::Scrape(scrape) => scrape.add(answer),
             Wait::Publish
             | Wait::Map(_)
+            | Wait::Pages(_)
             | Wait::Broadcast(_)
             | Wait::Presence
             | Wait::PresenceStats
-            | Wait::History
             | Wait::HistoryRemove => {}
         }
     }

@@ -187,6 +187,8 @@ pub struct MapState {
     pub position: Position,
     /// The last key of the page; empty when no key is left behind it.
     pub cursor: Box<str>,
+    /// Keys of the whole map; 0 = not counted.
+    pub keys: u32,
 }
 
 /// Answer to [`MapOp::Subscribe`].

@@ -84,4 +84,32 @@ mod tests {
         }
         assert!(retired.is_empty());
     }
+
+    #[test]
+    fn keys_of_a_map_go_in_pieces() {
+        use crate::channel::map_op::{MapOptions, MapPublishOp};
+        use crate::channel::publication::{Epoch, MapEntry};
+
+        let (now, data) = (crate::base::time::Now::default(), Bytes::from(vec![0; 8]));
+        let options = MapOptions { key_ttl_ms: 10_000, stream: None };
+        let mut map = Map::new(Epoch::from_random([0; 8]), options, now);
+        for key in 0..100 {
+            let entry = MapEntry::set(&key.to_string());
+            let publication = Publication { entry, ..Publication::bare(data.clone()) };
+            map.publish(MapPublishOp::plain(options, publication), Default::default(), now).unwrap();
+        }
+        let entries = map.read(None, &page()).unwrap().entries;
+        let held = || entries.iter().filter(|entry| Arc::strong_count(entry) > 1).count();
+        let mut retired = Retired::default();
+        retired.take_map(map);
+        for left in [100, 40, 0] {
+            assert_eq!(held(), left);
+            retired.free(60);
+        }
+        assert!(retired.is_empty());
+    }
+
+    fn page() -> crate::channel::map_op::StatePage {
+        crate::channel::map_op::StatePage { cursor: "".into(), limit: -1, revision: None }
+    }
 }

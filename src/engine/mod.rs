@@ -95,7 +95,7 @@ const TRIM_INTERVAL_MS: u64 = 1_000;
 /// What a turn handles at most of each kind before sockets get their turn again.
 pub(crate) const TURN_BUDGET: usize = 4096;
 
-/// Entries of surveys that a turn lists, and that it writes: each costs a look-up in memory that is rarely warm.
+/// Entries of surveys that a turn lists, and that it writes or asks homes for: each costs a look-up in memory that is rarely warm.
 pub(crate) const SURVEY_BUDGET: usize = 1024;
 
 /// What the engine asks of whoever owns the sockets.
@@ -338,7 +338,8 @@ impl Engine {
             self.pool.trim(TURN_BUDGET);
         }
         self.interval.tick(self.now, &self.metrics);
-        more
+        // A page that came just now may have another one behind it.
+        more || !self.writers.is_empty()
     }
 
     /// Whether a turn may end here. Flushing may have ended connections, and what follows from that must not wait for
@@ -354,7 +355,7 @@ impl Engine {
 
     /// Whether this shard may sleep; if so its bell will be rung. Call [`Engine::awake`] afterwards.
     pub fn prepare_to_sleep(&mut self) -> bool {
-        if self.has_proofs_to_make() || !self.port.prepare_to_sleep() {
+        if self.has_proofs_to_make() || !self.writers.is_empty() || !self.port.prepare_to_sleep() {
             return false;
         }
         let is_idle =

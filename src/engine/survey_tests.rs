@@ -1,4 +1,4 @@
-//! Surveys of a large shard take many turns, each a bounded piece, and nobody waits for them.
+//! Surveys of a large shard, and reads of a large map, take many turns, each a bounded piece, and nobody waits for them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::config::prepare::{Host, prepare};
 use crate::protocol::Protocol;
 
 const CHANNELS: usize = 20_000;
-const CONFIG: &str = r#"{"client": {"insecure": true, "channel_limit": 100000}}"#;
+const CONFIG: &str = r#"{"client": {"insecure": true, "channel_limit": 100000}, "channel": {"namespaces": [
+    {"name": "kv", "subscription_type": "map", "map": {"mode": "ephemeral", "key_ttl": "600s"}}]}}"#;
 
 fn engines(shards: u16) -> Vec<Engine> {
     let env = Env::default();
@@ -129,4 +130,34 @@ fn users_of_several_shards_are_counted_in_pieces() {
     let (text, rounds) = run(&mut engines, "info", b"{}");
     assert!(text.contains(&format!(r#""num_clients":{},"num_users":1,"#, 2 * CLIENTS)), "{text}");
     assert!(rounds >= CLIENTS / SURVEY_BUDGET, "{rounds} rounds");
+}
+
+#[test]
+fn a_map_of_many_keys_is_read_in_many_turns() {
+    const KEYS: usize = 10_000;
+    let all: &[u8] = br#"{"channel":"kv:a","limit":-1}"#;
+    for shards in [1, 3] {
+        let mut engines = engines(shards);
+        for number in 0..KEYS {
+            let body = format!(r#"{{"channel":"kv:a","key":"{number}","data":1}}"#);
+            run(&mut engines, "map_publish", body.as_bytes());
+        }
+        let (text, rounds) = run(&mut engines, "map_read_state", all);
+        assert_eq!(text.matches(r#""key":"#).count(), KEYS);
+        let least = KEYS / SURVEY_BUDGET;
+        assert!(rounds >= least && rounds < 4 * least + 8, "{rounds} rounds on {shards} shards");
+        // Several share the budget of a turn.
+        let reads = [(); 3]
+            .map(|()| engines[0].call(Request { method: "map_read_state", error_mode: None, body: all }).unwrap());
+        let (mut turns, mut is_done) = (0, false);
+        while !is_done {
+            let more = round(&mut engines);
+            is_done = reads.iter().all(|read| engines[0].finished_calls.contains(read));
+            assert!(more || is_done || shards > 1, "whoever has pages to ask for does not sleep");
+            turns += 1;
+        }
+        assert!(turns >= 2 * least, "{turns} turns");
+        reads.iter().for_each(|read| _ = engines[0].take_response(*read));
+        assert_eq!(engines[0].audit().calls, 0);
+    }
 }

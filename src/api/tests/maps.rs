@@ -24,6 +24,12 @@ impl Node {
     }
 
     fn call(&mut self, method: &str, body: &str) -> String {
+        self.call_amid(method, body, |_, _| ())
+    }
+
+    /// The same, while something happens before each page but the first; their numbers count from 1.
+    fn call_amid(&mut self, method: &str, body: &str, mut amid: impl FnMut(&mut Self, usize)) -> String {
+        let mut pages = 0;
         let body = self.epochs.last().map_or_else(|| body.to_owned(), |epoch| body.replace("<E>", epoch));
         let mut effects = Vec::new();
         let request = Request { method, error_mode: None, body: body.as_bytes() };
@@ -49,6 +55,11 @@ impl Node {
                     if let Some(response) = call.on_answer(&mut self.world.cx(&mut more), tag, answer) {
                         break response;
                     }
+                    if call.is_writing() {
+                        pages += 1;
+                        amid(self, pages);
+                        assert!(call.write(&mut self.world.cx(&mut more), &mut 100).is_none());
+                    }
                     effects.extend(more);
                 }
             }
@@ -66,7 +77,7 @@ impl Node {
                 self.epochs.push(epoch);
             }
         }
-        if let Some(epoch) = self.epochs.last() {
+        for epoch in &self.epochs {
             text = text.replace(epoch.as_str(), "E");
         }
         text
@@ -197,4 +208,156 @@ fn publications_are_suppressed_for_a_reason() {
             r#"{"result":{"offset":2,"epoch":"E"}}"#,
         ),
     ]);
+}
+
+/// The numbers of keys or data in a response, and what stands behind them.
+fn shown(text: &str) -> (Vec<u32>, &str) {
+    let numbers = text.split(r#""data":"#).skip(1);
+    let number = |text: &str| text.split([',', '}']).next().and_then(|number| number.parse().ok()).expect("a number");
+    (numbers.map(number).collect(), text.rsplit_once(']').map_or(text, |(_, end)| end))
+}
+
+impl Node {
+    /// Sets so many keys, or publishes so often, with ascending numbers.
+    fn fill(&mut self, method: &str, channel: &str, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            self.call(method, &format!(r#"{{"channel":"{channel}","key":"{number:05}","data":{number}}}"#));
+        }
+    }
+}
+
+const READS: [(&str, &str); 3] = [("map_read_state", "kv:a"), ("map_read_stream", "kv:a"), ("history", "long:a")];
+
+/// A node with 700 keys, and as many publications.
+fn filled() -> Node {
+    let mut node = Node::new();
+    node.world.config = super::config(
+        r#"{"channel": {"namespaces": [
+            {"name": "long", "history_size": 800, "history_ttl": "300s"},
+            {"name": "kv", "subscription_type": "map", "map": {"mode": "recoverable", "key_ttl": "60s",
+                "stream_size": 800, "stream_ttl": "300s", "meta_ttl": "600s"}}
+        ]}}"#,
+    );
+    node.fill("map_publish", "kv:a", 1..701);
+    node.fill("publish", "long:a", 1..701);
+    node
+}
+
+#[test]
+fn long_reads_go_page_by_page() {
+    let mut node = filled();
+    for (method, channel) in READS {
+        // At once, as far as one page goes: 256 entries.
+        let one = node.call(method, &format!(r#"{{"channel":"{channel}","limit":256}}"#));
+        assert_eq!(shown(&one).0, (1..257).collect::<Vec<_>>(), "{method}");
+        for (limit, last, least) in [(-1, 700, 4), (i32::MAX, 700, 4), (257, 257, 1), (699, 699, 4), (700, 700, 4)] {
+            let mut pages = 0;
+            let body = format!(r#"{{"channel":"{channel}","limit":{limit}}}"#);
+            let text = node.call_amid(method, &body, |_, page| pages = page);
+            let (numbers, end) = shown(&text);
+            assert_eq!(numbers, (1..last + 1).collect::<Vec<_>>(), "{method} {limit}");
+            assert!(pages >= least && pages <= 5, "{method} {limit}: {pages} more pages");
+            let cursor = if method == "map_read_state" && last < 700 {
+                format!(r#","cursor":"{last:05}""#)
+            } else {
+                String::new()
+            };
+            let expected = match method {
+                "history" => r#","epoch":"E","offset":700}}"#.to_owned(),
+                _ => format!(r#","offset":700,"epoch":"E"{cursor}}}}}"#),
+            };
+            assert_eq!(end, expected, "{method} {limit}");
+        }
+    }
+    for (method, channel) in [READS[1], READS[2]] {
+        for (body, numbers) in [
+            (r#""reverse":true"#, (1..701).rev().collect::<Vec<_>>()),
+            (r#""reverse":true,"since":{"offset":650},"since_offset":650"#, (1..650).rev().collect()),
+            (r#""since":{"offset":10},"since_offset":10"#, (11..701).collect()),
+            (r#""since":{"offset":700},"since_offset":700"#, Vec::new()),
+        ] {
+            let text = node.call(method, &format!(r#"{{"channel":"{channel}","limit":-1,{body}}}"#));
+            assert_eq!(shown(&text).0, numbers, "{method} {body}");
+        }
+    }
+}
+
+#[test]
+fn what_changes_amid_a_long_read_lies_behind_its_position() {
+    for (method, channel) in READS {
+        let mut node = filled();
+        let publish = if method == "history" { "publish" } else { "map_publish" };
+        let body = format!(r#"{{"channel":"{channel}","limit":-1}}"#);
+        let text = node.call_amid(method, &body, |node, page| {
+            node.fill(publish, channel, page as u32 * 9000..page as u32 * 9000 + 1)
+        });
+        let (numbers, end) = shown(&text);
+        let state = method == "map_read_state";
+        assert_eq!(numbers[..700], (1..701).collect::<Vec<_>>(), "{method}");
+        // Keys that are behind the cursor are read as they are then.
+        assert_eq!(numbers.len() > 700, state, "{method}");
+        assert!(end.contains(r#""offset":700"#), "{method} {end}");
+    }
+}
+
+#[test]
+fn a_long_read_begins_anew_where_the_rest_is_gone() {
+    // Entries go before they are read: so many that the stream holds none of the old ones.
+    for (method, channel) in [READS[1], READS[2]] {
+        let publish = if method == "history" { "publish" } else { "map_publish" };
+        let mut node = filled();
+        let body = format!(r#"{{"channel":"{channel}","limit":-1}}"#);
+        let text = node.call_amid(method, &body, |node, page| {
+            if page == 2 {
+                node.fill(publish, channel, 701..1501);
+            }
+        });
+        assert_eq!(shown(&text).0, (701..1501).collect::<Vec<_>>(), "{method}");
+        // From a place that is not kept any more, the map's stream cannot be read, and a history from its first.
+        let mut node = filled();
+        let body = format!(r#"{{"channel":"{channel}","limit":-1,"since":{{"offset":1}},"since_offset":1}}"#);
+        let text = node.call_amid(method, &body, |node, page| {
+            if page == 2 {
+                node.fill(publish, channel, 701..1501);
+            }
+        });
+        match method {
+            "history" => assert_eq!(shown(&text).0, (701..1501).collect::<Vec<_>>()),
+            _ => assert_eq!(text, E112),
+        }
+    }
+    // Another map takes the place of the first one.
+    for (method, channel) in [READS[0], READS[1]] {
+        let mut node = filled();
+        let body = format!(r#"{{"channel":"{channel}","limit":-1}}"#);
+        let text = node.call_amid(method, &body, |node, page| {
+            if page == 2 {
+                node.call("map_clear", r#"{"channel":"kv:a"}"#);
+                node.fill("map_publish", "kv:a", 1..4);
+            }
+        });
+        assert_eq!(shown(&text), (vec![1, 2, 3], r#","offset":3,"epoch":"E"}}"#), "{method}");
+        // Not for ever.
+        let mut node = filled();
+        let text = node.call_amid(method, &body, |node, _| {
+            node.call("map_clear", r#"{"channel":"kv:a"}"#);
+            node.fill("map_publish", "kv:a", 1..301);
+        });
+        assert_eq!(text, r#"{"error":{"code":100,"message":"internal server error"}}"#, "{method}");
+    }
+}
+
+#[test]
+fn nothing_of_a_batch_comes_between_the_pages_of_a_read() {
+    let mut node = filled();
+    let text = node.call(
+        "batch",
+        r#"{"commands":[
+            {"map_publish":{"channel":"kv:a","key":"00000","data":0}},
+            {"map_read_state":{"channel":"kv:a","limit":-1}},
+            {"map_publish":{"channel":"kv:a","key":"99999","data":99999}},
+            {"map_stats":{"channel":"kv:a"}}]}"#,
+    );
+    assert_eq!(shown(&text).0, (0..701).collect::<Vec<_>>());
+    assert!(text.ends_with(r#"{"map_stats":{"num_keys":702}}]}"#), "{text}");
 }

@@ -161,9 +161,10 @@ fn a_history_request_reaches_the_home_whole() {
     world.home = |_, op| {
         let Op::History { since, limit, reverse, meta_ttl_s } = op else { panic!("{op:?}") };
         assert_eq!(since, &Some(Since { offset: 3, epoch: "zz".into() }));
-        assert_eq!((*limit, *reverse, *meta_ttl_s), (-1, true, 600));
+        assert_eq!((*limit, *reverse, *meta_ttl_s), (256, true, 600));
         Answer::Failed(Error::UNRECOVERABLE_POSITION)
     };
+    // All, that is, a first page.
     let body = r#"{"channel":"hist:a","limit":-5,"reverse":true,"since":{"offset":3,"epoch":"zz"}}"#;
     let text = r#"{"error":{"code":112,"message":"unrecoverable position"}}"#;
     assert_eq!(world.call("history", body).body, text.as_bytes());

@@ -116,7 +116,8 @@ impl World {
         match question {
             Question::Home(ApiEffect::Op { channel, op, tag }) => {
                 let answer = (self.home)(channel.as_str(), &op);
-                call.on_answer(&mut self.cx(effects), tag, answer)
+                let response = call.on_answer(&mut self.cx(effects), tag, answer);
+                self.write(call, response, effects)
             }
             Question::Shard(shard, ApiEffect::Survey { control, tag, .. }) => {
                 let mut response = None;
@@ -124,13 +125,23 @@ impl World {
                     assert!(response.is_none(), "an answered call gets no answer");
                     response = call.on_control_answer(&mut self.cx(effects), tag, answer);
                 }
-                while response.is_none() && call.is_writing() {
-                    response = call.write(&mut self.cx(effects), &mut 1);
-                }
-                response
+                self.write(call, response, effects)
             }
             Question::Home(ApiEffect::Survey { .. }) | Question::Shard(_, ApiEffect::Op { .. }) => None,
         }
+    }
+
+    /// Turns in which a call goes on, with a budget of one entry each.
+    fn write(
+        &mut self,
+        call: &mut Call,
+        mut response: Option<Response>,
+        effects: &mut Vec<ApiEffect>,
+    ) -> Option<Response> {
+        while response.is_none() && call.is_writing() {
+            response = call.write(&mut self.cx(effects), &mut 1);
+        }
+        response
     }
 
     fn note(&mut self, effects: &[ApiEffect]) {

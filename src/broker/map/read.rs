@@ -32,7 +32,7 @@ pub fn state(reply: Value) -> Result<MapState, Unreadable> {
     while let (Some(key), Some(value)) = (pairs.next(), pairs.next()) {
         entries.extend(entry(&key.bytes()?, &value.bytes()?).ok());
     }
-    Ok(MapState { entries, position, cursor: if cursor == "0" { "".into() } else { cursor.into() } })
+    Ok(MapState { entries, position, cursor: if cursor == "0" { "".into() } else { cursor.into() }, keys: 0 })
 }
 
 /// Reads one key. The reply is read by [`key`].
@@ -52,7 +52,7 @@ pub fn key(key: &str, reply: Value) -> Result<MapState, Unreadable> {
         Value::Nil => Vec::new(),
         value => vec![entry(key.as_bytes(), &value.bytes()?)?],
     };
-    Ok(MapState { entries, position, cursor: "".into() })
+    Ok(MapState { entries, position, cursor: "".into(), keys: 0 })
 }
 
 /// What a key is, as the publication that set it.

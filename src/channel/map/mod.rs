@@ -139,13 +139,13 @@ impl Map {
         }
         if let Some(key) = key {
             let entries = self.keys.get(key).cloned().into_iter().collect();
-            return Ok(MapState { entries, position, cursor: Box::default() });
+            return Ok(MapState { entries, position, cursor: Box::default(), keys: 0 });
         }
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let (entries, more) = if limit == 0 { (Vec::new(), false) } else { self.keys.page(&page.cursor, limit) };
         let last = entries.last().and_then(|publication: &Arc<Publication>| publication.entry.as_ref());
         let cursor = last.filter(|_| more).map_or_else(Box::default, |entry| Box::from(&*entry.key));
-        Ok(MapState { entries, position, cursor })
+        Ok(MapState { entries, position, cursor, keys: self.keys.len() as u32 })
     }
 
     /// Changes behind a position (upstream: `Node.MapStreamRead`).
