@@ -253,11 +253,11 @@ impl Pages {
         let head: &[u8] = match &self.what {
             What::State { .. } => {
                 let cursor = (&*self.cursor).into();
-                write(&MapReadStateResult { entries: Vec::new(), offset, epoch: epoch.into(), cursor }, result)?;
+                write(&MapReadStateResult { entries: Vec::new(), offset, epoch, cursor }, result)?;
                 b"{"
             }
             What::Changes { .. } => {
-                write(&MapReadStreamResult { entries: Vec::new(), offset, epoch: epoch.into() }, result)?;
+                write(&MapReadStreamResult { entries: Vec::new(), offset, epoch }, result)?;
                 b"{"
             }
             What::History { .. } => {

@@ -34,6 +34,9 @@ mod test_support;
 mod timer_tests;
 
 #[cfg(test)]
+mod expiry_tests;
+
+#[cfg(test)]
 mod survey_tests;
 
 #[cfg(test)]

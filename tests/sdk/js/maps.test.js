@@ -121,6 +121,26 @@ for (const { name, Client, encode, decode } of builds) {
       await mirror.becomes(numbers(100, 105));
     });
 
+    test('a place that is lost is told, and the map is read anew', async () => {
+      const channel = `mapshort:js-${randomUUID()}`;
+      const [reader, writer] = [await connected(), await connected()];
+      await fill(writer, channel, 100, 103);
+      const sub = reader.newMapSubscription(channel);
+      const mirror = await subscribed(sub);
+      await mirror.becomes(numbers(100, 103));
+      reader.disconnect();
+      // More changes than the server keeps: error 112 answers the attempt to recover.
+      await writer.mapRemove(channel, 'k100');
+      await fill(writer, channel, 103, 120);
+      const again = next(sub, 'subscribed');
+      reader.connect();
+      const context = await again;
+      assert.equal(context.recovered, false);
+      await mirror.becomes(numbers(101, 120));
+      await fill(writer, channel, 120, 122);
+      await mirror.becomes(numbers(101, 122));
+    });
+
     test('leaving in the middle of the pages hurts nothing else', async () => {
       const channel = `map:js-${randomUUID()}`;
       const [reader, writer] = [await connected(), await connected()];
