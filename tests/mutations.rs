@@ -96,3 +96,13 @@ fn a_page_of_a_map_that_shows_later_keys_is_noticed() {
 fn a_mirrored_key_that_stays_is_noticed() {
     check(Mutation::MapKeepsWhoLeft);
 }
+
+#[test]
+fn a_user_who_is_not_named_is_noticed() {
+    check(Mutation::MapForgetsUser);
+}
+
+#[test]
+fn a_map_that_is_cleared_unnoticed_is_noticed() {
+    check(Mutation::MapClearsInPlace);
+}

@@ -36,6 +36,7 @@ fn invariants_hold_under_fresh_seeds() {
         total.patches += report.patches;
         total.map_recoveries += report.map_recoveries;
         total.map_losses += report.map_losses;
+        total.map_ends += report.map_ends;
         total.bytes += report.bytes;
         total.errands += report.errands;
     }
@@ -43,7 +44,7 @@ fn invariants_hold_under_fresh_seeds() {
     // A run in which nothing happened would prove nothing.
     assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
     assert!(total.patches > 100 && total.errands > 100, "{total:?}");
-    assert!(total.map_recoveries > 10 && total.map_losses > 10, "{total:?}");
+    assert!(total.map_recoveries > 10 && total.map_losses > 10 && total.map_ends > 10, "{total:?}");
 }
 
 #[test]

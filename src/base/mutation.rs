@@ -36,6 +36,10 @@ pub enum Mutation {
     MapPageOfNow,
     /// The key of a client that leaves stays in the map that mirrors the channel.
     MapKeepsWhoLeft,
+    /// Users are not named in the map that mirrors them.
+    MapForgetsUser,
+    /// A map that is cleared loses its keys and stays the same map.
+    MapClearsInPlace,
 }
 
 #[cfg(feature = "mutations")]

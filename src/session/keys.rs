@@ -56,6 +56,7 @@ impl Session {
         }
         if let Some((map, kept)) = mirror(cx.config, &options.map_users_prefix, &channel)
             && !self.user().is_empty()
+            && !is_on(Mutation::MapForgetsUser)
         {
             cx.effects.push(Effect::Op { channel: map, op: presence(kept, self.user(), None), tag: 0 });
         }

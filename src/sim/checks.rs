@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::client::Client;
 use super::maps::Content;
-use super::setup::HERE;
+use super::setup::{HERE, MAP_KEY_TTL_S, USER, USERS};
 use super::world::World;
+
+/// Keys of maps that are set when all has come to rest.
+const OLD: &str = r#","key":"old","data":0"#;
+const NEW: &str = r#","key":"new","data":0"#;
 
 /// Lets the world come to rest and checks it; then lets everyone leave and checks that nothing is left.
 ///
@@ -50,38 +55,71 @@ fn everyone_is_reached(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-/// Every live client has the map that its home has, and a map that mirrors a channel names its subscribers.
+/// Every live client has the map that its home has, and maps that mirror a channel name its subscribers and users.
 fn maps_agree(world: &mut World) -> Result<(), String> {
     for channel in world.maps.clone() {
-        let body = format!("{{\"channel\":\"{channel}\",\"limit\":-1}}");
-        world.call(0, "map_read_state", &body);
-        world.come_to_rest()?;
-        let response = world.take_responses().pop().ok_or("reading a map was not answered")?;
-        let response: serde_json::Value = serde_json::from_slice(&response).map_err(|error| error.to_string())?;
-        let mut content = Content::new();
-        // Empty for a map without keys.
-        for entry in response["result"]["entries"].as_array().into_iter().flatten() {
-            let data = &entry["data"];
-            let data = if data.is_null() { String::new() } else { data.to_string() };
-            content.insert(entry["key"].as_str().unwrap_or_default().to_owned(), data.into_bytes());
-        }
-        for view in world.clients.iter().filter_map(|client| client.maps.view(&channel)).filter(|view| view.is_live()) {
-            if !view.content.keys().eq(content.keys()) || channel.starts_with("map") && view.content != content {
-                return Err(format!("{channel}: a client has {:?}, the home {content:?}", view.content));
+        let content = map_agrees(world, &channel, true)?;
+        if channel.starts_with("map") {
+            // Its keys go with their time, and everyone is told.
+            for _ in 0..=MAP_KEY_TTL_S / 5 {
+                world.wait(5_000);
+                world.come_to_rest()?;
             }
+            map_agrees(world, &channel, true)?;
+            // Whoever has a map that is cleared notices with the next change.
+            for (method, more) in [("map_publish", OLD), ("map_clear", ""), ("map_publish", NEW)] {
+                world.call(0, method, &format!("{{\"channel\":\"{channel}\"{more}}}"));
+                world.come_to_rest()?;
+            }
+            world.take_responses();
+            map_agrees(world, &channel, false)?;
         }
         if let Some(mirrored) = channel.strip_prefix(HERE) {
-            let live = world
-                .clients
-                .iter()
-                .filter(|client| client.is_live(mirrored) && !client.subscriptions[mirrored].with_connection);
+            let live = by_themselves(world, mirrored);
             let subscribed: BTreeSet<&str> = live.filter_map(|client| client.id.as_deref()).collect();
             if !content.keys().map(String::as_str).eq(subscribed.iter().copied()) {
                 return Err(format!("{channel}: {} keys, {} subscribed", content.len(), subscribed.len()));
             }
         }
+        if let Some(mirrored) = channel.strip_prefix(USERS) {
+            let is_here = by_themselves(world, mirrored).any(|client| client.has_token());
+            // The key of a user who left stays for its time.
+            if content.keys().any(|user| user != USER) || is_here && content.is_empty() {
+                return Err(format!("{channel}: {:?}, and the user is there: {is_here}", content.keys()));
+            }
+        }
     }
     Ok(())
+}
+
+/// Compares the home's map, which is given back, with what live clients have. Where a map may have been cleared without
+/// a change since, those that have another map are passed over.
+fn map_agrees(world: &mut World, channel: &str, may_be_another: bool) -> Result<Content, String> {
+    world.call(0, "map_read_state", &format!("{{\"channel\":\"{channel}\",\"limit\":-1}}"));
+    world.come_to_rest()?;
+    let response = world.take_responses().pop().ok_or("reading a map was not answered")?;
+    let response: serde_json::Value = serde_json::from_slice(&response).map_err(|error| error.to_string())?;
+    let result = &response["result"];
+    let mut content = Content::new();
+    // Empty for a map without keys.
+    for entry in result["entries"].as_array().into_iter().flatten() {
+        let data = &entry["data"];
+        let data = if data.is_null() { String::new() } else { data.to_string() };
+        content.insert(entry["key"].as_str().unwrap_or_default().to_owned(), data.into_bytes());
+    }
+    let views = world.clients.iter().filter_map(|client| client.maps.view(channel)).filter(|view| view.is_live());
+    for view in views.filter(|view| !may_be_another || result["epoch"] == *view.epoch()) {
+        if !view.content.keys().eq(content.keys()) || channel.starts_with("map") && view.content != content {
+            return Err(format!("{channel}: a client has {:?}, the home {content:?}", view.content));
+        }
+    }
+    Ok(content)
+}
+
+/// Who is subscribed and did it by a command of its own: those alone have keys in maps.
+fn by_themselves<'w>(world: &'w World, channel: &'w str) -> impl Iterator<Item = &'w Client> {
+    let live = world.clients.iter().filter(move |client| client.is_live(channel));
+    live.filter(move |client| !client.subscriptions[channel].with_connection)
 }
 
 /// Presence names exactly the subscribers.

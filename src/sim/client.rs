@@ -192,6 +192,11 @@ impl Client {
         }
     }
 
+    /// Whether it connects with a token, so that it has a user.
+    pub fn has_token(&self) -> bool {
+        self.number.is_multiple_of(2)
+    }
+
     /// Whether it may send commands beside connect.
     pub fn is_connected(&self) -> bool {
         self.id.is_some()
@@ -219,7 +224,7 @@ impl Client {
     /// The connect command. Some clients begin with a subscription of the channel in the same step.
     pub fn connect(&mut self, channel: &str) -> Vec<u8> {
         let mut request = ConnectRequest::default();
-        if self.number.is_multiple_of(2) {
+        if self.has_token() {
             request.token = Cow::Borrowed(TOKEN);
         }
         let mut begun = Vec::new();
@@ -469,6 +474,9 @@ impl Client {
         let is_map = maps::kind(channel).is_some();
         if let (Some(change), true) = (&push.r#pub, is_map) {
             return self.maps.on_push(channel, change, truth);
+        }
+        if let (Some(end), true) = (&push.unsubscribe, is_map) {
+            return self.maps.on_end(channel, end.code);
         }
         // Joins of maps are those of channels.
         if is_map && (push.join.is_some() || push.leave.is_some()) {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::client::{Seen, Truth};
 use crate::protocol::client::{Publication, SubscribeRequest, SubscribeResult};
+use crate::protocol::disconnect::Unsubscribe;
 use crate::protocol::error::Error;
 
 const LIVE: i32 = 0;
@@ -50,6 +51,7 @@ pub(super) fn kind(channel: &str) -> Option<i32> {
     match channel.split(':').next()? {
         "map" => Some(1),
         "here" => Some(2),
+        "users" => Some(3),
         _ => None,
     }
 }
@@ -57,6 +59,11 @@ pub(super) fn kind(channel: &str) -> Option<i32> {
 impl View {
     pub(super) fn is_live(&self) -> bool {
         self.step == Step::Live
+    }
+
+    /// The epoch of the map that it has.
+    pub(super) fn epoch(&self) -> &str {
+        &self.seen.epoch
     }
 
     /// Whether the client waits for an answer.
@@ -153,6 +160,8 @@ pub(super) struct Maps {
     pub(super) recoveries: u64,
     /// Times it was told that changes are gone.
     pub(super) told: u64,
+    /// Times a map that was live ended: another one has taken its place.
+    pub(super) ended: u64,
 }
 
 impl Maps {
@@ -191,6 +200,22 @@ impl Maps {
     pub(super) fn left(&mut self, channel: &str) {
         if let Some(view) = self.views.get_mut(channel) {
             view.step = Step::Left;
+        }
+    }
+
+    /// The subscription ended because the home has another map now.
+    pub(super) fn on_end(&mut self, channel: &str, code: u32) -> Result<(), String> {
+        match self.views.get_mut(channel) {
+            _ if code != Unsubscribe::INSUFFICIENT_STATE.code => Err(format!("{channel}: ended with {code}")),
+            Some(view) if matches!(view.step, Step::Live | Step::Leaving) => {
+                self.ended += 1;
+                // Whoever is leaving still waits for the answer.
+                if view.is_live() {
+                    view.step = Step::Left;
+                }
+                Ok(())
+            }
+            _ => Err(format!("{channel}: ended, and was not live")),
         }
     }
 

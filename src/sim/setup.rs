@@ -27,6 +27,9 @@ impl Default for Setup {
 /// Publications that channels with history keep.
 pub(super) const HISTORY_SIZE: u32 = 8;
 
+/// Seconds that a key of a map lives.
+pub(super) const MAP_KEY_TTL_S: u64 = 20;
+
 /// Bytes a client may be owed: so few that slow clients are disconnected now and then.
 pub(super) const QUEUE_MAX_SIZE: usize = 3 * 1024;
 
@@ -40,11 +43,17 @@ pB1i5fYGB2i5DDmFq2YNypE4ObYa8jtSTMjODCmrH+cs86e4dQQbUsR+znLgasnz
 1vWUr9gP8Jej0SqlSXBJQNc08PSID5Tt
 -----END PUBLIC KEY-----";
 
-/// A token for that key: ES384, of an anonymous user.
-pub(super) const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9.e30.c2lnbmF0dXJl";
+/// A token for that key: ES384, of [`USER`].
+pub(super) const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl";
+
+/// The user of clients with a token.
+pub(super) const USER: &str = "u";
 
 /// Prefix of the maps that mirror who is in a channel.
 pub(super) const HERE: &str = "here:";
+
+/// Prefix of the maps that mirror which users are, or were, in a channel.
+pub(super) const USERS: &str = "users:";
 
 impl Setup {
     /// Names of the channels: some keep history, some only pass publications on; a few are for delta, for filters and
@@ -59,7 +68,7 @@ impl Setup {
     /// Names of the maps: some are set by anyone, some mirror who is in a channel.
     pub(super) fn maps(&self) -> Vec<String> {
         let few = 0..self.channels.div_ceil(3);
-        few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}")]).collect()
+        few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}"), format!("{USERS}kept:{n}")]).collect()
     }
 
     /// The configuration: everyone may do everything.
@@ -82,6 +91,7 @@ impl Setup {
         kept["history_ttl"] = "1h".into();
         let mut delta = kept.clone();
         kept[prefix] = HERE.into();
+        kept["map_users_presence_channel_prefix"] = USERS.into();
         delta["name"] = "delta".into();
         delta["allowed_delta_types"] = ["fossil"].into();
         delta["delta_publish"] = true.into();
@@ -97,17 +107,20 @@ impl Setup {
         map["name"] = "map".into();
         map["subscription_type"] = "map".into();
         map["map"] = serde_json::json!({
-            "mode": "recoverable", "key_ttl": "20s", "stream_size": 5, "stream_ttl": "30s", "meta_ttl": "10h",
+            "mode": "recoverable", "key_ttl": format!("{MAP_KEY_TTL_S}s"), "stream_size": 5, "stream_ttl": "30s", "meta_ttl": "10h",
             "min_page_size": 1, "default_page_size": 2, "max_page_size": 10,
         });
         let mut here = map.clone();
         here["name"] = "here".into();
         here["subscription_type"] = "map_clients".into();
         here["map"]["key_ttl"] = "10h".into();
+        let mut users = here.clone();
+        users["name"] = "users".into();
+        users["subscription_type"] = "map_users".into();
         let text = serde_json::json!({
             "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE,
                 "token": { "ecdsa_public_key": KEY } },
-            "channel": { "namespaces": [kept, open, delta, tags, cache, map, here] },
+            "channel": { "namespaces": [kept, open, delta, tags, cache, map, here, users] },
             "http_api": { "insecure": true },
         })
         .to_string();

@@ -44,6 +44,8 @@ pub struct Report {
     pub map_recoveries: u64,
     /// Times a client was told that changes of a map are gone.
     pub map_losses: u64,
+    /// Times a client's map ended because it was cleared.
+    pub map_ends: u64,
     /// Bytes that clients received.
     pub bytes: u64,
     /// Errands that the control plane answered.
@@ -87,6 +89,7 @@ pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
     for client in &world.clients {
         world.report.map_recoveries += client.maps.recoveries;
         world.report.map_losses += client.maps.told;
+        world.report.map_ends += client.maps.ended;
     }
     result.map(|()| world.report).map_err(|what| Failure { seed, step, what })
 }
@@ -189,7 +192,11 @@ impl World {
                 let (shard, key) = (self.rng.random_range(0..self.engines.len()), self.rng.random_range(0..8));
                 let data: u32 = self.rng.random();
                 let body = format!("{{\"channel\":\"{channel}\",\"key\":\"{key}\",\"data\":{data}}}");
-                let method = if self.rng.random_bool(0.2) { "map_remove" } else { "map_publish" };
+                let method = match self.rng.random_range(0..40) {
+                    0 => "map_clear",
+                    1..8 => "map_remove",
+                    _ => "map_publish",
+                };
                 self.call(shard, method, &body);
             }
             _ => {}
@@ -212,6 +219,11 @@ impl World {
 
     fn pass_time(&mut self) {
         let ms = *[1, 10, 100, 1000, 5000].choose(&mut self.rng).unwrap_or(&1);
+        self.wait(ms);
+    }
+
+    /// So much time goes by; every shard will look at the clock.
+    pub(super) fn wait(&mut self, ms: u64) {
         self.now.mono_ms += ms;
         self.now.mono_us += ms * 1000;
         self.now.unix_ms += ms;

@@ -128,6 +128,12 @@ impl Homes {
     /// Nobody is told; subscribers notice by the epoch.
     fn map_clear(&mut self, channel: &ChannelName) -> Answer {
         if let Some(slot) = self.table.find(channel) {
+            if let Some(map) = self.table.get(slot).and_then(|home| home.map.as_mut())
+                && is_on(Mutation::MapClearsInPlace)
+            {
+                map.keys = Default::default();
+                return Answer::Done;
+            }
             if let Some(map) = self.table.get(slot).and_then(|home| home.map.take()) {
                 self.retired.take_map(*map);
             }
