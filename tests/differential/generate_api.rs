@@ -16,18 +16,38 @@ pub fn call(topic: &mut Topic) -> Step {
     Step::Api { method, body }
 }
 
+/// Methods that concern one channel and no connection.
+const OF_A_CHANNEL: [&str; 10] = [
+    "publish",
+    "presence",
+    "presence_stats",
+    "history",
+    "history_remove",
+    "map_publish",
+    "map_remove",
+    "map_read_state",
+    "map_read_stream",
+    "map_stats",
+];
+
 fn batch(topic: &mut Topic) -> (&'static str, Value) {
     let count = topic.chance.below(4);
+    let is_parallel = count < 2 || topic.chance.percent(40);
     let mut commands: Vec<Value> = Vec::with_capacity(count);
+    let mut channels = BTreeSet::new();
     while commands.len() < count {
         let (method, body) = single(topic);
+        // What runs at the same time must not meet.
+        let is_alone = OF_A_CHANNEL.contains(&method) && channels.insert(body["channel"].to_string());
         // The reference ends connections a while later, and has gone on by then.
-        if commands.len() + 1 == count || !["disconnect", "refresh", "subscribe"].contains(&method) {
+        let is_last = commands.len() + 1 == count;
+        let may_follow = is_last || !["disconnect", "refresh", "subscribe"].contains(&method);
+        let fits = if is_parallel && count > 1 { is_alone } else { may_follow };
+        if fits {
             commands.push(json!({method: body}));
         }
     }
-    // What runs at the same time must not meet.
-    ("batch", json!({"commands": commands, "parallel": count < 2}))
+    ("batch", json!({"commands": commands, "parallel": is_parallel}))
 }
 
 fn single(topic: &mut Topic) -> (&'static str, Value) {
