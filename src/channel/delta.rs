@@ -69,7 +69,8 @@ pub fn in_full(protocol: Protocol, wire: client::Publication<'_>) -> client::Pub
     }
 }
 
-pub(super) fn by_patch<'p>(protocol: Protocol, wire: client::Publication<'p>, patch: &[u8]) -> client::Publication<'p> {
+/// The publication with a patch in place of its payload; in JSON without epoch and version.
+pub fn by_patch<'p>(protocol: Protocol, wire: client::Publication<'p>, patch: &[u8]) -> client::Publication<'p> {
     let data = match protocol {
         Protocol::Json => Raw::from(quote(patch)),
         Protocol::Protobuf => Raw::from(patch.to_vec()),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -20,7 +20,7 @@ use crate::channel::map::keys::Limits as MapLimits;
 use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since, SubscribeOp, Subscribed};
-use crate::channel::poll::Poll;
+use crate::channel::poll::Polls;
 use crate::channel::presence::Presence;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::channel::recovery;
@@ -64,13 +64,13 @@ pub struct Homes {
     /// When to look at a slot again: never later than [`Home::deadline_ms`], perhaps earlier.
     deadlines: Deadlines,
     results: Results,
-    /// Keys of the shared-poll channels that have any tracked.
-    pub(in crate::channel) polls: HashMap<ChannelName, Poll, FixedState>,
-    /// Keys in `polls`.
-    pub(in crate::channel) polled_keys: usize,
+    /// Shared-poll channels.
+    pub(in crate::channel) polls: Polls,
     pub(in crate::channel) retired: Retired,
     /// Channels with subscribers.
     interested: usize,
+    /// Those of them that are shared-poll channels.
+    pub(in crate::channel) polled: HashSet<ChannelName, FixedState>,
     /// Why the last request changed nothing, if so.
     pub(in crate::channel) suppressed: Option<Suppression>,
     pub(in crate::channel) rng: StdRng,
@@ -90,10 +90,10 @@ impl Homes {
             map_results: Results::new(limits.results),
             deadlines: Deadlines::default(),
             results: Results::new(limits.results),
-            polls: HashMap::default(),
-            polled_keys: 0,
+            polls: Polls::new(),
             retired: Retired::default(),
             interested: 0,
+            polled: HashSet::default(),
             suppressed: None,
             rng,
         }
@@ -109,9 +109,14 @@ impl Homes {
         self.interested
     }
 
+    /// Those of them that are listed: shared-poll channels are not (upstream keeps them out of its hub).
+    pub fn listed(&self) -> usize {
+        self.interested - self.polled.len()
+    }
+
     /// Keys that clients of any shard track.
     pub fn polled_keys(&self) -> usize {
-        self.polled_keys
+        self.polls.keys
     }
 
     /// Whether no channel is kept.
@@ -180,14 +185,14 @@ impl Homes {
         self.retired.free(left);
     }
 
-    /// When [`Homes::expire`] next has work to do, on the clock of [`Now::mono_ms`]; 0 = at once.
+    /// When [`Homes::expire`] or [`Homes::tell_refreshed`] next has work to do, on the clock of [`Now::mono_ms`]; 0 = at once.
     pub fn next_expiry(&self) -> Option<u64> {
         if !self.retired.is_empty() {
             return Some(0);
         }
         let channels = self.deadlines.first().map(|(at_ms, _)| at_ms);
         let results = self.results.next_expiry().into_iter().chain(self.map_results.next_expiry());
-        channels.into_iter().chain(results).min()
+        channels.into_iter().chain(results).chain(self.polls.next_ms()).min()
     }
 
     /// Upstream: `MemoryBroker.Publish`. The delivery goes out before the answer, so a publisher that is
@@ -297,6 +302,7 @@ impl Homes {
                 && home.interest.is_empty()
             {
                 self.interested -= 1;
+                self.polled.remove(channel);
             }
             if let (Some(info), Some(presence)) = (present, &mut home.presence) {
                 presence.remove(info.client);

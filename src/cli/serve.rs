@@ -57,7 +57,7 @@ pub fn run(start: Start) -> Result<(), String> {
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
-    let mut beside = Beside { bell, windows, signers: signers(&config, running.pulses.len()), plane: None };
+    let mut beside = Beside { bell, windows, at_once: at_once(&config, running.pulses.len()), plane: None };
     beside.provide(&rules, &running)?;
     let end_watch = watch(&running)?;
     announce(&config, running.pulses.len());
@@ -88,28 +88,28 @@ pub fn run(start: Start) -> Result<(), String> {
 struct Beside {
     bell: plane::Bell,
     windows: Vec<ShardWindow>,
-    /// Signatures that are checked at once.
-    signers: usize,
+    at_once: plane::AtOnce,
     plane: Option<Plane>,
 }
 
 impl Beside {
     /// Starts the control plane when shards need it under these rules, before they get them.
     fn provide(&mut self, rules: &Rules, running: &Running) -> Result<(), String> {
-        if self.plane.is_none() && rules.verifiers.have_needs() {
+        if self.plane.is_none() && (rules.verifiers.have_needs() || rules.config.polls()) {
             let (windows, bell) = (self.windows.clone(), self.bell.clone());
-            self.plane = Some(Plane::start(windows, bell, running.ringer(), self.signers)?);
+            self.plane = Some(Plane::start(windows, bell, running.ringer(), self.at_once)?);
         }
         Ok(())
     }
 }
 
-/// One for each control core; without any, one for four shards.
-fn signers(config: &Snapshot, shards: usize) -> usize {
-    match config.shards.control_cores.len() {
+/// Signatures are checked on one thread for each control core; without any, on one for four shards.
+fn at_once(config: &Snapshot, shards: usize) -> plane::AtOnce {
+    let signatures = match config.shards.control_cores.len() {
         0 => shards.div_ceil(4),
         cores => cores,
-    }
+    };
+    plane::AtOnce { signatures, polls: config.polls_at_once }
 }
 
 fn rules(config: Snapshot) -> Result<Rules, String> {

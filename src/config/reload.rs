@@ -61,7 +61,11 @@ impl Snapshot {
     /// stays until the next start, `channel.max_length` and whether subscription tokens have keys of their own
     /// included.
     pub fn reloaded(&self, newer: Snapshot) -> Snapshot {
-        let channel = Channels { max_length: self.channel.max_length, ..newer.channel };
+        let mut channel = Channels { max_length: self.channel.max_length, ..newer.channel };
+        // Backends stay, and so does whether they can be asked.
+        for options in channel.namespaces.values_mut().chain([&mut channel.without_namespace]) {
+            options.poll.plan.asks_backend = self.proxies.shared_poll(&options.poll.proxy).is_some();
+        }
         let old = self.client.clone();
         let new = newer.client;
         let subscription_token = match (old.subscription_token, new.subscription_token) {

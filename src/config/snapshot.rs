@@ -13,11 +13,13 @@ use super::endpoint::Endpoint;
 mod map;
 mod map_rules;
 mod poll;
+mod proxy;
 mod redis;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
-pub use poll::{PollOptions, TrackKeys};
+pub use poll::{PollOptions, PollPlan, TrackKeys};
+pub use proxy::{DEFAULT_PROXY, HttpProxy, Proxies};
 pub use redis::{Broker, ClientTls, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};
 pub use redis::{RedisPlace, RedisPresence, RedisServer};
 
@@ -38,6 +40,10 @@ pub struct Snapshot {
     pub presence: Presence,
     /// `shared_poll.*`.
     pub track_keys: TrackKeys,
+    /// `shared_poll.concurrency_limit`.
+    pub polls_at_once: usize,
+    /// Backends of the application.
+    pub proxies: Proxies,
     /// `websocket.*`.
     pub websocket: WebSocket,
     /// `http_api.*`.

@@ -224,6 +224,14 @@ impl Section {
         }
     }
 
+    /// Texts by key.
+    pub fn map(&self, path: &str) -> &[(String, String)] {
+        match self.value(path) {
+            Value::Map(value) => value,
+            _ => panic!("{path} is not a map"),
+        }
+    }
+
     /// A section.
     pub fn section(&self, path: &str) -> &Section {
         match self.value(path) {

@@ -102,4 +102,4 @@ fn cause(error: &reqwest::Error) -> Box<str> {
 
 #[cfg(test)]
 #[path = "http_tests.rs"]
-mod tests;
+pub(super) mod tests;

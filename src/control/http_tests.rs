@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::*;
 
 /// A server that answers connection after connection with the next text, and gives back what it was sent.
-fn server(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
+pub(in crate::control) fn server(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let thread = std::thread::spawn(move || {

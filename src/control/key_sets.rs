@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::complaints::Complaints;
 use super::http::Http;
 use crate::auth::{Found, KeyQuery, read_key_set};
 use crate::errand::{HttpRequest, Method};
@@ -24,9 +25,6 @@ const MAX_SET: usize = 1 << 20;
 /// Sets that are read at once. Tokens may name any `kid`, and each unknown one is a reading, as upstream.
 const READINGS: usize = 64;
 
-/// Milliseconds between two complaints about sets that cannot be read.
-const SILENCE_MS: u64 = 10_000;
-
 /// See the module. Clones are the same reader.
 #[derive(Clone)]
 pub struct KeySets(Arc<Inner>);
@@ -37,8 +35,7 @@ struct Inner {
     /// Who waits for which reading, beside the one who reads.
     waiting: Mutex<HashMap<KeyQuery, Vec<oneshot::Sender<Found>>>>,
     readings: Semaphore,
-    /// When the next failure is worth a line in the log, in milliseconds since the start.
-    complains_from: Mutex<u64>,
+    complaints: Complaints,
 }
 
 impl KeySets {
@@ -49,7 +46,7 @@ impl KeySets {
             start: Instant::now(),
             waiting: Mutex::default(),
             readings: Semaphore::new(READINGS),
-            complains_from: Mutex::default(),
+            complaints: Complaints::default(),
         }))
     }
 
@@ -118,10 +115,7 @@ impl KeySets {
     }
 
     fn complain(&self, url: &str, problem: &str) {
-        let mut from = self.0.complains_from.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_ms = self.now_ms();
-        if *from <= now_ms {
-            *from = now_ms + SILENCE_MS;
+        if self.0.complaints.are_due() {
             let endpoint = without_secrets(url);
             tracing::warn!(endpoint, problem, "cannot read a key set: tokens that need it are refused");
         }

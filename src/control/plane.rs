@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::http::Http;
 use super::key_sets::KeySets;
+use super::polls::Polls;
 use crate::errand::{Answer, Errand};
 use crate::mesh::Window;
 
@@ -41,8 +42,17 @@ impl Bell {
 pub fn run_alone(errand: Errand) -> Result<Answer, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let office = Office::new(1)?;
+    let office = Office::new(AtOnce { signatures: 1, polls: 1 })?;
     Ok(runtime.block_on(office.run(errand)))
+}
+
+/// How much is done at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct AtOnce {
+    /// Signatures that are checked.
+    pub signatures: usize,
+    /// Backends that are asked for keys of shared-poll channels.
+    pub polls: usize,
 }
 
 /// A running control plane.
@@ -51,7 +61,7 @@ pub struct Plane(Option<Runtime>);
 
 impl Plane {
     /// Starts the control plane on threads that inherit the cores of the calling one. `windows` are those of all
-    /// shards, in order; `ring` wakes a shard; so many signatures are checked at once.
+    /// shards, in order; `ring` wakes a shard.
     ///
     /// # Errors
     /// What is missing, in a sentence.
@@ -59,17 +69,17 @@ impl Plane {
         windows: Vec<Window<T, Errand, Answer>>,
         bell: Bell,
         ring: impl Fn(usize) + Send + Sync + 'static,
-        signers: usize,
+        at_once: AtOnce,
     ) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot start the control plane: {error}; see `ulimit -u`");
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .max_blocking_threads(signers + LOOK_UPS)
+            .max_blocking_threads(at_once.signatures + LOOK_UPS)
             .thread_name("control")
             .enable_all()
             .build()
             .map_err(failed)?;
-        let office = Office::new(signers)?;
+        let office = Office::new(at_once)?;
         runtime.spawn(serve(windows, bell, Arc::new(ring), office));
         Ok(Self(Some(runtime)))
     }
@@ -110,15 +120,17 @@ async fn serve<T: Send + 'static>(
 struct Office {
     http: Http,
     key_sets: KeySets,
+    polls: Polls,
     /// A place for each signature that is checked at once.
     signers: Arc<Semaphore>,
 }
 
 impl Office {
-    fn new(signers: usize) -> Result<Self, String> {
+    fn new(at_once: AtOnce) -> Result<Self, String> {
         let http = Http::new()?;
         let key_sets = KeySets::new(http.clone());
-        Ok(Self { http, key_sets, signers: Arc::new(Semaphore::new(signers)) })
+        let polls = Polls::new(http.clone(), at_once.polls);
+        Ok(Self { http, key_sets, polls, signers: Arc::new(Semaphore::new(at_once.signatures)) })
     }
 
     async fn run(&self, errand: Errand) -> Answer {
@@ -128,6 +140,7 @@ impl Office {
                 let found = self.key_sets.find(&query).await;
                 Answer::Key(query, found)
             }
+            Errand::Poll(query) => Answer::Poll(self.polls.find(query).await),
             Errand::Signature(check) => {
                 let _place = self.signers.acquire().await;
                 let checked = tokio::task::spawn_blocking(move || {
@@ -155,6 +168,8 @@ mod tests {
     use crate::errand::{HttpError, HttpRequest, Method};
     use crate::mesh::desk;
 
+    const ALONE: AtOnce = AtOnce { signatures: 1, polls: 1 };
+
     fn nonsense(number: u32) -> (u32, Errand) {
         let url = format!("nonsense {number}").into();
         let (headers, body) = (Vec::new(), bytes::Bytes::new());
@@ -171,7 +186,7 @@ mod tests {
         bell.ring();
         let (rings, rung) = mpsc::channel();
         let ring = move |shard: usize| rings.send(shard).expect("the test listens");
-        let plane = Plane::start(windows, bell.clone(), ring, 1).unwrap();
+        let plane = Plane::start(windows, bell.clone(), ring, ALONE).unwrap();
         for (shard, desk) in desks.iter_mut().enumerate() {
             for number in 1..8 {
                 let (ticket, errand) = nonsense(number);
@@ -203,7 +218,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (mut desk, window) = desk::<u32, Errand, Answer>(1);
         let bell = Bell::default();
-        let plane = Plane::start(vec![window], bell.clone(), |_| (), 1).unwrap();
+        let plane = Plane::start(vec![window], bell.clone(), |_| (), ALONE).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).into();
         let (ticket, errand) = match nonsense(1) {
             (ticket, Errand::Http(request)) => {

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use super::Engine;
 use crate::auth::{Found, KeyQuery, Need};
 use crate::base::ids::ConnId;
+use crate::channel::poll::op::RefreshId;
 use crate::errand::{Answer, Errand};
 use crate::mesh::Full;
 
@@ -21,6 +22,8 @@ pub enum Ticket {
     Proof(ConnId),
     /// All connections that wait for the key.
     Key,
+    /// A shared-poll channel.
+    Poll(RefreshId),
 }
 
 /// What came of a search for a key, and who was not told yet.
@@ -72,6 +75,10 @@ impl Engine {
                     let waiting = self.seeking.remove(&query).unwrap_or_default();
                     self.found = Some(FoundKey { query, found, waiting });
                     self.tell_found();
+                }
+                (Ticket::Poll(id), Answer::Poll(answer)) => {
+                    self.answers_left -= 1;
+                    self.on_refreshed(id, answer);
                 }
                 (_, answer) => debug_assert!(false, "nobody asked for {answer:?}"),
             }

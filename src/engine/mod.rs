@@ -19,6 +19,7 @@ mod input;
 mod layout;
 mod outgoing;
 mod polls;
+mod refreshes;
 mod requests;
 mod surveys;
 mod tailored;
@@ -26,6 +27,9 @@ mod users;
 
 #[cfg(test)]
 mod errand_tests;
+
+#[cfg(test)]
+mod poll_tests;
 
 #[cfg(test)]
 mod test_support;
@@ -205,6 +209,10 @@ pub struct Engine {
     surveys: VecDeque<surveys::Survey>,
     /// Shared-poll channels whose versions count in another epoch, until all subscribers know.
     resets: VecDeque<polls::Reset>,
+    /// Keys and clients that may still be visited for them in this turn.
+    resets_left: usize,
+    /// Questions to backends of shared-poll channels that are under way.
+    refreshing: usize,
     /// Subscriptions of connections that are gone.
     departures: VecDeque<Departure>,
     calls: Slab<CallState>,
@@ -275,6 +283,8 @@ impl Engine {
             hub: Hub::new(),
             tracked: Hub::new(),
             resets: VecDeque::new(),
+            resets_left: 0,
+            refreshing: 0,
             homes: Homes::new(StdRng::from_rng(&mut rng)),
             clerk,
             broker: parts.line.map(|line| Box::new(broker::Broker::new(line))),
@@ -318,6 +328,7 @@ impl Engine {
         self.now = now;
         self.budget.begin_turn(!self.resting.is_empty());
         self.answers_left = errands::ANSWERS_PER_TURN;
+        self.resets_left = polls::RESET_BUDGET;
     }
 
     /// Does what is waiting: deliveries, requests of other shards, control, timers, held-back commands. True when
@@ -333,8 +344,9 @@ impl Engine {
         more |= self.run_writers();
         more |= self.run_unblocked();
         more |= self.run_departures();
-        more |= self.run_resets();
+        more |= self.run_refreshes();
         more |= self.deliver_local(TURN_BUDGET);
+        more |= self.run_resets();
         self.expire_homes();
         if self.trims_at <= self.now.mono_ms {
             self.trims_at = self.now.mono_ms + TRIM_INTERVAL_MS;
@@ -445,8 +457,16 @@ impl Engine {
     }
 
     fn homes_with_subscribers(&self) -> usize {
-        let brokered = self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers());
-        self.homes.with_subscribers() + brokered
+        self.homes.with_subscribers() + self.brokered_with_subscribers()
+    }
+
+    /// Those of them that are counted in public: shared-poll channels are not.
+    fn listed_channels(&self) -> usize {
+        self.homes.listed() + self.brokered_with_subscribers()
+    }
+
+    fn brokered_with_subscribers(&self) -> usize {
+        self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers())
     }
 
     /// What was encoded and handed to other shards so far.

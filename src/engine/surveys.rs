@@ -72,7 +72,7 @@ impl Engine {
             }
             Control::Metrics => {
                 self.metrics.outbox(self.pool.owed());
-                self.metrics.channels(self.homes_with_subscribers());
+                self.metrics.channels(self.listed_channels());
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
             }
@@ -84,9 +84,9 @@ impl Engine {
     fn info(&self) -> ShardInfo {
         ShardInfo {
             clients: self.users.connections() as u32,
-            subscriptions: self.hub.member_count() as u32,
+            subscriptions: self.hub.listed_members() as u32,
             users: self.users.len() as u32,
-            channels: self.homes_with_subscribers() as u32,
+            channels: self.listed_channels() as u32,
             ..ShardInfo::default()
         }
     }

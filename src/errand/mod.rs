@@ -6,10 +6,12 @@
 //! any order, and bounds its own time.
 
 mod http;
+mod poll;
 
 use crate::auth::{Found, KeyQuery, SignatureCheck};
 
 pub use http::{HttpError, HttpRequest, HttpResponse, Method};
+pub use poll::{BackendError, PollAnswer, PollQuery};
 
 /// What is to be done.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub enum Errand {
     Signature(SignatureCheck),
     /// Find a key in a key set.
     Key(KeyQuery),
+    /// Ask for the state of keys of a shared-poll channel.
+    Poll(PollQuery),
 }
 
 /// What came of it; each kind of errand has its own.
@@ -31,4 +35,6 @@ pub enum Answer {
     Signature(SignatureCheck, bool),
     /// To [`Errand::Key`]: what was looked for, and what was found.
     Key(KeyQuery, Found),
+    /// To [`Errand::Poll`].
+    Poll(PollAnswer),
 }

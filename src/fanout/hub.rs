@@ -51,6 +51,8 @@ pub struct Hub {
     places: Vec<u32>,
     vacant_place: Option<u32>,
     members: usize,
+    /// Those of them in hidden channels.
+    hidden_members: usize,
     filters: Filters,
 }
 
@@ -63,6 +65,8 @@ struct Entry {
     /// Members with delta or a filter.
     tailored: u32,
     tracking: Tracking,
+    /// Not listed, and its members are not counted.
+    is_hidden: bool,
     /// The first member needs no memory of its own: most channels of a large server have one on a shard.
     members: SmallVec<[Member; 1]>,
 }
@@ -87,6 +91,7 @@ impl Hub {
             places: Vec::new(),
             vacant_place: None,
             members: 0,
+            hidden_members: 0,
             filters: Filters::new(),
         }
     }
@@ -104,6 +109,7 @@ impl Hub {
             positioned: 0,
             tailored: 0,
             tracking: Tracking::Unset,
+            is_hidden: false,
             members: SmallVec::new(),
         };
         let Ok(key) = self.channels.insert(entry) else { unreachable!("fewer than 2^32 channels on a shard") };
@@ -177,7 +183,9 @@ impl Hub {
         members.push(Member::new(conn, flags, id));
         entry.positioned += u32::from(flags.contains(MemberFlags::POSITIONED));
         entry.tailored += u32::from(flags.has_any(TAILORED));
+        let is_hidden = entry.is_hidden;
         self.members += 1;
+        self.hidden_members += usize::from(is_hidden);
         id
     }
 
@@ -194,6 +202,7 @@ impl Hub {
                 entry.tracking = Tracking::Unset;
             }
         }
+        let is_hidden = entry.is_hidden;
         let moved = entry.members.get(at).map(|moved| moved.id());
         let len = entry.members.len();
         if entry.members.spilled() && (len <= 1 || len * 4 <= entry.members.capacity()) {
@@ -208,6 +217,17 @@ impl Hub {
         self.places[member.0 as usize] = self.vacant_place.unwrap_or(u32::MAX);
         self.vacant_place = Some(member.0);
         self.members -= 1;
+        self.hidden_members -= usize::from(is_hidden);
+    }
+
+    /// From now on the channel is not listed, and its members are not counted as subscriptions: a shared-poll channel
+    /// (upstream keeps those out of its hub).
+    pub fn hide(&mut self, channel: LocalChannel) {
+        let entry = self.entry_mut(channel);
+        if !std::mem::replace(&mut entry.is_hidden, true) {
+            let members = entry.members.len();
+            self.hidden_members += members;
+        }
     }
 
     /// The channel of this name, if the shard is interested in it. Allocates nothing.
@@ -302,9 +322,10 @@ impl Hub {
         self.channels.slots()
     }
 
-    /// The channel in a slot, and how many members it has. A channel stays in its slot.
+    /// The channel in a slot, unless it is hidden, and how many members it has. A channel stays in its slot.
     pub fn channel_at(&self, slot: u32) -> Option<(&ChannelName, usize)> {
-        self.channels.peek(slot).map(|entry| (&entry.name, entry.members.len()))
+        let listed = self.channels.peek(slot).filter(|entry| !entry.is_hidden);
+        listed.map(|entry| (&entry.name, entry.members.len()))
     }
 
     /// Channels the shard is interested in.
@@ -315,6 +336,11 @@ impl Hub {
     /// Live memberships of all channels together.
     pub fn member_count(&self) -> usize {
         self.members
+    }
+
+    /// Those of them in channels that are listed.
+    pub fn listed_members(&self) -> usize {
+        self.members - self.hidden_members
     }
 
     fn find_hashed(&self, hash: u64, name: &str) -> Option<LocalChannel> {

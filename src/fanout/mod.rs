@@ -4,6 +4,7 @@ pub mod delta;
 pub mod filters;
 pub mod frame;
 pub mod hub;
+pub mod key_variant;
 pub mod member;
 pub mod outbox;
 pub mod tailor;

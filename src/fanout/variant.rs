@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::frame::{Frame, FrameBuilder};
 use super::member::MemberFlags;
 use crate::channel::convert::IdText;
-use crate::channel::delta::in_full;
 use crate::channel::name::ChannelName;
-use crate::channel::poll::op::KeyPublication;
 use crate::channel::publication::{ClientInfo, Publication};
 use crate::protocol::reply::encode_reply;
 use crate::protocol::{NotJson, Protocol, client};
@@ -20,7 +18,6 @@ enum Event<'e> {
     Publication(&'e Publication),
     Join(&'e ClientInfo),
     Leave(&'e ClientInfo),
-    Key(&'e KeyPublication),
 }
 
 /// The frames of one event on one shard. Made for each delivery, dropped when it is fanned out.
@@ -30,8 +27,6 @@ pub struct Variants<'e> {
     event: Event<'e>,
     json: Option<Result<Frame, NotJson>>,
     protobuf: Option<Result<Frame, NotJson>>,
-    /// JSON with the payload as a string, for clients that take deltas.
-    quoted: Option<Result<Frame, NotJson>>,
 }
 
 impl<'e> Variants<'e> {
@@ -50,13 +45,8 @@ impl<'e> Variants<'e> {
         Self::new(channel, Event::Leave(info))
     }
 
-    /// A version of a key, for those who track it.
-    pub fn key(told: &'e KeyPublication) -> Self {
-        Self::new(&told.channel, Event::Key(told))
-    }
-
     fn new(channel: &'e ChannelName, event: Event<'e>) -> Self {
-        Self { channel: channel.as_str(), event, json: None, protobuf: None, quoted: None }
+        Self { channel: channel.as_str(), event, json: None, protobuf: None }
     }
 
     /// The event as a WebSocket frame in the protocol of a member with these flags. Fails for JSON clients when a
@@ -66,36 +56,19 @@ impl<'e> Variants<'e> {
     pub fn frame(&mut self, flags: MemberFlags, builder: &mut FrameBuilder) -> Result<Frame, NotJson> {
         let protocol = flags.protocol();
         let (channel, event) = (self.channel, self.event);
-        let is_quoted =
-            protocol == Protocol::Json && matches!(event, Event::Key(_)) && flags.contains(MemberFlags::DELTA);
         let slot = match protocol {
-            Protocol::Json if is_quoted => &mut self.quoted,
             Protocol::Json => &mut self.json,
             Protocol::Protobuf => &mut self.protobuf,
         };
-        slot.get_or_insert_with(|| encode(protocol, channel, event, is_quoted, builder)).clone()
+        slot.get_or_insert_with(|| encode(protocol, channel, event, builder)).clone()
     }
 }
 
-fn encode(
-    protocol: Protocol,
-    channel: &str,
-    event: Event<'_>,
-    is_quoted: bool,
-    builder: &mut FrameBuilder,
-) -> Result<Frame, NotJson> {
+fn encode(protocol: Protocol, channel: &str, event: Event<'_>, builder: &mut FrameBuilder) -> Result<Frame, NotJson> {
     let mut id: IdText = [0; 36];
     let mut push = client::Push { channel: channel.into(), ..client::Push::default() };
     match event {
         Event::Publication(publication) => push.r#pub = Some(client::Publication::with(publication, &mut id)),
-        Event::Key(told) => {
-            let wire = client::Publication::with(&told.publication, &mut id);
-            let wire = client::Publication { epoch: (&*told.epoch).into(), ..wire };
-            // Of a key the version is always told.
-            let version = told.publication.version;
-            let wire = if is_quoted { client::Publication { version, ..in_full(protocol, wire) } } else { wire };
-            push.r#pub = Some(wire);
-        }
         Event::Join(info) => {
             push.join = Some(client::Join { info: Some(client::ClientInfo::with(info, &mut id)) });
         }

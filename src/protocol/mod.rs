@@ -1,5 +1,5 @@
-//! Messages: the client protocol, the server API and what nodes tell each other; their JSON and Protobuf codecs, and the
-//! tables of codes.
+//! Messages: the client protocol, the server API, what backends are asked and what nodes tell each other; their JSON and
+//! Protobuf codecs, and the tables of codes.
 //!
 //! A message is defined once, by [`message`]; struct and codecs come from that definition. Decoding borrows from the
 //! input: payloads are slices of the frame, strings are borrowed unless they hold escapes.
@@ -21,6 +21,7 @@ pub mod proto;
 pub mod api;
 pub mod client;
 pub mod control;
+pub mod proxy;
 
 pub mod commands;
 pub mod fossil;

@@ -14,10 +14,11 @@ use super::{Cx, Effect};
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::channel::poll::key_name;
-use crate::channel::poll::op::PollOp;
+use crate::channel::poll::op::{KeyPublication, PollOp};
 use crate::channel::rules;
 use crate::fanout::hub::{Hub, LocalChannel};
 use crate::fanout::member::{MemberFlags, MemberId};
+use crate::fanout::tailor::Form;
 use crate::protocol::Protocol;
 
 /// All keys of a connection, by the channel of the subscription.
@@ -39,6 +40,8 @@ struct Tracked {
     version: u64,
     /// Unix seconds; 0 = never.
     expire_at: i64,
+    /// The client has the data of that version from us.
+    has_data: bool,
 }
 
 /// A key that a client wants to track.
@@ -92,15 +95,33 @@ impl Session {
         key.is_some_and(|key| self.polled(channel).is_some_and(|polled| polled.keys.contains_key(&key)))
     }
 
-    /// Whether a version of the key is news to the client; if so it is known from now on.
-    pub fn takes_version(&mut self, channel: LocalChannel, key: LocalChannel, version: u64) -> bool {
-        let polls = self.background.as_mut().map(|background| &mut background.polls);
-        let Some(known) = polls.and_then(|polls| polls.get_mut(&channel)?.keys.get_mut(&key)) else { return false };
-        let is_news = version > known.version;
-        if is_news {
-            known.version = version;
+    /// In which form the client gets a version of the key, if it is news; if so it is known from now on. A patch is
+    /// only for who has the data of the version before from us.
+    pub fn takes_version(
+        &mut self,
+        channel: LocalChannel,
+        key: LocalChannel,
+        flags: MemberFlags,
+        told: &KeyPublication,
+    ) -> Option<Form> {
+        let polls = &mut self.background.as_mut()?.polls;
+        let known = polls.get_mut(&channel)?.keys.get_mut(&key)?;
+        let version = told.publication.version;
+        if version <= known.version {
+            return None;
         }
-        is_news
+        let has_base = known.has_data && told.before.as_ref().is_some_and(|(_, base)| *base == known.version);
+        (known.version, known.has_data) = (version, true);
+        Some(match flags.contains(MemberFlags::DELTA) {
+            false => Form::Plain,
+            true if has_base => Form::Patch,
+            true => Form::Whole,
+        })
+    }
+
+    /// The key is gone: the client was told, and does not track it any more.
+    pub fn on_key_removed(&mut self, cx: &mut Cx<'_>, channel: LocalChannel, key: LocalChannel) {
+        self.forget_keys(cx, channel, vec![key]);
     }
 
     /// The versions of the channel's keys count in another epoch. Ends the subscription of a client that tracks any:
@@ -123,13 +144,13 @@ impl Session {
         for Wanted { key, version, expire_at } in tracking.wanted {
             match polled.keys.get_mut(&key) {
                 Some(known) => {
-                    (known.version, known.expire_at) = (version, expire_at);
+                    (known.version, known.expire_at, known.has_data) = (version, expire_at, false);
                     // The interest of before stays.
                     cx.tracked.release(key);
                 }
                 None => {
                     let member = cx.tracked.join(key, cx.conn, flags);
-                    polled.keys.insert(key, Tracked { member, version, expire_at });
+                    polled.keys.insert(key, Tracked { member, version, expire_at, has_data: false });
                 }
             }
             if expire_at > 0 && (polled.expires_from == 0 || expire_at < polled.expires_from) {

@@ -20,7 +20,7 @@ use crate::config::load::{Sources, load};
 use crate::config::prepare::{Host, prepare};
 use crate::config::snapshot::Snapshot;
 use crate::engine::{Action, Engine, MAX_ERRANDS, Opening, Parts, ShardPort, ShardWindow, Tally};
-use crate::errand::{Answer, Errand, HttpError};
+use crate::errand::{Answer, Errand, HttpError, PollAnswer};
 use crate::mesh::{Limits, desk, mesh};
 use crate::protocol::Protocol;
 use crate::protocol::client::{Command, ConnectRequest, PublishRequest, SubscribeRequest};
@@ -290,6 +290,7 @@ fn run(errand: Errand) -> Answer {
     match errand {
         Errand::Http(_) => Answer::Http(Err(HttpError::Timeout)),
         Errand::Key(query) => Answer::Key(query, None),
+        Errand::Poll(_) => Answer::Poll(PollAnswer::timeout()),
         Errand::Signature(check) => {
             let is_good = check.run();
             Answer::Signature(check, is_good)

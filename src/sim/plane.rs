@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::engine::{ShardWindow, Ticket};
-use crate::errand::{Answer, Errand, HttpError};
+use crate::errand::{Answer, Errand, HttpError, PollAnswer};
 
 /// Of so many errands one fails.
 const FAILURES: u32 = 20;
@@ -41,6 +41,7 @@ impl Plane {
             Errand::Http(_) => Answer::Http(Err(HttpError::Timeout)),
             Errand::Signature(check) => Answer::Signature(check, !fails),
             Errand::Key(query) => Answer::Key(query, None),
+            Errand::Poll(_) => Answer::Poll(PollAnswer::timeout()),
         };
         let is_asleep = self.windows[shard].answer(ticket, answer);
         Some(is_asleep.then_some(shard))

@@ -12,7 +12,7 @@ use super::{ApiCx, ApiEffect, Call, Control, ControlAnswer, Node, Request, Respo
 use crate::base::time::Now;
 use crate::channel::op::{Answer, Op};
 use crate::channel::publication::{Epoch, Position};
-use crate::config::snapshot::{ChannelOptions, PollOptions, Snapshot, SubscriptionType};
+use crate::config::snapshot::{ChannelOptions, PollOptions, PollPlan, Snapshot, SubscriptionType};
 use crate::config::{env::Env, load, prepare};
 use crate::metrics::{Shard, catalogue, prometheus};
 
@@ -217,7 +217,8 @@ pub(super) fn config(more: &str) -> Snapshot {
     // Their proxy is of no interest here.
     for (name, publish_enabled) in [("poll", false), ("pollp", true)] {
         let subscription_type = SubscriptionType::SharedPoll;
-        let poll = PollOptions { max_keys: 1, grace_s: 1, versioned: true, publish_enabled };
+        let plan = PollPlan { is_versioned: true, ..PollPlan::default() };
+        let poll = PollOptions { plan, publish_enabled, ..PollOptions::default() };
         let options = ChannelOptions { subscription_type, poll, ..ChannelOptions::default() };
         config.channel.namespaces.insert(name.into(), options);
     }

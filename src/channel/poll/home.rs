@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::op::{KeyPublication, PollOp};
-use super::{MAX_KEYS, Poll};
-use crate::base::ids::ShardId;
+use super::MAX_KEYS;
+use super::op::{KeyPublication, PollOp, PollSubscribe};
+use crate::base::ids::{ConnId, ShardId};
 use crate::base::time::Now;
 use crate::channel::dispatch::respond;
-use crate::channel::home::{Homes, Out};
+use crate::channel::home::{Homes, Out, new_epoch};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
-use crate::channel::publication::{ClientInfo, Publication};
+use crate::channel::publication::Publication;
+use crate::config::snapshot::PollPlan;
 use crate::protocol::error::Error;
 
 impl Homes {
@@ -25,11 +26,9 @@ impl Homes {
         out: &mut Out<'_>,
     ) {
         let answer = match op {
-            PollOp::Subscribe { presence, join } => {
-                return self.poll_subscribe(from, channel, presence, join, reply, now, out);
-            }
-            PollOp::Track { keys } => self.track(from, channel, keys),
-            PollOp::Untrack { keys } => self.untrack(from, channel, &keys),
+            PollOp::Subscribe(op) => return self.poll_subscribe(from, channel, op, reply, now, out),
+            PollOp::Track { plan, keys } => self.track(from, channel, plan, keys, now),
+            PollOp::Untrack { keys } => self.untrack(from, channel, &keys, now),
             PollOp::Publish { publication, key, epoch } => {
                 self.publish_key(channel, key, publication, epoch, now, out);
                 Answer::Done
@@ -38,49 +37,68 @@ impl Homes {
         respond(from, reply, answer, out);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a request taken apart")]
+    /// Where versions are numbered here, the channel begins with its first subscriber: so that the epoch it is told
+    /// is that of the versions it gets.
     fn poll_subscribe(
         &mut self,
         from: ShardId,
         channel: &ChannelName,
-        presence: Option<(Arc<ClientInfo>, u64)>,
-        join: Option<Arc<ClientInfo>>,
+        op: PollSubscribe,
         reply: ReplyTo,
         now: Now,
         out: &mut Out<'_>,
     ) {
-        let Some(slot) = self.table.find_or_insert(channel) else {
+        let PollSubscribe { plan, presence, join } = op;
+        let poll = if plan.is_versioned { self.polls.find(channel) } else { self.open_poll(channel, plan, now) };
+        let slot = self.table.find_or_insert(channel);
+        let (Some(slot), true) = (slot, plan.is_versioned || poll.is_some()) else {
             return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
         };
         self.register(slot, from, presence, now);
+        self.polled.insert(channel.clone());
         self.reschedule(slot);
-        let epoch = self.polls.get(channel).map_or("", Poll::epoch);
+        let epoch = poll.and_then(|id| self.polls.get(id)).map_or("", |poll| poll.epoch());
         respond(from, reply, Answer::PollSubscribed(Box::from(epoch)), out);
         if let Some(info) = join {
             self.broadcast(slot, |name| Delivery::Join(name, info.clone()), out);
         }
     }
 
-    fn track(&mut self, from: ShardId, channel: &ChannelName, keys: Vec<ChannelName>) -> Answer {
+    fn open_poll(&mut self, channel: &ChannelName, plan: PollPlan, now: Now) -> Option<ConnId> {
+        let Self { polls, rng, .. } = self;
+        polls.find_or_open(channel, plan, now.mono_ms, || new_epoch(rng).as_str().into())
+    }
+
+    fn track(
+        &mut self,
+        from: ShardId,
+        channel: &ChannelName,
+        plan: PollPlan,
+        keys: Vec<(ChannelName, u64)>,
+        now: Now,
+    ) -> Answer {
         // Keys that are tracked already are counted too: a bound that is met a little early.
-        if keys.len() > MAX_KEYS - self.polled_keys {
+        if keys.len() > MAX_KEYS - self.polls.keys {
             return Answer::Failed(Error::LIMIT_EXCEEDED);
         }
-        let poll = self.polls.entry(channel.clone()).or_default();
-        for key in keys {
-            self.polled_keys += usize::from(poll.track(key, from));
-        }
+        let id = self.open_poll(channel, plan, now);
+        let Some((id, poll)) = id.and_then(|id| Some((id, self.polls.get(id)?))) else {
+            return Answer::Failed(Error::LIMIT_EXCEEDED);
+        };
+        let new =
+            keys.into_iter().map(|(key, known)| usize::from(poll.track(key, known, from, now.mono_ms))).sum::<usize>();
+        self.polls.keys += new;
+        self.polls.reschedule(id);
         Answer::Done
     }
 
-    fn untrack(&mut self, from: ShardId, channel: &ChannelName, keys: &[ChannelName]) -> Answer {
-        if let Some(poll) = self.polls.get_mut(channel) {
-            for key in keys {
-                self.polled_keys -= usize::from(poll.untrack(key, from));
-            }
-            if poll.len() == 0 {
-                self.polls.remove(channel);
-            }
+    fn untrack(&mut self, from: ShardId, channel: &ChannelName, keys: &[ChannelName], now: Now) -> Answer {
+        if let Some(id) = self.polls.find(channel)
+            && let Some(poll) = self.polls.get(id)
+        {
+            let gone = keys.iter().map(|key| usize::from(poll.untrack(key, from, now.mono_ms))).sum::<usize>();
+            self.polls.keys -= gone;
+            self.polls.reschedule(id);
         }
         Answer::Done
     }
@@ -96,21 +114,25 @@ impl Homes {
         now: Now,
         out: &mut Out<'_>,
     ) {
-        let Some(poll) = self.polls.get_mut(channel) else { return };
-        if poll.enter(&epoch)
-            && let Some(slot) = self.table.find(channel)
-        {
-            self.broadcast(slot, Delivery::PollReset, out);
+        let Some(id) = self.polls.find(channel) else { return };
+        if self.polls.get(id).is_some_and(|poll| poll.enter(&epoch)) {
+            self.reset_keys(channel, out);
         }
-        let Some(interest) = self.polls.get_mut(channel).and_then(|poll| poll.advance(&key, publication.version))
-        else {
+        let Some(interest) = self.polls.get(id).and_then(|poll| poll.advance(&key, publication.version)) else {
             return;
         };
         publication.unix_ms = now.unix_ms;
         publication.taken_us = now.mono_us;
-        let told = Arc::new(KeyPublication { channel: channel.clone(), key, publication, epoch });
+        let told = Arc::new(KeyPublication { channel: channel.clone(), key, publication, before: None, epoch });
         for shard in interest.iter() {
             out(shard, Delivery::Key(told.clone()));
+        }
+    }
+
+    /// Tells that all versions are void.
+    pub(super) fn reset_keys(&mut self, channel: &ChannelName, out: &mut Out<'_>) {
+        if let Some(slot) = self.table.find(channel) {
+            self.broadcast(slot, Delivery::PollReset, out);
         }
     }
 }

@@ -99,12 +99,17 @@ const MAP: &[Opt] = &[
 ];
 
 const SHARED_POLL: &[Opt] = &[
-    text("proxy_name", "", "Proxy asked for the state of keys; empty means the default one."),
-    duration("refresh_interval", "", "Pause between two polls; 0 means 10s."),
-    int("refresh_batch_size", "", "Most keys in one request to the backend; 0 means 1000."),
+    text("proxy_name", "", "Proxy asked for the state of keys; empty means the default one.").live(),
+    duration("refresh_interval", "", "Pause between two polls; 0 means 10s.").live(),
+    int("refresh_batch_size", "", "Most keys in one request to the backend, up to 10000; 0 means 1000.").live(),
     int("max_keys_per_connection", "", "Most keys that one connection may track; 0 means 5000.").live(),
     text("mode", "", "Whether the backend numbers the versions of a key: versionless or versioned.").live(),
-    duration("channel_shutdown_delay", "", "How long polling goes on after the last subscriber left; 0 means 1s."),
+    duration(
+        "channel_shutdown_delay",
+        "",
+        "How long a channel is remembered after its last key; 0 means 1s, what is negative not at all.",
+    )
+    .live(),
     duration("track_expired_extra_delay", "", "Time to renew an expired list of tracked keys; 0 means 25s.").live(),
     switch("publish_enabled", "Let publications update keys between polls; needs the versioned mode.").live(),
 ];

@@ -71,5 +71,5 @@ pub const SHARED_POLL: &[Opt] = &[
         "Unix time until which the former key is accepted; 0 means always.",
     )
     .live(),
-    int("concurrency_limit", "", "Most refresh requests to the backend at once; 0 means 64."),
+    int("concurrency_limit", "", "Most refresh requests to the backend at once; 0 means 64.").live(),
 ];

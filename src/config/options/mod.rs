@@ -30,7 +30,7 @@ pub const ROOT: &[Opt] = &[
     section("client", client::CLIENT, "Client connections: authentication, limits, timing."),
     section("channel", channel::CHANNEL, "Channels and namespaces."),
     section("rpc", proxy::RPC, "RPC calls of clients."),
-    named("proxies", proxy::NAMED_PROXY, "Proxies that namespaces refer to by name."),
+    named("proxies", proxy::NAMED_PROXY, "Proxies that namespaces refer to by name.").live(),
     section("http_api", api::HTTP_API, "The server API over HTTP."),
     section("grpc_api", api::GRPC_API, "The server API over GRPC."),
     named("consumers", consumer::CONSUMER, "Queues from which API commands and publications are taken."),

@@ -7,8 +7,8 @@ const U32: i64 = u32::MAX as i64;
 
 /// One proxy.
 pub const PROXY: &[Opt] = &[
-    text("endpoint", "", "Address of the backend; http:// and https:// mean HTTP, grpc:// means GRPC."),
-    duration("timeout", "1s", "Longest time to wait for the backend."),
+    text("endpoint", "", "Address of the backend; http:// and https:// mean HTTP, grpc:// means GRPC.").live(),
+    duration("timeout", "1s", "Longest time to wait for the backend.").live(),
     texts("http_headers", "", "Names of client headers that are passed on."),
     texts("grpc_metadata", "", "Names of GRPC metadata that are passed on."),
     texts("emulated_headers", "", "Names of headers that clients may send inside the connect command."),
@@ -22,11 +22,11 @@ pub const PROXY: &[Opt] = &[
 pub const SWITCHED_PROXY: &[Opt] = &[switch("enabled", "Ask the backend."), inline(PROXY)];
 
 /// One entry of `proxies`.
-pub const NAMED_PROXY: &[Opt] = &[text("name", "", "Unique name that namespaces refer to."), inline(PROXY)];
+pub const NAMED_PROXY: &[Opt] = &[text("name", "", "Unique name that namespaces refer to.").live(), inline(PROXY)];
 
 const PROXY_HTTP: &[Opt] = &[
     section("tls", TLS, "TLS towards the backend.").idle(),
-    map("static_headers", "Headers added to each request."),
+    map("static_headers", "Headers added to each request.").live(),
     list("status_to_code_transforms", STATUS_TRANSFORM, "What a client is told for a given status of the backend."),
 ];
 
@@ -58,18 +58,18 @@ const PROXY_GRPC: &[Opt] = &[
 
 /// `client.proxy.*`.
 pub const CLIENT_PROXIES: &[Opt] = &[
-    section("connect", SWITCHED_PROXY, "Asks the backend when a client connects."),
-    section("refresh", SWITCHED_PROXY, "Asks the backend when a connection is about to expire."),
+    section("connect", SWITCHED_PROXY, "Asks the backend when a client connects.").idle(),
+    section("refresh", SWITCHED_PROXY, "Asks the backend when a connection is about to expire.").idle(),
 ];
 
 /// `channel.proxy.*`.
 pub const CHANNEL_PROXIES: &[Opt] = &[
-    section("subscribe", PROXY, "Asks the backend when a client subscribes."),
-    section("publish", PROXY, "Asks the backend when a client publishes."),
-    section("sub_refresh", PROXY, "Asks the backend when a subscription is about to expire."),
-    section("subscribe_stream", PROXY, "Lets the backend feed a subscription over a GRPC stream."),
-    section("map_publish", PROXY, "Asks the backend when a client publishes into a map."),
-    section("map_remove", PROXY, "Asks the backend when a client removes from a map."),
+    section("subscribe", PROXY, "Asks the backend when a client subscribes.").idle(),
+    section("publish", PROXY, "Asks the backend when a client publishes.").idle(),
+    section("sub_refresh", PROXY, "Asks the backend when a subscription is about to expire.").idle(),
+    section("subscribe_stream", PROXY, "Lets the backend feed a subscription over a GRPC stream.").idle(),
+    section("map_publish", PROXY, "Asks the backend when a client publishes into a map.").idle(),
+    section("map_remove", PROXY, "Asks the backend when a client removes from a map.").idle(),
     section("shared_poll_refresh", PROXY, "Asks the backend for the state of shared-poll keys."),
 ];
 
@@ -88,7 +88,7 @@ const RPC_PING: &[Opt] = &[
 
 /// `rpc.*`.
 pub const RPC: &[Opt] = &[
-    section("proxy", PROXY, "The default proxy of RPC calls."),
+    section("proxy", PROXY, "The default proxy of RPC calls.").idle(),
     section("without_namespace", RPC_OPTIONS, "Options of RPC methods without namespace."),
     named("namespaces", RPC_NAMESPACE, "Options of RPC methods by namespace."),
     section("ping", RPC_PING, "An RPC method that only answers."),

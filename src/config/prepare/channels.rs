@@ -2,13 +2,14 @@
 
 use crate::config::error::Error;
 use crate::config::pattern;
-use crate::config::snapshot::{ChannelOptions, Channels, DataFormat, HistoryOptions, SubscriptionType};
+use crate::config::snapshot::{ChannelOptions, Channels, DataFormat, HistoryOptions, Proxies, SubscriptionType};
 use crate::config::value::Section;
 
 /// Makes the channel part of the snapshot.
-pub fn channels(root: &Section) -> Result<Channels, Error> {
+pub fn channels(root: &Section, proxies: &Proxies) -> Result<Channels, Error> {
     let options = root.section("channel");
     let general = General {
+        proxies,
         history_meta_ttl_s: match seconds(options, "history_meta_ttl") {
             // Only a zero from the environment gets here; the reference then keeps thirty days.
             0 => 30 * 24 * 3600,
@@ -44,12 +45,13 @@ pub fn channels(root: &Section) -> Result<Channels, Error> {
 }
 
 /// What namespaces fall back to.
-struct General {
+struct General<'p> {
+    proxies: &'p Proxies,
     history_meta_ttl_s: u32,
     data_format: DataFormat,
 }
 
-fn channel_options(options: &Section, path: &str, general: &General) -> Result<ChannelOptions, Error> {
+fn channel_options(options: &Section, path: &str, general: &General<'_>) -> Result<ChannelOptions, Error> {
     let channel_regex = match options.text("channel_regex") {
         "" => None,
         regex => {
@@ -106,7 +108,7 @@ fn channel_options(options: &Section, path: &str, general: &General) -> Result<C
             _ => SubscriptionType::Stream,
         },
         map: super::map::options(options.section("map")),
-        poll: super::poll::options(options.section("shared_poll")),
+        poll: super::poll::options(options.section("shared_poll"), general.proxies),
         map_rules: super::map_rules::rules(options.section("map")),
         map_clients_prefix: options.text("map_clients_presence_channel_prefix").into(),
         map_users_prefix: options.text("map_users_presence_channel_prefix").into(),

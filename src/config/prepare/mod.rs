@@ -11,6 +11,7 @@ mod engine;
 mod map;
 mod map_rules;
 mod poll;
+mod proxy;
 mod redis;
 mod redis_address;
 
@@ -42,6 +43,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         "" => format!("{}_{}", host.name, options.int("http_server.port")),
         name => name.to_owned(),
     };
+    let proxies = proxy::proxies(options);
     Ok(Snapshot {
         server: Server {
             address: addresses.external,
@@ -51,10 +53,12 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         },
         shards: shards(options)?,
         client: client::client(options)?,
-        channel: channels::channels(options)?,
+        channel: channels::channels(options, &proxies)?,
         broker,
         presence,
         track_keys: poll::track_keys(options),
+        polls_at_once: poll::at_once(options),
+        proxies,
         websocket: websocket(options),
         http_api: http_api(options)?,
         init: endpoint(options, "init"),

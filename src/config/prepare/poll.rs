@@ -1,6 +1,7 @@
 //! Options of shared-poll channels: the built-in defaults.
 
-use crate::config::snapshot::{PollOptions, TrackKeys};
+use super::{ms, ms_or};
+use crate::config::snapshot::{DEFAULT_PROXY, PollOptions, PollPlan, Proxies, TrackKeys};
 use crate::config::value::Section;
 
 /// What `max_keys_per_connection` 0 and less stands for.
@@ -9,19 +10,54 @@ const MAX_KEYS: usize = 5000;
 /// What `track_expired_extra_delay` 0 and less stands for, seconds.
 const GRACE_S: i64 = 25;
 
+/// What `refresh_interval` 0 and less stands for.
+const INTERVAL_MS: u64 = 10_000;
+
+/// What `refresh_batch_size` 0 and less stands for.
+const BATCH: usize = 1000;
+
+/// Most keys in one request whatever is configured: they are gathered at once. Upstream has no bound.
+const MAX_BATCH: usize = 10_000;
+
+/// What `channel_shutdown_delay` 0 stands for.
+const SHUTDOWN_DELAY_MS: u64 = 1_000;
+
+/// What `shared_poll.concurrency_limit` 0 and less stands for.
+const POLLS_AT_ONCE: usize = 64;
+
 /// The `shared_poll` options of a namespace.
-pub(super) fn options(poll: &Section) -> PollOptions {
-    let max_keys = usize::try_from(poll.int("max_keys_per_connection")).ok().filter(|keys| *keys > 0);
+pub(super) fn options(poll: &Section, proxies: &Proxies) -> PollOptions {
+    let positive = |name: &str| usize::try_from(poll.int(name)).ok().filter(|number| *number > 0);
+    let proxy = match poll.text("proxy_name") {
+        "" => DEFAULT_PROXY,
+        name => name,
+    };
     PollOptions {
-        max_keys: max_keys.unwrap_or(MAX_KEYS),
+        proxy: proxy.into(),
+        plan: PollPlan {
+            is_versioned: poll.text("mode") == "versioned",
+            asks_backend: proxies.shared_poll(proxy).is_some(),
+            interval_ms: ms_or(poll, "refresh_interval", INTERVAL_MS),
+            batch: positive("refresh_batch_size").unwrap_or(BATCH).min(MAX_BATCH),
+            shutdown_delay_ms: match poll.duration_ns("channel_shutdown_delay") {
+                0 => SHUTDOWN_DELAY_MS,
+                _ => ms(poll, "channel_shutdown_delay"),
+            },
+        },
+        max_keys: positive("max_keys_per_connection").unwrap_or(MAX_KEYS),
         grace_s: match poll.duration_ns("track_expired_extra_delay") {
             ..=0 => GRACE_S,
             // Whole seconds, as upstream.
             delay_ns => delay_ns / 1_000_000_000,
         },
-        versioned: poll.text("mode") == "versioned",
         publish_enabled: poll.bool("publish_enabled"),
     }
+}
+
+/// How many requests for keys the process makes at once.
+pub(super) fn at_once(options: &Section) -> usize {
+    let limit = usize::try_from(options.int("shared_poll.concurrency_limit")).ok().filter(|limit| *limit > 0);
+    limit.unwrap_or(POLLS_AT_ONCE)
 }
 
 /// What signs lists of tracked keys.

@@ -17,6 +17,7 @@ const CONFIGURATIONS: &[&str] = &[
         "swagger":{"enabled":true},"debug":{"enabled":true}}"#,
     r#"{"controller":{"enabled":false},"presence_manager":{"enabled":true},"broker":{"enabled":true}}"#,
     r#"{"engine":{"type":"redis"}}"#,
+    r#"{"proxies":[{"name":"aa","endpoint":"http://backend.example"}]}"#,
     r#"{"broker":{"enabled":true,"type":"redis"},"presence_manager":{"enabled":true,"type":"redis"}}"#,
     r#"{"channel":{"namespaces":[{"name":"aa","map":{"mode":"persistent"}}],
         "without_namespace":{"map":{"mode":"persistent"}}}}"#,

@@ -10,7 +10,9 @@ use crate::config::prepare::{Host, prepare};
 const BASE: &str = r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},
     "admin":{"enabled":true},"swagger":{"enabled":true},"debug":{"enabled":true},
     "client":{"subscription_token":{"enabled":true},"subscribe_to_user_personal_channel":{"enabled":true}},
-    "channel":{"without_namespace":{"map":{"mode":"persistent"}}}}"#;
+    "channel":{"without_namespace":{"map":{"mode":"persistent"}},
+        "proxy":{"shared_poll_refresh":{"endpoint":"http://backend.example"}}},
+    "proxies":[{"name":"named","endpoint":"http://backend.example"}]}"#;
 
 /// Options of which not every value is one, or not every change can be seen.
 const VALUES: &[(&str, &str)] = &[
@@ -29,6 +31,7 @@ const VALUES: &[(&str, &str)] = &[
     ("channel.without_namespace.map.client_key", "user_id"),
     ("channel.without_namespace.map.meta_ttl", "9s"),
     ("channel.without_namespace.shared_poll.mode", "versioned"),
+    ("channel.without_namespace.shared_poll.channel_shutdown_delay", "9s"),
     ("client.token.jwks_public_endpoint", "https://keys.example"),
     ("client.subscription_token.jwks_public_endpoint", "https://keys.example"),
     ("client.token.rsa_public_key", ""),
@@ -88,7 +91,9 @@ fn show(snapshot: &Snapshot) -> String {
     let tokens = [Some(token(&client.token)), client.subscription_token.as_ref().map(token)];
     // The order of namespaces in their table is nobody's; there is one.
     let track = [&snapshot.track_keys.secret, &snapshot.track_keys.previous];
-    format!("{snapshot:?} {tokens:?} {track:?}")
+    let backend = snapshot.proxies.shared_poll_refresh.as_ref();
+    let backend = backend.map(|proxy| (&proxy.endpoint, &proxy.headers));
+    format!("{snapshot:?} {tokens:?} {track:?} {backend:?}")
 }
 
 /// The paths of all options in force that are no sections.
@@ -114,6 +119,7 @@ fn changed(base: &Section, path: &str) -> Section {
         (None, Value::Duration(value)) => Value::Duration(value + 1_000_000_000),
         (None, Value::Text(_)) => Value::Text("other".to_owned()),
         (None, Value::Texts(_)) => Value::Texts(Some(vec!["other".to_owned()])),
+        (None, Value::Map(_)) => Value::Map(vec![("other".to_owned(), "other".to_owned())]),
         (None, Value::List(_)) if matches!(entry.option.kind, Kind::List { .. }) => Value::List(Vec::new()),
         (None, _) => panic!("{path}: another kind of value"),
     };

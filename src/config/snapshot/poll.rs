@@ -1,22 +1,66 @@
 //! Shared-poll channels: what clients may track, and the keys that sign it.
 
+use super::{Snapshot, SubscriptionType};
+
 /// `shared_poll.*` of a namespace, with upstream's defaults filled in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PollOptions {
+    /// Who knows the state of keys (`proxy_name`).
+    pub proxy: Box<str>,
+    /// How the backend is asked.
+    pub plan: PollPlan,
     /// Most keys that a connection may track in a channel (`max_keys_per_connection`).
     pub max_keys: usize,
     /// Seconds that keys are tracked beyond their signature (`track_expired_extra_delay`).
     pub grace_s: i64,
-    /// Versions are numbered by who tells them (`mode`).
-    pub versioned: bool,
     /// New versions are taken over the server API (`publish_enabled`).
     pub publish_enabled: bool,
+}
+
+/// How the backend of a channel is asked. A channel keeps the plan that it began with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PollPlan {
+    /// Versions are numbered by who tells them (`mode`); else the home of a channel numbers what has changed.
+    pub is_versioned: bool,
+    /// The backend can be asked.
+    pub asks_backend: bool,
+    /// From the beginning of one round over all keys to that of the next, milliseconds (`refresh_interval`); at
+    /// least 1.
+    pub interval_ms: u64,
+    /// Most keys in one request (`refresh_batch_size`); at least 1.
+    pub batch: usize,
+    /// How long a channel is remembered after its last key, milliseconds (`channel_shutdown_delay`).
+    pub shutdown_delay_ms: u64,
 }
 
 impl PollOptions {
     /// Whether versions of keys may be published. Validation asks for the mode that goes with it.
     pub fn takes_publications(&self) -> bool {
-        self.versioned && self.publish_enabled
+        self.plan.is_versioned && self.publish_enabled
+    }
+
+    /// Whether anyone can tell of keys.
+    pub fn is_served(&self) -> bool {
+        self.plan.asks_backend || self.takes_publications()
+    }
+}
+
+impl Snapshot {
+    /// Whether there are channels whose backend is asked.
+    pub fn polls(&self) -> bool {
+        self.poll_options().any(|(_, poll)| poll.plan.asks_backend)
+    }
+
+    /// Names of namespaces of shared-poll channels whose backend cannot be asked.
+    pub fn unpolled(&self) -> impl Iterator<Item = &str> {
+        self.poll_options().filter(|(_, poll)| !poll.plan.asks_backend).map(|(name, _)| name)
+    }
+
+    fn poll_options(&self) -> impl Iterator<Item = (&str, &PollOptions)> {
+        let namespaces = self.channel.namespaces.iter().map(|(name, options)| (&**name, options));
+        let all = namespaces.chain([("", &self.channel.without_namespace)]);
+        all.filter(|(_, options)| options.subscription_type == SubscriptionType::SharedPoll)
+            .map(|(name, options)| (name, &options.poll))
     }
 }
 

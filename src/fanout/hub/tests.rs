@@ -196,3 +196,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn hidden_channels_are_not_listed() {
+    let mut hub = Hub::new();
+    let (shown, hidden) = (hub.retain(&ChannelName::new("a")), hub.retain(&ChannelName::new("b")));
+    let conn = ConnId { slot: 0, generation: 0 };
+    let members = [shown, hidden, hidden].map(|channel| hub.join(channel, conn, MemberFlags::NONE));
+    hub.hide(hidden);
+    hub.hide(hidden);
+    let listed = |hub: &Hub| -> Vec<String> {
+        let found = (0..hub.slots()).filter_map(|slot| hub.channel_at(slot));
+        found.map(|(name, members)| format!("{} {members}", name.as_str())).collect()
+    };
+    assert_eq!((listed(&hub), hub.listed_members(), hub.member_count()), (vec!["a 1".to_owned()], 1, 3));
+    hub.join(hidden, conn, MemberFlags::NONE);
+    hub.leave(hidden, members[1]);
+    assert_eq!((hub.listed_members(), hub.member_count()), (1, 3));
+    hub.leave(shown, members[0]);
+    assert_eq!((hub.listed_members(), hub.member_count()), (0, 2));
+}

@@ -2,7 +2,7 @@
 //! (upstream: centrifuge client_shared_poll.go `handleSharedPollSubscribe`).
 
 use crate::channel::op::{Answer, Op};
-use crate::channel::poll::op::PollOp;
+use crate::channel::poll::op::{PollOp, PollSubscribe};
 use crate::channel::rules;
 use crate::config::snapshot::{ChannelOptions, SubscriptionType};
 use crate::protocol::client::{Reply, SubscribeRequest, SubscribeResult};
@@ -32,8 +32,7 @@ impl Session {
         if !rules::is_valid_name(&cx.config.channel, options, channel) {
             return Err(Error::BAD_REQUEST.into());
         }
-        // Channels that only the backend can fill are not served yet.
-        if !options.poll.takes_publications() {
+        if !options.poll.is_served() {
             return Err(Error::NOT_AVAILABLE.into());
         }
         let mut grant = self.authorize(cx, request, options)?;
@@ -49,8 +48,13 @@ impl Session {
             .set(Traits::DELTA, delta);
         let name = name_of(cx, local, channel);
         let mut subscribing = Subscribing::hold(self, cx, &name, &grant);
+        cx.hub.hide(subscribing.channel);
         let (presence, join) = (subscribing.presence(self), subscribing.join(self));
-        subscribing.tag = self.ask(cx, name, Op::Poll(Box::new(PollOp::Subscribe { presence, join })));
+        subscribing.tag = self.ask(
+            cx,
+            name,
+            Op::Poll(Box::new(PollOp::Subscribe(PollSubscribe { plan: options.poll.plan, presence, join }))),
+        );
         self.pending_tag = subscribing.tag;
         self.pending = Pending::Poll { id, subscribing: Box::new(subscribing) };
         Ok(())

@@ -39,6 +39,7 @@ impl Session {
         if options.subscription_type != SubscriptionType::SharedPoll {
             return Err(Error::PERMISSION_DENIED.into());
         }
+        let plan = options.poll.plan;
         let untracked: BTreeSet<&str> = request.untrack.iter().map(|key| &**key).collect();
         let is_tracked = |key: &str| self.tracks(local, cx.tracked.find_name(&key_name(channel.as_str(), key)));
         let gone = untracked.iter().filter(|key| is_tracked(key)).count();
@@ -54,11 +55,11 @@ impl Session {
         for (key, (version, at)) in wanted.into_iter().filter(|(key, _)| !untracked.contains(key)) {
             let name = key_name(channel.as_str(), key);
             held.push(Wanted { key: cx.tracked.retain(&name), version, expire_at: ends[at] });
-            names.push(name);
+            names.push((name, version));
         }
         self.untrack(cx, local, untracked);
         let tracking = Tracking { channel: channel.clone(), local, wanted: held, expire_at, is_void: false };
-        let op = Op::Poll(Box::new(PollOp::Track { keys: names }));
+        let op = Op::Poll(Box::new(PollOp::Track { plan, keys: names }));
         self.wait_for(cx, channel, op, Pending::Track { id, tracking: Box::new(tracking) });
         Ok(())
     }

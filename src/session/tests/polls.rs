@@ -7,6 +7,8 @@ use super::*;
 use crate::channel::poll::key_name;
 use crate::channel::poll::op::{KeyPublication, PollOp};
 use crate::channel::publication::MapEntry;
+use crate::fanout::key_variant::KeyVariants;
+use crate::fanout::tailor::Form;
 
 /// Three keys at most in `few`, grace of two seconds in `brief`.
 const POLLS: &str = r#"
@@ -24,7 +26,7 @@ const POLLS: &str = r#"
     {"name": "closed", "subscription_type": "shared_poll",
         "shared_poll": {"proxy_name": "poller", "mode": "versioned", "publish_enabled": true}},
     {"name": "backend", "subscription_type": "shared_poll", "allow_subscribe_for_client": true,
-        "shared_poll": {"proxy_name": "poller"}},
+        "shared_poll": {"proxy_name": "unheard"}},
     {"name": "open", "allow_subscribe_for_client": true}
 "#;
 
@@ -76,14 +78,22 @@ impl Bench {
         let (Some(channel), Some(key)) = (self.hub.find_name(&told.channel), self.tracked.find_name(&told.key)) else {
             return;
         };
-        let (mut variants, mut builder) = (Variants::key(told), FrameBuilder::new());
+        let (mut variants, mut builder) = (KeyVariants::new(told), FrameBuilder::new());
+        let is_removal = told.is_removal();
         for member in self.tracked.members(key).to_vec() {
             let who = member.conn.slot as usize;
-            if self.is_open[who] && self.sessions[who].takes_version(channel, key, told.publication.version) {
-                let frame = variants.frame(member.flags(), &mut builder).expect("JSON");
+            let form = match is_removal {
+                true => Some(Form::Plain),
+                false => self.sessions[who].takes_version(channel, key, member.flags(), told),
+            };
+            if let Some(form) = form.filter(|_| self.is_open[who]) {
+                let frame = variants.frame(member.flags().protocol(), form, &mut builder).expect("JSON");
                 let message = &frame.as_bytes()[frame.len() - frame.message_len()..];
                 let text = self.shown(message);
                 self.came.push_back(format!("{}< {text}", name(who)));
+            }
+            if is_removal {
+                self.step(who, |session, cx| session.on_key_removed(cx, channel, key));
             }
         }
     }
@@ -232,6 +242,45 @@ fn payloads_are_strings_for_clients_with_delta() {
         a< {"push":{"channel":"delta:a","pub":{"data":"{\"a\":1}","key":"k","version":1}}}
         "#,
     );
+}
+
+#[test]
+fn a_patch_is_for_who_has_the_data_of_the_version_before() {
+    let mut bench = Bench::new(config("", POLLS));
+    bench.play(&format!(
+        r#"
+        a> {{"id":1,"connect":{{"token":$jwt{{"sub":"u"}}}}}}
+        a< {{"id":1,"connect":{{"client":"<a>"}}}}
+        a> {{"id":2,"subscribe":{{"channel":"delta:a","type":4,"delta":"fossil"}}}}
+        a< {{"id":2,"subscribe":{{"delta":true,"type":4}}}}
+        a> {{"id":3,"sub_refresh":{{"channel":"delta:a","type":1,"track":[{}]}}}}
+        a< {{"id":3,"sub_refresh":{{"expires":true,"ttl":300}}}}
+        "#,
+        batch("delta:a", "k=4", 300)
+    ));
+    let name = ChannelName::new("delta:a");
+    let (local, key) =
+        (bench.hub.find_name(&name).unwrap(), bench.tracked.find_name(&key_name("delta:a", "k")).unwrap());
+    let told = |version: u64, base: u64| KeyPublication {
+        channel: name.clone(),
+        key: key_name("delta:a", "k"),
+        publication: Publication { version, entry: MapEntry::set("k"), ..Publication::bare(Bytes::from_static(b"1")) },
+        before: Some((Bytes::from_static(b"0"), base)),
+        epoch: Box::default(),
+    };
+    let delta = MemberFlags::DELTA;
+    for (version, base, flags, expected) in [
+        // Version 4 is known, but its data is not from us.
+        (4, 3, delta, None),
+        (5, 4, delta, Some(Form::Whole)),
+        (6, 5, delta, Some(Form::Patch)),
+        (8, 7, delta, Some(Form::Whole)),
+        (8, 7, delta, None),
+        (9, 8, MemberFlags::NONE, Some(Form::Plain)),
+    ] {
+        let form = bench.sessions[0].takes_version(local, key, flags, &told(version, base));
+        assert_eq!(form, expected, "version {version} upon {base}");
+    }
 }
 
 #[test]
