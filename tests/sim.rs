@@ -20,6 +20,13 @@ fn simulate(seed: u64) -> Report {
     run(seed, setup(seed)).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
+/// Several nodes and a broker.
+fn simulate_cluster(seed: u64) -> Report {
+    let (nodes, shards) = (2 + (seed % 2) as usize, [1, 2, 3][(seed / 2 % 3) as usize]);
+    let setup = Setup { nodes, shards, steps: 15_000, ..setup(seed) };
+    run(seed, setup).unwrap_or_else(|failure| panic!("{failure} (SPINDLE_SIM_CLUSTER_SEED={seed})"))
+}
+
 #[test]
 fn invariants_hold_under_fresh_seeds() {
     if let Some(seed) = number("SPINDLE_SIM_SEED") {
@@ -48,8 +55,26 @@ fn invariants_hold_under_fresh_seeds() {
 }
 
 #[test]
+fn invariants_hold_across_nodes_under_fresh_seeds() {
+    if let Some(seed) = number("SPINDLE_SIM_CLUSTER_SEED") {
+        println!("{:?}", simulate_cluster(seed));
+        return;
+    }
+    let (mut publications, mut recoveries, mut losses) = (0, 0, 0);
+    for _ in 0..number("SPINDLE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS / 2) {
+        let report = simulate_cluster(rand_seed());
+        publications += report.publications;
+        recoveries += report.recoveries;
+        losses += report.losses;
+    }
+    println!("{publications} publications, {recoveries} recoveries, {losses} positions lost");
+    assert!(publications > 200 && recoveries > 50 && losses > 0);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     assert_eq!(simulate(7), simulate(7));
+    assert_eq!(simulate_cluster(7), simulate_cluster(7));
 }
 
 /// A seed that no run had before, short enough to type.

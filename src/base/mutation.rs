@@ -34,6 +34,14 @@ pub enum Mutation {
     MapExpiresSilently,
     /// A page of a map shows keys that changed since the first page.
     MapPageOfNow,
+    /// Messages come again after a while without, and nobody is told.
+    ResumeSilently,
+    /// A home takes a broker's message though it has it.
+    DeliverTwice,
+    /// A home takes a broker's message though there is a gap before it.
+    PassOverGap,
+    /// A subscriber of a brokered channel does not get what came between the read of the stream and its answer.
+    ForgetSince,
     /// The key of a client that leaves stays in the map that mirrors the channel.
     MapKeepsWhoLeft,
     /// Users are not named in the map that mirrors them.

@@ -8,6 +8,8 @@ mod commands;
 mod registry;
 mod surveys;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use crate::api::{Control, ControlAnswer};
@@ -62,7 +64,7 @@ pub struct Cluster<Q> {
     surveys: Surveys<Q>,
     reports_at: u64,
     has_left: bool,
-    effects: Vec<Effect<Q>>,
+    effects: VecDeque<Effect<Q>>,
 }
 
 impl<Q: Clone> Cluster<Q> {
@@ -74,13 +76,13 @@ impl<Q: Clone> Cluster<Q> {
             surveys: Surveys::default(),
             reports_at: 0,
             has_left: false,
-            effects: Vec::new(),
+            effects: VecDeque::new(),
         }
     }
 
-    /// What is to be done since the last call, in order.
-    pub fn take_effects(&mut self) -> std::vec::Drain<'_, Effect<Q>> {
-        self.effects.drain(..)
+    /// The next thing to be done.
+    pub fn next_effect(&mut self) -> Option<Effect<Q>> {
+        self.effects.pop_front()
     }
 
     /// When [`Cluster::tick`] is due, on the clock of [`Now::mono_ms`].
@@ -92,11 +94,11 @@ impl<Q: Clone> Cluster<Q> {
     pub fn tick(&mut self, now: Now) {
         if self.reports_at <= now.mono_ms && !self.has_left {
             self.reports_at = now.mono_ms + REPORT_INTERVAL_MS;
-            self.effects.push(Effect::Count { to: None });
+            self.effects.push_back(Effect::Count { to: None });
             self.registry.forget_silent(now);
         }
         let Self { surveys, effects, .. } = self;
-        surveys.expire(now, |question| effects.push(Effect::Answer(question, ControlAnswer::Failed)));
+        surveys.expire(now, |question| effects.push_back(Effect::Answer(question, ControlAnswer::Failed)));
     }
 
     /// This node ends.
@@ -164,7 +166,7 @@ impl<Q: Clone> Cluster<Q> {
         if let Some(node) = &command.node {
             let is_new = self.registry.heard_of(node, now);
             if is_new {
-                self.effects.push(Effect::Count { to: Some((*node.uid).into()) });
+                self.effects.push_back(Effect::Count { to: Some((*node.uid).into()) });
             }
         } else if command.shutdown.is_some() {
             self.registry.forget(&command.uid);
@@ -173,7 +175,7 @@ impl<Q: Clone> Cluster<Q> {
         } else if let Some(response) = &command.survey_response {
             self.answered(&command.uid, response);
         } else if let Some(control) = commands::to_sessions(&command) {
-            self.effects.push(Effect::Act(control));
+            self.effects.push_back(Effect::Act(control));
         }
         // Notifications are for editions that have handlers for them.
         Ok(())
@@ -181,7 +183,7 @@ impl<Q: Clone> Cluster<Q> {
 
     fn asked(&mut self, from: &str, request: &control::SurveyRequest<'_>) {
         match commands::pattern_of(request) {
-            Ok(pattern) => self.effects.push(Effect::List { to: from.into(), id: request.id, pattern }),
+            Ok(pattern) => self.effects.push_back(Effect::List { to: from.into(), id: request.id, pattern }),
             Err(code) => {
                 let message = encoded(&commands::response(&self.uid, request.id, code, &[]));
                 self.tell(Some(from.into()), message, None);
@@ -210,11 +212,11 @@ impl<Q: Clone> Cluster<Q> {
     }
 
     fn tell(&mut self, to: Option<Box<str>>, message: Bytes, question: Option<Q>) {
-        self.effects.push(Effect::Tell { to, message, question });
+        self.effects.push_back(Effect::Tell { to, message, question });
     }
 
     fn answer(&mut self, question: Q, answer: ControlAnswer) {
-        self.effects.push(Effect::Answer(question, answer));
+        self.effects.push_back(Effect::Answer(question, answer));
     }
 }
 

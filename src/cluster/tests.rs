@@ -48,7 +48,7 @@ impl World {
     /// Messages reach whom they are for; every node has the channel that is named after it, with one client.
     fn settle(&mut self) -> Vec<String> {
         while let Some((node, effects)) = (0..self.nodes.len())
-            .map(|node| (node, self.nodes[node].take_effects().collect::<Vec<_>>()))
+            .map(|node| (node, effects_of(&mut self.nodes[node])))
             .find(|(_, effects)| !effects.is_empty())
         {
             effects.into_iter().for_each(|effect| self.carry_out(node, effect));
@@ -95,6 +95,10 @@ impl World {
             }
         }
     }
+}
+
+fn effects_of(node: &mut Cluster<u32>) -> Vec<Effect<u32>> {
+    std::iter::from_fn(|| node.next_effect()).collect()
 }
 
 fn list(text: &str) -> Control {
@@ -157,17 +161,17 @@ fn unknown_questions_are_answered_and_bad_answers_fail() {
     let request = control::SurveyRequest { id: 5, op: "what".into(), ..Default::default() };
     let asked = Command { uid: "1".into(), survey_request: Some(request), ..Command::default() };
     world.nodes[0].receive(&encoded(&asked), world.now).unwrap();
-    let effect = world.nodes[0].take_effects().next();
+    let effect = world.nodes[0].next_effect();
     let Some(Effect::Tell { to: Some(to), message, .. }) = effect else { panic!("{effect:?}") };
     let answer: Command<'_> = proto::decode(&message).unwrap();
     assert_eq!((&*to, answer.survey_response.map(|response| (response.id, response.code))), ("1", Some((5, 3))));
 
     world.nodes[0].ask(&list(""), 7, world.now);
-    world.nodes[0].take_effects();
+    effects_of(&mut world.nodes[0]);
     let answer = encoded(&commands::response("1", 1, 1, &[]));
     world.nodes[0].receive(&answer, world.now).unwrap();
     world.nodes[0].receive(&answer, world.now).unwrap();
-    let effects: Vec<_> = world.nodes[0].take_effects().collect();
+    let effects = effects_of(&mut world.nodes[0]);
     assert!(matches!(effects[..], [Effect::Answer(7, ControlAnswer::Failed)]), "{effects:?}");
     assert!(world.nodes[0].receive(b"\xff", world.now).is_err());
 }
@@ -209,5 +213,5 @@ fn sessions_of_all_users_are_not_those_of_nobody() {
     let command = Command { uid: "x".into(), disconnect: Some(Box::new(told)), ..Command::default() };
     let mut node = Cluster::<u32>::new("0");
     node.receive(&encoded(&command), Now::default()).unwrap();
-    assert_eq!(node.take_effects().count(), 0);
+    assert_eq!(effects_of(&mut node).len(), 0);
 }

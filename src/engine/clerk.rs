@@ -69,16 +69,20 @@ impl Engine {
         self.reply(&ask, answer);
     }
 
-    /// Does what is to be done about other nodes. Few things at a time: what is long (lists of channels) are calls.
-    pub(super) fn run_clerk(&mut self) {
-        let Some(clerk) = &mut self.clerk else { return };
+    /// Does what is to be done about other nodes. Few things at a time: what is long (lists of channels) are calls. True when
+    /// it did anything.
+    pub(super) fn run_clerk(&mut self) -> bool {
+        let Some(clerk) = &mut self.clerk else { return false };
         if clerk.cluster.next_ms() <= self.now.mono_ms {
             clerk.cluster.tick(self.now);
         }
-        let effects: Vec<_> = clerk.cluster.take_effects().collect();
-        for effect in effects {
+        let mut is_busy = false;
+        // Calls of its own may end at once, with further effects.
+        while let Some(effect) = self.clerk.as_mut().and_then(|clerk| clerk.cluster.next_effect()) {
             self.do_for_nodes(effect);
+            is_busy = true;
         }
+        is_busy
     }
 
     fn do_for_nodes(&mut self, effect: Effect<Ask>) {

@@ -336,12 +336,13 @@ impl Engine {
     pub fn work(&mut self) -> bool {
         let mut more = self.receive();
         more |= self.run_broker();
-        self.run_clerk();
         self.run_errands();
         more |= self.run_timers();
         more |= self.run_control_jobs();
         more |= self.run_surveys();
         more |= self.run_writers();
+        // Behind whatever ends its calls; what it begins is for the next turn.
+        more |= self.run_clerk();
         more |= self.run_unblocked();
         more |= self.run_departures();
         more |= self.run_refreshes();

@@ -10,6 +10,8 @@ use super::world::World;
 /// Keys of maps that are set when all has come to rest.
 const OLD: &str = r#","key":"old","data":0"#;
 const NEW: &str = r#","key":"new","data":0"#;
+/// Within this time every node says that it is there, milliseconds.
+const REPORT_MS: u64 = 3_000;
 
 /// Lets the world come to rest and checks it; then lets everyone leave and checks that nothing is left.
 ///
@@ -21,7 +23,11 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
     maps_agree(world)?;
     everyone_is_reached(world)?;
     presence_is_right(world)?;
-    joins_and_leaves_are_right(world)?;
+    match world.broker.is_some() {
+        true => nodes_agree(world)?,
+        // A broker promises nothing of what it does not keep.
+        false => joins_and_leaves_are_right(world)?,
+    }
     for index in 0..world.clients.len() {
         world.kill(index);
     }
@@ -143,6 +149,40 @@ fn presence_is_right(world: &mut World) -> Result<(), String> {
             .collect();
         if present != subscribed {
             return Err(format!("{channel}: {} present, {} subscribed", present.len(), subscribed.len()));
+        }
+    }
+    Ok(())
+}
+
+/// Every node knows of all nodes and lists the subscribers of all.
+fn nodes_agree(world: &mut World) -> Result<(), String> {
+    // What they told each other may have been lost.
+    world.wait(REPORT_MS);
+    world.come_to_rest()?;
+    for shard in 0..world.engines.len() {
+        world.call(shard, "info", "{}");
+        world.call(shard, "channels", "{}");
+        world.come_to_rest()?;
+        let mut responses = Vec::new();
+        for response in world.take_responses() {
+            let response: serde_json::Value = serde_json::from_slice(&response).map_err(|error| error.to_string())?;
+            if response["result"].is_null() {
+                return Err(format!("shard {shard} answered {response}"));
+            }
+            responses.push(response["result"].clone());
+        }
+        let nodes = responses.iter().find_map(|result| result["nodes"].as_array()).map_or(0, Vec::len);
+        if nodes != world.nodes() {
+            return Err(format!("shard {shard} knows {nodes} nodes"));
+        }
+        let channels = responses.iter().find_map(|result| result["channels"].as_object());
+        let channels = channels.ok_or("the channels were not listed")?;
+        for name in &world.names {
+            let live = world.clients.iter().filter(|client| client.is_live(name)).count();
+            let listed = channels.get(name).map_or(0, |info| info["num_clients"].as_u64().unwrap_or_default());
+            if listed != live as u64 {
+                return Err(format!("{name}: {listed} clients listed, {live} subscribed"));
+            }
         }
     }
     Ok(())

@@ -8,7 +8,9 @@ use crate::config::snapshot::Snapshot;
 /// Size of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// Shards, at least 1.
+    /// Nodes; one alone has no broker.
+    pub nodes: usize,
+    /// Shards of each, at least 1.
     pub shards: u16,
     /// Clients.
     pub clients: usize,
@@ -20,7 +22,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { shards: 3, clients: 12, channels: 3, steps: 6_000 }
+        Self { nodes: 1, shards: 3, clients: 12, channels: 3, steps: 6_000 }
     }
 }
 
@@ -65,9 +67,14 @@ impl Setup {
         most.chain(few).collect()
     }
 
-    /// Names of the maps: some are set by anyone, some mirror who is in a channel.
+    /// Channels live at a broker.
+    pub(super) fn is_brokered(&self) -> bool {
+        self.nodes > 1
+    }
+
+    /// Names of the maps, which do not live at a broker: some are set by anyone, some mirror who is in a channel.
     pub(super) fn maps(&self) -> Vec<String> {
-        let few = 0..self.channels.div_ceil(3);
+        let few = if self.is_brokered() { 0..0 } else { 0..self.channels.div_ceil(3) };
         few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}"), format!("{USERS}kept:{n}")]).collect()
     }
 
@@ -90,8 +97,10 @@ impl Setup {
         kept["history_size"] = HISTORY_SIZE.into();
         kept["history_ttl"] = "1h".into();
         let mut delta = kept.clone();
-        kept[prefix] = HERE.into();
-        kept["map_users_presence_channel_prefix"] = USERS.into();
+        if !self.is_brokered() {
+            kept[prefix] = HERE.into();
+            kept["map_users_presence_channel_prefix"] = USERS.into();
+        }
         delta["name"] = "delta".into();
         delta["allowed_delta_types"] = ["fossil"].into();
         delta["delta_publish"] = true.into();

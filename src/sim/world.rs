@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
+use super::broker::Broker;
 use super::client::{Client, SAME, Truth};
 use super::plane::Plane;
 use super::setup::{HISTORY_SIZE, MAX_ERRANDS, QUEUE_MAX_SIZE};
@@ -18,7 +19,7 @@ use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::time::Now;
 use crate::engine::{Action, Engine, Opening, Parts, ShardPort};
-use crate::mesh::{Limits, desk, mesh};
+use crate::mesh::{Limits, desk, line, mesh};
 use crate::protocol::Protocol;
 
 /// So small that lanes are full all the time.
@@ -26,6 +27,12 @@ const LANES: Limits = Limits { requests: 2, deliveries: 2, control: 2, staged: 8
 
 /// Steps in which everything must come to rest, times shards and clients.
 const REST_STEPS: u64 = 100_000;
+
+/// What the broker does at once, at most: many requests are a command's way to its answer.
+const BROKER_STEPS: usize = 40;
+
+/// Nodes have so long to answer each other, milliseconds.
+const PATIENCE_MS: u64 = 10_000;
 
 /// What a run did: proof that it was one worth having.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub struct Report {
     pub slow: u64,
     /// Publications that came as patches.
     pub patches: u64,
+    /// Times a client was told that its position is lost.
+    pub losses: u64,
     /// Times a client recovered what it had missed of a map.
     pub map_recoveries: u64,
     /// Times a client was told that changes of a map are gone.
@@ -56,6 +65,10 @@ pub(super) struct World {
     pub(super) rng: StdRng,
     pub(super) engines: Vec<Engine>,
     plane: Plane,
+    /// Between the nodes, where there are several.
+    pub(super) broker: Option<Broker>,
+    /// Of each node.
+    shards: usize,
     pub(super) clients: Vec<Client>,
     pub(super) truth: Truth,
     pub(super) names: Vec<String>,
@@ -99,39 +112,48 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let config = Arc::new(setup.config());
         let verifiers = Arc::new(Verifiers::new(&config).expect("no keys, no faults"));
-        let node = Arc::new(Node { uid: "simulated".into(), version: "0".into() });
         let now = Now { mono_ms: 1, mono_us: 1000, unix_ms: 1_700_000_000_000 };
-        let ports: Vec<ShardPort> = mesh(usize::from(setup.shards), LANES);
         let mut plane = Plane::default();
-        let engines: Vec<_> = ports
-            .into_iter()
-            .enumerate()
-            .map(|(index, port)| {
+        let mut broker = setup.is_brokered().then(Broker::new);
+        let mut engines = Vec::new();
+        for number in 0..setup.nodes {
+            let node = Arc::new(Node { uid: number.to_string().into(), version: "0".into() });
+            let ports: Vec<ShardPort> = mesh(usize::from(setup.shards), LANES);
+            let mut lines = Vec::new();
+            for (index, port) in ports.into_iter().enumerate() {
                 let (desk, window) = desk(MAX_ERRANDS);
                 plane.add(window);
-                Engine::new(Parts {
+                let (line, far_end) = line();
+                lines.push(far_end);
+                engines.push(Engine::new(Parts {
                     id: ShardId(index as u16),
                     port,
                     desk,
-                    line: None,
+                    line: setup.is_brokered().then_some(line),
                     shards: setup.shards,
                     config: config.clone(),
                     verifiers: verifiers.clone(),
                     node: node.clone(),
                     seed: rng.random(),
                     now,
-                })
-            })
-            .collect();
-        let clients = (0..setup.clients as u64)
+                }));
+            }
+            if let Some(broker) = &mut broker {
+                broker.add(number.to_string(), lines);
+            }
+        }
+        let mut clients: Vec<_> = (0..setup.clients as u64)
             .map(|number| Client::new(number, if rng.random() { Protocol::Json } else { Protocol::Protobuf }))
             .collect();
+        clients.iter_mut().for_each(|client| client.is_brokered = setup.is_brokered());
         Self {
             rng,
             owed: vec![BTreeSet::new(); engines.len()],
             awake: vec![true; engines.len()],
             engines,
             plane,
+            broker,
+            shards: usize::from(setup.shards),
             clients,
             truth: Truth::default(),
             names: setup.names(),
@@ -144,10 +166,12 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        match self.rng.random_range(0..116) {
+        match self.rng.random_range(0..if self.broker.is_some() { 160 } else { 116 }) {
             0..40 => {
-                let shard = self.rng.random_range(0..self.engines.len());
-                self.run_shard(shard);
+                for _ in 0..self.nodes() {
+                    let shard = self.rng.random_range(0..self.engines.len());
+                    self.run_shard(shard);
+                }
             }
             40..65 => {
                 let client = self.rng.random_range(0..self.clients.len());
@@ -166,8 +190,14 @@ impl World {
                 let is_tagged = self.rng.random_bool(0.5);
                 self.publish_by_api(shard, &channel, is_tagged);
             }
-            97..109 => self.act_on_map(),
-            _ => self.pass_time(),
+            97..109 if self.broker.is_none() => self.act_on_map(),
+            97..116 => self.pass_time(),
+            116..158 => {
+                for _ in 0..self.rng.random_range(1..=BROKER_STEPS) {
+                    self.run_broker();
+                }
+            }
+            _ => self.trouble_broker(),
         }
         self.check_bounds()
     }
@@ -217,6 +247,33 @@ impl World {
         true
     }
 
+    /// A request or some events of the broker; false when there are none.
+    fn run_broker(&mut self) -> bool {
+        let Self { broker: Some(broker), rng, awake, now, .. } = self else { return false };
+        let is_request = rng.random();
+        if is_request && broker.carry_out_one(rng, *now) {
+            return true;
+        }
+        match broker.bring_some(rng) {
+            Some((shard, is_rung)) => {
+                awake[shard] |= is_rung;
+                true
+            }
+            None => broker.carry_out_one(rng, *now),
+        }
+    }
+
+    /// Connections to the broker break and come back; now and then a stream is gone.
+    fn trouble_broker(&mut self) {
+        let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
+        let Self { broker: Some(broker), rng, .. } = self else { return };
+        match rng.random_range(0..12) {
+            0..2 => broker.cut(rng),
+            2..5 if !channel.starts_with("live") => broker.lose_stream(&channel, rng),
+            _ => broker.mend(),
+        }
+    }
+
     fn pass_time(&mut self) {
         let ms = *[1, 10, 100, 1000, 5000].choose(&mut self.rng).unwrap_or(&1);
         self.wait(ms);
@@ -239,13 +296,16 @@ impl World {
         let more = engine.work();
         let mut rung = Vec::new();
         engine.flush_mesh(|to| rung.push(to));
+        // The broker and the control plane look for themselves.
+        engine.flush_errands();
         let mut dirty = Vec::new();
         engine.take_dirty(&mut dirty);
         owed[shard].extend(dirty.iter().map(|id| (id.slot, id.generation)));
         let sleeps = !more && engine.prepare_to_sleep();
         awake[shard] = !sleeps;
+        let first = shard / self.shards * self.shards;
         for to in rung {
-            awake[to.index()] = true;
+            awake[first + to.index()] = true;
         }
         self.collect_responses(shard);
         self.carry_out_actions(shard);
@@ -320,6 +380,7 @@ impl World {
         self.report.recoveries += after.recoveries - before.recoveries;
         self.report.slow += after.slow - before.slow;
         self.report.patches += after.patches - before.patches;
+        self.report.losses += after.losses - before.losses;
         self.carry_out_actions(shard);
         if self.clients[index].saw_close {
             self.kill(index);
@@ -445,6 +506,7 @@ impl World {
     /// # Errors
     /// It never comes to rest, or an invariant is violated on the way.
     pub(super) fn come_to_rest(&mut self) -> Result<(), String> {
+        let mut has_waited = false;
         for _ in 0..REST_STEPS {
             let mut busy = false;
             for shard in 0..self.engines.len() {
@@ -464,12 +526,28 @@ impl World {
                 busy |= self.step_of_map(index);
             }
             busy |= self.run_plane();
+            if let Some(broker) = &mut self.broker {
+                broker.is_faulty = false;
+                broker.mend();
+            }
+            busy |= self.run_broker();
             busy |= self.awake.iter().any(|awake| *awake);
+            // Answers of other nodes may be lost; whoever waits for them is told so in the end.
+            if !busy && !self.calls.is_empty() && self.broker.is_some() && !has_waited {
+                has_waited = true;
+                self.wait(PATIENCE_MS);
+                continue;
+            }
             if !busy {
                 return if self.calls.is_empty() { Ok(()) } else { Err("a call was never answered".to_owned()) };
             }
         }
         Err("the shards do not come to rest".to_owned())
+    }
+
+    /// Number of nodes.
+    pub(super) fn nodes(&self) -> usize {
+        self.engines.len() / self.shards
     }
 
     /// Responses of the server API since the last time.

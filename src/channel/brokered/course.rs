@@ -4,6 +4,7 @@ use super::place::{Arrival, Filled, Place, Verdict};
 use super::task::Task;
 use super::{Brokered, Channel, Out, task};
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::{self, respond};
 use crate::channel::name::ChannelName;
@@ -66,7 +67,7 @@ impl Brokered {
 
     /// Messages did not come for a while.
     pub(super) fn resume(&mut self, name: &ChannelName, out: &mut Out<'_>) {
-        let Some(slot) = self.table.find(name) else { return };
+        let Some(slot) = self.table.find(name).filter(|_| !is_on(Mutation::ResumeSilently)) else { return };
         let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
         course.resumptions += 1;
         if course.place.at().is_some() {

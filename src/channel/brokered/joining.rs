@@ -69,6 +69,11 @@ impl Join {
         }
     }
 
+    /// The client, where others see it.
+    fn shown(&self) -> Option<ClientId> {
+        self.join.as_ref().or(self.presence.as_ref()).map(|info| info.client)
+    }
+
     /// The client is present, or not.
     pub(super) fn take_presence(&mut self, is_done: bool) {
         self.left -= 1;
@@ -165,7 +170,7 @@ impl Brokered {
             began_at: None,
             began: Moment::default(),
         };
-        let joins = join.join.as_ref().map(|info| info.client);
+        let shown = join.shown();
         let ticket = self.tasks.insert(Task::Join(Box::new(join)));
         let Some(found) = self.table.get(slot) else { return };
         // The shard takes its interest back as it does for any subscriber that leaves.
@@ -173,7 +178,7 @@ impl Brokered {
         let Ok(ticket) = ticket.map(Ticket) else {
             return respond(from, reply, Answer::Failed(Error::INTERNAL), out);
         };
-        if let Some(client) = joins {
+        if let Some(client) = shown {
             found.joining.insert(client, ticket);
         }
         match &mut found.link {
@@ -205,7 +210,7 @@ impl Brokered {
     fn start(&mut self, ticket: Ticket, out: &mut Out<'_>) {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         let channel = join.channel.clone();
-        let presence = join.presence.take();
+        let presence = join.presence.clone();
         let is_certain = |course: &Course| course.place.at().is_some() || course.place.is_filling();
         let reads = join.wants_position && {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
@@ -281,6 +286,9 @@ impl Brokered {
         let Some(join) = self.end_join(ticket) else { return };
         let is_refused = join.recover.is_some_and(|recover| recover.or_fail && !recover.cache && !subscribed.recovered);
         if is_refused {
+            if let Some(info) = join.presence {
+                self.request(&join.channel, BrokerOp::RemovePresence(info), None);
+            }
             return respond(join.from, join.reply, Answer::Failed(Error::UNRECOVERABLE_POSITION), out);
         }
         respond(join.from, join.reply, Answer::Subscribed(Box::new(subscribed)), out);
@@ -291,6 +299,9 @@ impl Brokered {
 
     pub(super) fn fail_join(&mut self, ticket: Ticket, error: Error, out: &mut Out<'_>) {
         if let Some(join) = self.end_join(ticket) {
+            if let Some(info) = join.presence {
+                self.request(&join.channel, BrokerOp::RemovePresence(info), None);
+            }
             respond(join.from, join.reply, Answer::Failed(error), out);
         }
     }
@@ -305,20 +316,22 @@ impl Brokered {
             {
                 course.place.end_read();
             }
-            if let Some(info) = &join.join
-                && channel.joining.get(&info.client) == Some(&ticket)
+            if let Some(client) = join.shown()
+                && channel.joining.get(&client) == Some(&ticket)
             {
-                channel.joining.remove(&info.client);
+                channel.joining.remove(&client);
             }
         }
         Some(*join)
     }
 
-    /// A client leaves that is perhaps still on its way in: then nobody hears of it. False when it had arrived.
+    /// A client leaves that is perhaps still on its way in: then nobody hears of it, and its presence is the business
+    /// of whoever says that it leaves. False when it had arrived.
     pub(super) fn forget_join(&mut self, slot: u32, client: ClientId) -> bool {
         let joining = self.table.get(slot).and_then(|channel| channel.joining.remove(&client));
         let Some(Task::Join(join)) = joining.and_then(|ticket| self.tasks.get_mut(ticket.0)) else { return false };
         join.join = None;
+        join.presence = None;
         true
     }
 }

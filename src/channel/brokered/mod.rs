@@ -60,7 +60,7 @@ struct Channel {
     link: Link,
     /// Once anybody asked for a position.
     course: Option<Box<Course>>,
-    /// Who is on its way in and will be told of, by client.
+    /// Who is on its way in and will be seen by others, by client.
     joining: HashMap<ClientId, Ticket>,
 }
 
@@ -206,13 +206,13 @@ impl Brokered {
         leave: Option<Arc<ClientInfo>>,
         out: &mut Out<'_>,
     ) {
+        let client = present.as_ref().or(leave.as_ref()).map(|info| info.client);
         if let Some(info) = present {
             self.request(channel, BrokerOp::RemovePresence(info), None);
         }
         let Some(slot) = self.table.find(channel) else { return };
-        if let Some(info) = leave
-            && !self.forget_join(slot, info.client)
-        {
+        let was_joining = client.is_some_and(|client| self.forget_join(slot, client));
+        if let Some(info) = leave.filter(|_| !was_joining) {
             self.request(channel, BrokerOp::Leave(info), None);
         }
         let Some(found) = self.table.get(slot) else { return };

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::publication::{Position, Publication};
 
 /// Publications that are kept while a read is under way, in case it was carried out before they were published.
@@ -109,13 +110,13 @@ impl Place {
             return Verdict::Deliver(arrival);
         };
         if arrived.epoch == at.epoch && arrived.offset <= at.offset {
-            if self.is_seen(publication) {
+            if self.is_seen(publication) && !is_on(Mutation::DeliverTwice) {
                 return Verdict::Keep;
             }
             self.seen = arrived;
             return Verdict::Deliver(arrival);
         }
-        if arrived == (Position { offset: at.offset + 1, ..at }) {
+        if arrived == (Position { offset: at.offset + 1, ..at }) || is_on(Mutation::PassOverGap) {
             self.advance(publication);
             return Verdict::Deliver(arrival);
         }
@@ -209,6 +210,9 @@ impl Place {
         let is_wanted =
             |found: &&Arc<Publication>| found.epoch == at.epoch && found.offset > from && found.offset <= at.offset;
         let behind: Vec<_> = self.remembered_since(began)?.filter(is_wanted).cloned().collect();
+        if is_on(Mutation::ForgetSince) {
+            return Some(Vec::new());
+        }
         (behind.len() as u64 == at.offset.saturating_sub(from)).then_some(behind)
     }
 

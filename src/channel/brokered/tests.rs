@@ -505,27 +505,51 @@ impl Seen {
     }
 }
 
+/// A positioned subscriber misses nothing or is told; one without a position gets nothing twice; and in the end everyone
+/// is where the stream is.
+fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut trial = Trial::new();
+    steps.into_iter().for_each(|step| trial.step(step));
+    trial.step(Step::Fail(false));
+    trial.step(Step::Resume);
+    while trial.bench.serve() || trial.bench.hear() {
+        trial.take();
+    }
+    prop_assert_eq!(trial.bench.homes.pending(), 0);
+    let top = trial.bench.model.top;
+    for (tag, seen) in &trial.subscribers {
+        prop_assert!(seen.at.is_some(), "{} was never answered", tag);
+        if seen.is_positioned && !seen.is_lost {
+            prop_assert_eq!(seen.at, Some(top), "{} {:?}", tag, seen);
+        }
+    }
+    Ok(())
+}
+
+fn histories() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..120)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
-    /// A positioned subscriber misses nothing or is told; one without a position gets nothing twice; and in the end
-    /// everyone is where the stream is.
     #[test]
-    fn nothing_is_missed_and_nothing_comes_twice(steps in prop::collection::vec(step(), 1..120)) {
-        let mut trial = Trial::new();
-        steps.into_iter().for_each(|step| trial.step(step));
-        trial.step(Step::Fail(false));
-        trial.step(Step::Resume);
-        while trial.bench.serve() || trial.bench.hear() {
-            trial.take();
-        }
-        prop_assert_eq!(trial.bench.homes.pending(), 0);
-        let top = trial.bench.model.top;
-        for (tag, seen) in &trial.subscribers {
-            prop_assert!(seen.at.is_some(), "{} was never answered", tag);
-            if seen.is_positioned && !seen.is_lost {
-                prop_assert_eq!(seen.at, Some(top), "{} {:?}", tag, seen);
-            }
-        }
+    fn nothing_is_missed_and_nothing_comes_twice(steps in histories()) {
+        holds(steps)?;
+    }
+}
+
+/// The property above can fail.
+#[cfg(feature = "mutations")]
+#[test]
+fn faults_are_noticed() {
+    use crate::base::mutation::{Mutation, switch};
+    for mutation in [Mutation::ResumeSilently, Mutation::DeliverTwice, Mutation::PassOverGap, Mutation::ForgetSince] {
+        let config =
+            ProptestConfig { cases: 20_000, failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
+        switch(Some(mutation));
+        let outcome = proptest::test_runner::TestRunner::new(config).run(&histories(), holds);
+        switch(None);
+        assert!(outcome.is_err(), "{mutation:?} went unnoticed");
     }
 }
