@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::cli::{Again, Start};
-use crate::config::error::Error;
 use crate::config::origin::Origins;
-use crate::config::snapshot::{Broker, Snapshot};
+use crate::config::snapshot::{Broker, Presence, Snapshot};
 use crate::control::plane::{self, Plane};
+use crate::control::redis::Redis;
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
-use crate::engine::{MAX_ERRANDS, ShardDesk, ShardWindow};
-use crate::mesh::desk;
+use crate::engine::{MAX_ERRANDS, ShardDesk, ShardLine, ShardWindow};
+use crate::mesh::{desk, line};
 use crate::net::mux::Mux;
 use crate::shard::{self, Rules, Running, Startup};
 
@@ -30,34 +30,44 @@ const STOP_LOOK: Duration = Duration::from_millis(10);
 pub fn run(start: Start) -> Result<(), String> {
     let mut rules = rules(start.snapshot)?;
     let config = rules.config.clone();
-    if let Broker::Redis(broker) = &config.broker {
-        return Err(
-            Error::Unavailable { option: broker.redis.option.to_owned(), value: "Redis".to_owned() }.to_string()
-        );
-    }
     limits::raise()?;
     let assigned = assign_cores(&config)?;
     let (desks, windows): (Vec<ShardDesk>, Vec<_>) = assigned.iter().map(|_| desk(MAX_ERRANDS)).unzip();
-    let bell = plane::Bell::default();
+    let (bell, broker_bell) = (plane::Bell::default(), plane::Bell::default());
+    let uid: Box<str> = uuid::Builder::from_random_bytes(rand::random()).as_uuid().to_string().into();
+    let mut beside =
+        Beside { bell, windows, at_once: at_once(&config, assigned.len()), plane: None, runs_errands: false };
+    let redis = match (&config.broker, &config.presence) {
+        (Broker::Redis(broker), Presence::Redis(presence)) => {
+            Some(beside.plane()?.wait_for(Redis::find(broker, presence))?)
+        }
+        _ => None,
+    };
+    let (lines, far_ends): (Vec<ShardLine>, Vec<_>) = assigned.iter().map(|_| line()).unzip();
     let startup = Startup {
         rules: rules.clone(),
         origins: Origins::new(&config.client.allowed_origins)?,
         cores: assigned,
         node: Arc::new(Node {
-            uid: uuid::Builder::from_random_bytes(rand::random()).as_uuid().to_string().into(),
+            uid: uid.clone(),
             // As the reply to connect has it.
             version: format!("{} OSS", super::version::VERSION).into(),
         }),
-        lines: desks.iter().map(|_| None).collect(),
+        lines: lines.into_iter().map(|line| redis.is_some().then_some(line)).collect(),
         desks,
         ring_plane: Arc::new({
-            let bell = bell.clone();
-            move || bell.ring()
+            let (bell, broker_bell) = (beside.bell.clone(), broker_bell.clone());
+            move || {
+                bell.ring();
+                broker_bell.ring();
+            }
         }),
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
-    let mut beside = Beside { bell, windows, at_once: at_once(&config, running.pulses.len()), plane: None };
+    if let Some(redis) = redis {
+        beside.plane()?.spawn(redis.serve(uid, far_ends, broker_bell, running.ringer()));
+    }
     beside.provide(&rules, &running)?;
     let end_watch = watch(&running)?;
     announce(&config, running.pulses.len());
@@ -90,16 +100,26 @@ struct Beside {
     windows: Vec<ShardWindow>,
     at_once: plane::AtOnce,
     plane: Option<Plane>,
+    runs_errands: bool,
 }
 
 impl Beside {
     /// Starts the control plane when shards need it under these rules, before they get them.
     fn provide(&mut self, rules: &Rules, running: &Running) -> Result<(), String> {
-        if self.plane.is_none() && (rules.verifiers.have_needs() || rules.config.polls()) {
+        if !self.runs_errands && (rules.verifiers.have_needs() || rules.config.polls()) {
             let (windows, bell) = (self.windows.clone(), self.bell.clone());
-            self.plane = Some(Plane::start(windows, bell, running.ringer(), self.at_once)?);
+            self.plane()?.run_errands(windows, bell, running.ringer())?;
+            self.runs_errands = true;
         }
         Ok(())
+    }
+
+    /// The control plane, started if it is not.
+    fn plane(&mut self) -> Result<&Plane, String> {
+        match &mut self.plane {
+            Some(plane) => Ok(plane),
+            none => Ok(none.insert(Plane::start(self.at_once)?)),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::load::Loaded;
 use crate::config::option::asks_the_backend;
 use crate::config::prepare::client::skipped_safety;
 use crate::config::prepare::prepare;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Broker, Snapshot};
 use crate::config::validate::validate;
 use crate::config::{dev, dotenv, reload};
 use std::fmt::Display;
@@ -106,7 +106,11 @@ pub fn run<E: Display>(
         Err(error) => return fatal("error writing PID", error),
     };
     let (version, pid) = (super::version::VERSION, std::process::id());
-    tracing::info!(version, pid, engine = "memory", "starting Spindle");
+    let broker = match snapshot.broker {
+        Broker::Memory => "memory",
+        Broker::Redis(_) => "redis",
+    };
+    tracing::info!(version, pid, broker, "starting Spindle");
     warn(&snapshot, &loaded);
     let again = Again { sources, started: loaded };
     match serve(Start { snapshot, again }) {

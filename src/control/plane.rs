@@ -57,20 +57,18 @@ pub struct AtOnce {
 
 /// A running control plane.
 #[derive(Debug)]
-pub struct Plane(Option<Runtime>);
+pub struct Plane {
+    /// Until it is dropped.
+    runtime: Option<Runtime>,
+    at_once: AtOnce,
+}
 
 impl Plane {
-    /// Starts the control plane on threads that inherit the cores of the calling one. `windows` are those of all
-    /// shards, in order; `ring` wakes a shard.
+    /// Starts the control plane on threads that inherit the cores of the calling one.
     ///
     /// # Errors
     /// What is missing, in a sentence.
-    pub fn start<T: Send + 'static>(
-        windows: Vec<Window<T, Errand, Answer>>,
-        bell: Bell,
-        ring: impl Fn(usize) + Send + Sync + 'static,
-        at_once: AtOnce,
-    ) -> Result<Self, String> {
+    pub fn start(at_once: AtOnce) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot start the control plane: {error}; see `ulimit -u`");
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -79,16 +77,47 @@ impl Plane {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let office = Office::new(at_once)?;
-        runtime.spawn(serve(windows, bell, Arc::new(ring), office));
-        Ok(Self(Some(runtime)))
+        Ok(Self { runtime: Some(runtime), at_once })
+    }
+
+    /// Runs errands of shards. `windows` are those of all shards, in order; `ring` wakes a shard.
+    ///
+    /// # Errors
+    /// What is missing, in a sentence.
+    pub fn run_errands<T: Send + 'static>(
+        &self,
+        windows: Vec<Window<T, Errand, Answer>>,
+        bell: Bell,
+        ring: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<(), String> {
+        let office = Office::new(self.at_once)?;
+        self.spawn(serve(windows, bell, Arc::new(ring), office));
+        Ok(())
+    }
+
+    /// Runs a task for as long as the control plane runs.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Waits for the end of a task.
+    ///
+    /// # Errors
+    /// That of the task.
+    pub fn wait_for<T>(&self, task: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(task),
+            None => Err("the control plane has ended".to_owned()),
+        }
     }
 }
 
 impl Drop for Plane {
     /// Nobody waits for the answers any more, and no thread for its end.
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -186,7 +215,8 @@ mod tests {
         bell.ring();
         let (rings, rung) = mpsc::channel();
         let ring = move |shard: usize| rings.send(shard).expect("the test listens");
-        let plane = Plane::start(windows, bell.clone(), ring, ALONE).unwrap();
+        let plane = Plane::start(ALONE).unwrap();
+        plane.run_errands(windows, bell.clone(), ring).unwrap();
         for (shard, desk) in desks.iter_mut().enumerate() {
             for number in 1..8 {
                 let (ticket, errand) = nonsense(number);
@@ -218,7 +248,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (mut desk, window) = desk::<u32, Errand, Answer>(1);
         let bell = Bell::default();
-        let plane = Plane::start(vec![window], bell.clone(), |_| (), ALONE).unwrap();
+        let plane = Plane::start(ALONE).unwrap();
+        plane.run_errands(vec![window], bell.clone(), |_| ()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).into();
         let (ticket, errand) = match nonsense(1) {
             (ticket, Errand::Http(request)) => {
