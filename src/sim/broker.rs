@@ -214,7 +214,8 @@ impl Broker {
         let mut batch = Vec::new();
         while batch.len() < most {
             let next = match &mut node.pipe {
-                Some(pipe) if is_piped => pipe.pop_front_if(|(of, _)| *of == shard).map(|(_, event)| event),
+                Some(pipe) if is_piped && pipe.front().is_none_or(|(of, _)| *of != shard) => None,
+                Some(pipe) if is_piped => pipe.pop_front().map(|(_, event)| event),
                 _ => node.shards[shard].replies.pop_front(),
             };
             match next {
