@@ -23,6 +23,9 @@ use crate::shard::{self, Rules, Running, Startup};
 /// How long to wait between looks at shards that are stopping.
 const STOP_LOOK: Duration = Duration::from_millis(10);
 
+/// How long the broker may take for what shards asked last.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
 /// Runs the server until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -65,9 +68,14 @@ pub fn run(start: Start) -> Result<(), String> {
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
-    if let Some(redis) = redis {
-        beside.plane()?.spawn(redis.serve(uid, far_ends, broker_bell, running.ringer()));
-    }
+    let driver = match redis {
+        None => None,
+        Some(redis) => {
+            let ending = redis.ending();
+            let task = beside.plane()?.spawn(redis.serve(uid, far_ends, broker_bell.clone(), running.ringer()));
+            task.map(|task| (task, ending))
+        }
+    };
     beside.provide(&rules, &running)?;
     let end_watch = watch(&running)?;
     announce(&config, running.pulses.len());
@@ -90,6 +98,11 @@ pub fn run(start: Start) -> Result<(), String> {
     };
     tracing::info!(signal, "shutting down");
     let result = stop(running, config.server.shutdown_timeout, &mut signals);
+    if let Some((task, ending)) = driver {
+        ending.begin();
+        broker_bell.ring();
+        beside.plane()?.wait_for_end(task, LAST_REQUESTS);
+    }
     drop(end_watch);
     result
 }

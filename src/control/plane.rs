@@ -6,9 +6,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::http::Http;
 use super::key_sets::KeySets;
@@ -95,10 +98,16 @@ impl Plane {
         Ok(())
     }
 
-    /// Runs a task for as long as the control plane runs.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task for as long as the control plane runs. What is given back may be waited for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
+        self.runtime.as_ref().map(|runtime| runtime.spawn(task))
+    }
+
+    /// Waits for the end of a task, for so long at most.
+    pub fn wait_for_end(&self, task: JoinHandle<()>, time: Duration) {
         if let Some(runtime) = &self.runtime {
-            runtime.spawn(task);
+            // Whether it ended is no longer of interest.
+            let _ = runtime.block_on(async { timeout(time, task).await });
         }
     }
 
