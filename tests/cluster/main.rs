@@ -1,0 +1,112 @@
+//! Two nodes on one Redis. What one does, the other knows: publications, history and recovery, presence, joins, calls
+//! of the server API. Of two of ours, and of ours with a reference in both directions where `SPINDLE_REFERENCE` names
+//! its binary.
+
+// Other tests need more of both.
+#[allow(dead_code)]
+#[path = "../support/redis.rs"]
+mod redis;
+#[allow(dead_code)]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod both;
+mod faults;
+mod talker;
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use redis::Redis;
+use support::PATIENCE;
+use support::server::{Server, free_port};
+
+/// The configuration of every node.
+fn config(redis: &Redis) -> Value {
+    let channel = json!({
+        "allow_subscribe_for_client": true,
+        "allow_subscribe_for_anonymous": true,
+        "allow_publish_for_client": true,
+        "allow_publish_for_anonymous": true,
+    });
+    let with = |more: Value| {
+        let mut channel = channel.clone();
+        for (key, value) in more.as_object().expect("an object") {
+            channel[key] = value.clone();
+        }
+        channel
+    };
+    let kept = json!({
+        "presence": true, "join_leave": true, "force_push_join_leave": true, "force_recovery": true,
+        "history_size": 100_000, "history_ttl": "300s",
+    });
+    let kept_as = |more: Value| {
+        let mut kept = kept.clone();
+        for (key, value) in more.as_object().expect("an object") {
+            kept[key] = value.clone();
+        }
+        with(kept)
+    };
+    json!({
+        "client": {"insecure": true},
+        "http_api": {"insecure": true},
+        "engine": {"type": "redis", "redis": {"address": format!("unix://{}", redis.socket().display())}},
+        "channel": {"namespaces": [
+            with(json!({"name": "plain"})),
+            kept_as(json!({"name": "kept"})),
+            kept_as(json!({"name": "cache", "force_recovery_mode": "cache"})),
+            kept_as(json!({"name": "delta", "allowed_delta_types": ["fossil"], "delta_publish": true})),
+        ]},
+    })
+}
+
+/// One of our nodes.
+fn ours(redis: &Redis) -> Server {
+    Server::start(config(redis))
+}
+
+/// A node of the reference.
+fn reference(binary: &str, redis: &Redis) -> Server {
+    let port = free_port();
+    let mut config = config(redis);
+    config["http_server"] = json!({"address": "127.0.0.1", "port": port.to_string()});
+    let path = format!("{}/cluster-{}-{port}.json", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&path, config.to_string()).expect("a configuration file");
+    let mut command = Command::new(binary);
+    command.args(["-c", &path]);
+    Server::run_until(command, port, "serving")
+}
+
+/// Waits until the nodes know each other.
+fn meet(nodes: [&Server; 2]) {
+    for node in nodes {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while node.api("info", json!({}))["nodes"].as_array().map_or(0, Vec::len) < nodes.len() {
+            assert!(std::time::Instant::now() < deadline, "{} knows no other node", node.address);
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn two_nodes_of_ours() {
+    let redis = Redis::start();
+    let (one, other) = (ours(&redis), ours(&redis));
+    meet([&one, &other]);
+    both::check(&one, &other);
+}
+
+#[test]
+fn ours_and_a_reference() {
+    let Ok(binary) = std::env::var("SPINDLE_REFERENCE") else {
+        println!("skipped: SPINDLE_REFERENCE names no binary of a reference");
+        return;
+    };
+    let redis = Redis::start();
+    let (us, them) = (ours(&redis), reference(&binary, &redis));
+    meet([&us, &them]);
+    both::check(&us, &them);
+    redis.connect().send(&["FLUSHALL"]);
+    both::check(&them, &us);
+}
