@@ -176,6 +176,13 @@ fn keys_are_set_read_and_removed() {
         ("map_read_stream", r#"{"channel":"kv:a","limit":1,"since_offset":1,"since_epoch":"other"}"#, E112),
         ("map_clear", r#"{"channel":"kv:a"}"#, EMPTY),
         ("map_stats", r#"{"channel":"kv:a"}"#, EMPTY),
+        // The first reader of a map begins it and is not refused; the next one is.
+        (
+            "map_read_stream",
+            r#"{"channel":"kv:a","limit":1,"since_offset":1,"since_epoch":"other"}"#,
+            r#"{"result":{"epoch":"E"}}"#,
+        ),
+        ("map_read_stream", r#"{"channel":"kv:a","limit":1,"since_offset":1,"since_epoch":"other"}"#, E112),
     ]);
 }
 

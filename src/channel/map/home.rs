@@ -39,7 +39,8 @@ impl Homes {
                 map.read(key.as_deref(), &page).map(|state| Answer::MapState(Box::new(state)))
             }),
             MapOp::ReadStream { options, since, limit, reverse } => self.with_map(channel, options, now, |map| {
-                let changes = map.changes(since.as_ref(), limit, reverse)?;
+                // A map that begins with this request has no changes, whatever they are asked of; as upstream.
+                let changes = if map.is_new { Vec::new() } else { map.changes(since.as_ref(), limit, reverse)? };
                 Ok(Answer::History(changes, map.position()))
             }),
             MapOp::Position { options } => {
