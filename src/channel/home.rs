@@ -114,6 +114,11 @@ impl Homes {
         self.interested - self.polled.len()
     }
 
+    /// Whether it is a shared-poll channel with subscribers: such a channel is nowhere else, presence included.
+    pub fn is_polled(&self, channel: &ChannelName) -> bool {
+        self.polled.contains(channel)
+    }
+
     /// Keys that clients of any shard track.
     pub fn polled_keys(&self) -> usize {
         self.polls.keys

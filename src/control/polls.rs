@@ -53,7 +53,7 @@ impl Polls {
             let (proxy, channel) = (&*query.proxy.name, query.channel.as_str());
             tracing::warn!(proxy, channel, %problem, "cannot ask the backend for keys of a shared-poll channel");
         }
-        PollAnswer { result, waited_us: (asked - began).as_micros() as u64, took_us }
+        PollAnswer { proxy: query.proxy, result, waited_us: (asked - began).as_micros() as u64, took_us }
     }
 }
 

@@ -105,7 +105,7 @@ impl Bench {
     }
 
     /// Answers it with these keys; the shard was not told yet.
-    fn answer(&mut self, ticket: Ticket, epoch: &str, keys: impl Iterator<Item = (String, u64)>) {
+    fn answer(&mut self, (ticket, query): (Ticket, PollQuery), epoch: &str, keys: impl Iterator<Item = (String, u64)>) {
         let keys = keys.map(|(key, version)| RefreshedKey {
             name: key_name(CHANNEL, &key),
             entry: MapEntry { key: (&*key).into(), removed: version == 0 },
@@ -114,7 +114,7 @@ impl Bench {
             version,
         });
         let refreshed = Refreshed { keys: keys.collect(), epoch: epoch.into() };
-        let answer = PollAnswer { result: Ok(refreshed), waited_us: 0, took_us: 0 };
+        let answer = PollAnswer { proxy: query.proxy, result: Ok(refreshed), waited_us: 0, took_us: 0 };
         assert!(!self.window.answer(ticket, ErrandAnswer::Poll(answer)), "it is awake");
     }
 
@@ -153,13 +153,13 @@ fn what_the_backend_answers_reaches_those_who_track_the_key() {
     assert_eq!(keys_of(&query), ["6:poll:ak=0"]);
     assert!(bench.question().is_none(), "one at a time");
     bench.sent(first);
-    bench.answer(ticket, "", [("k".into(), 3)].into_iter());
+    bench.answer((ticket, query), "", [("k".into(), 3)].into_iter());
     bench.settle();
     assert!(bench.sent(first).contains(r#"{"push":{"channel":"poll:a","pub":{"data":1,"key":"k","version":3}}}"#));
     // The key of the second client that nobody knew.
     let (ticket, query) = bench.question().unwrap();
     assert_eq!(keys_of(&query), ["6:poll:al=0"]);
-    bench.answer(ticket, "", [("l".into(), 1)].into_iter());
+    bench.answer((ticket, query), "", [("l".into(), 1)].into_iter());
     bench.settle();
     bench.sent(second);
     bench.pass(999);
@@ -168,7 +168,7 @@ fn what_the_backend_answers_reaches_those_who_track_the_key() {
     let (ticket, query) = bench.question().unwrap();
     assert_eq!(keys_of(&query), ["6:poll:ak=3", "6:poll:al=1"]);
     // A key that is gone is forgotten on the way.
-    bench.answer(ticket, "", [("k".into(), 0)].into_iter());
+    bench.answer((ticket, query), "", [("k".into(), 0)].into_iter());
     bench.settle();
     assert!(bench.sent(second).contains(r#"{"push":{"channel":"poll:a","pub":{"key":"k","removed":true}}}"#));
     let audit = bench.engine.audit();
@@ -189,9 +189,9 @@ fn a_long_answer_is_told_by_and_by() {
     let mut bench = Bench::new();
     let keys: Vec<String> = (0..KEYS).map(|key| format!("k{key}")).collect();
     let conn = bench.client(&keys[..500].join(" "));
-    let (ticket, _) = bench.question().unwrap();
+    let (ticket, query) = bench.question().unwrap();
     bench.sent(conn);
-    bench.answer(ticket, "", keys.iter().map(|key| (key.clone(), 1)));
+    bench.answer((ticket, query), "", keys.iter().map(|key| (key.clone(), 1)));
     let turns = bench.settle();
     assert!((2..10).contains(&turns), "{turns} turns");
     assert_eq!(bench.sent(conn).matches(r#""version":1"#).count(), 500);
@@ -203,9 +203,9 @@ fn another_epoch_is_told_by_and_by() {
     let mut bench = Bench::new();
     let clients: Vec<ConnId> = (0..CLIENTS).map(|_| bench.client("k")).collect();
     assert_eq!(bench.engine.audit().members, CLIENTS);
-    let (ticket, _) = bench.question().unwrap();
+    let (ticket, query) = bench.question().unwrap();
     bench.sent(clients[0]);
-    bench.answer(ticket, "two", [("k".into(), 7)].into_iter());
+    bench.answer((ticket, query), "two", [("k".into(), 7)].into_iter());
     bench.engine.set_now(bench.now);
     assert!(bench.engine.work(), "some are left");
     let left = bench.engine.audit().members;
@@ -220,8 +220,8 @@ fn another_epoch_is_told_by_and_by() {
 fn a_backend_that_fails_is_asked_again_in_the_next_round() {
     let mut bench = Bench::new();
     bench.client("k");
-    let (ticket, _) = bench.question().unwrap();
-    assert!(!bench.window.answer(ticket, ErrandAnswer::Poll(PollAnswer::timeout())));
+    let (ticket, query) = bench.question().unwrap();
+    assert!(!bench.window.answer(ticket, ErrandAnswer::Poll(PollAnswer::timeout(query))));
     bench.settle();
     assert!(bench.question().is_none());
     assert_eq!(bench.engine.next_timer_ms().map(|ms| ms <= 1000), Some(true));

@@ -1,7 +1,7 @@
 //! Shared-poll channels at home here: their backends are asked by errands, and what they answer is told piece by piece.
 
 use super::{Engine, TURN_BUDGET};
-use crate::channel::poll::op::RefreshId;
+use crate::channel::poll::op::{PollTally, RefreshId};
 use crate::channel::rules;
 use crate::engine::Ticket;
 use crate::engine::requests::outlet;
@@ -18,10 +18,14 @@ impl Engine {
     /// Tells what was answered, and asks for more. True when more is left that can be done.
     pub(super) fn run_refreshes(&mut self) -> bool {
         if self.overfull > 0 || self.port.deliveries_congested() || self.local.len() >= TURN_BUDGET {
-            return true;
+            return self.homes.owes_refreshes();
         }
         let Self { id, homes, port, local, now, .. } = self;
         let more = homes.tell_refreshed(*now, REFRESH_BUDGET, &mut outlet(*id, local, port));
+        let tally = self.homes.take_poll_tally();
+        if tally != PollTally::default() {
+            self.metrics.polls().add_tally(tally);
+        }
         let mut budget = REFRESH_BUDGET;
         while budget > 0 && self.may_refresh() {
             let Some(refresh) = self.homes.next_refresh(self.now) else { break };
@@ -32,6 +36,7 @@ impl Engine {
                 self.homes.not_refreshed(refresh.id, self.now);
                 continue;
             };
+            self.metrics.polls().asked(refresh.id.trigger, &proxy.name, refresh.keys.len());
             let query = PollQuery { proxy: proxy.clone(), channel: refresh.channel, keys: refresh.keys };
             match self.desk.place(Ticket::Poll(refresh.id), Errand::Poll(query)) {
                 Ok(()) => self.refreshing += 1,
@@ -44,6 +49,11 @@ impl Engine {
     /// The backend answered, or did not.
     pub(super) fn on_refreshed(&mut self, id: RefreshId, answer: PollAnswer) {
         self.refreshing -= 1;
+        let polls = self.metrics.polls();
+        polls.answered(id.trigger, answer.waited_us, answer.took_us, answer.result.is_ok());
+        if let Ok(refreshed) = &answer.result {
+            polls.read(&answer.proxy.name, refreshed.keys.len());
+        }
         match answer.result {
             Ok(refreshed) => self.homes.refreshed(id, refreshed),
             Err(_) => self.homes.not_refreshed(id, self.now),

@@ -72,6 +72,7 @@ impl Engine {
             }
             Control::Metrics => {
                 self.metrics.outbox(self.pool.owed());
+                self.metrics.polls().are(self.homes.polled_channels(), self.homes.polled_keys());
                 self.metrics.channels(self.listed_channels());
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))

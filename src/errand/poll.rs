@@ -22,6 +22,8 @@ pub struct PollQuery {
 /// What came of it.
 #[derive(Debug)]
 pub struct PollAnswer {
+    /// Who was asked.
+    pub proxy: Arc<HttpProxy>,
     /// The state of keys, if the backend told.
     pub result: Result<Refreshed, BackendError>,
     /// How long it waited for a place, microseconds.
@@ -32,8 +34,8 @@ pub struct PollAnswer {
 
 impl PollAnswer {
     /// The backend is not there.
-    pub fn timeout() -> Self {
-        Self { result: Err(BackendError::Http(HttpError::Timeout)), waited_us: 0, took_us: 0 }
+    pub fn timeout(query: PollQuery) -> Self {
+        Self { proxy: query.proxy, result: Err(BackendError::Http(HttpError::Timeout)), waited_us: 0, took_us: 0 }
     }
 }
 

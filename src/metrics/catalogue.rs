@@ -39,6 +39,7 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         nodes(shard, node).as_slice(),
         transports(shard).as_slice(),
         suppressed(shard).as_slice(),
+        shard.polls.families().as_slice(),
         absent().as_slice(),
     ]
     .concat();
@@ -343,7 +344,7 @@ fn suppressed(shard: &Shard) -> [Family; 3] {
 }
 
 /// What the reference shows from the start for parts that do nothing here: dashboards expect the names.
-fn absent() -> [Family; 4] {
+fn absent() -> [Family; 2] {
     const LABELS: &[&str] = &["broker_name", "channel_type"];
     const HELP: &str = "Messages lost between Redis and the node.";
     let mut broker = Family::new(Kind::Counter, "centrifugo_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
@@ -352,12 +353,7 @@ fn absent() -> [Family; 4] {
     let mut map_broker =
         Family::new(Kind::Counter, "centrifugo_map_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
     map_broker.number(["", "client"], 0.0);
-    [
-        broker,
-        map_broker,
-        single(Kind::Gauge, "centrifugo_shared_poll_num_channels", "Channels that are polled.", 0.0),
-        single(Kind::Gauge, "centrifugo_shared_poll_num_keys", "Keys that are polled.", 0.0),
-    ]
+    [broker, map_broker]
 }
 
 fn durations<'d, const N: usize>(

@@ -3,6 +3,7 @@
 
 use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, RECOVERED, SURVEY_NS};
 use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
+use super::polls::Polls;
 use super::requests::Requests;
 use super::sum::{Counters, Gauge, Sum};
 use super::window::Window;
@@ -178,6 +179,8 @@ shard! {
     inbox_batches: u64 = 0,
     /// Bytes owed to clients; known when it is asked for.
     outbox_bytes: Gauge = Gauge(0),
+    /// Shared-poll channels.
+    polls: Polls = Polls::default(),
     /// Channels at home on the shard with subscribers; known when it is asked for.
     channels: Gauge = Gauge(0),
 }
@@ -374,6 +377,11 @@ impl Shard {
     /// So many channels at home on the shard have subscribers at this moment.
     pub fn channels(&mut self, channels: usize) {
         self.channels.0 = channels as i64;
+    }
+
+    /// What is counted of shared-poll channels.
+    pub fn polls(&mut self) -> &mut Polls {
+        &mut self.polls
     }
 
     /// Subscriptions of the shard's clients.

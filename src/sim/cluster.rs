@@ -290,7 +290,7 @@ fn run(errand: Errand) -> Answer {
     match errand {
         Errand::Http(_) => Answer::Http(Err(HttpError::Timeout)),
         Errand::Key(query) => Answer::Key(query, None),
-        Errand::Poll(_) => Answer::Poll(PollAnswer::timeout()),
+        Errand::Poll(query) => Answer::Poll(PollAnswer::timeout(query)),
         Errand::Signature(check) => {
             let is_good = check.run();
             Answer::Signature(check, is_good)

@@ -41,7 +41,7 @@ impl Plane {
             Errand::Http(_) => Answer::Http(Err(HttpError::Timeout)),
             Errand::Signature(check) => Answer::Signature(check, !fails),
             Errand::Key(query) => Answer::Key(query, None),
-            Errand::Poll(_) => Answer::Poll(PollAnswer::timeout()),
+            Errand::Poll(query) => Answer::Poll(PollAnswer::timeout(query)),
         };
         let is_asleep = self.windows[shard].answer(ticket, answer);
         Some(is_asleep.then_some(shard))

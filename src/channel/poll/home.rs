@@ -82,11 +82,13 @@ impl Homes {
             return Answer::Failed(Error::LIMIT_EXCEEDED);
         }
         let id = self.open_poll(channel, plan, now);
-        let Some((id, poll)) = id.and_then(|id| Some((id, self.polls.get(id)?))) else {
+        let Some((id, (poll, tally))) = id.and_then(|id| Some((id, self.polls.get_and_tally(id)?))) else {
             return Answer::Failed(Error::LIMIT_EXCEEDED);
         };
-        let new =
-            keys.into_iter().map(|(key, known)| usize::from(poll.track(key, known, from, now.mono_ms))).sum::<usize>();
+        let new = keys
+            .into_iter()
+            .map(|(key, known)| usize::from(poll.track(key, known, from, now.mono_ms, tally)))
+            .sum::<usize>();
         self.polls.keys += new;
         self.polls.reschedule(id);
         Answer::Done
@@ -118,9 +120,15 @@ impl Homes {
         if self.polls.get(id).is_some_and(|poll| poll.enter(&epoch)) {
             self.reset_keys(channel, out);
         }
-        let Some(interest) = self.polls.get(id).and_then(|poll| poll.advance(&key, publication.version)) else {
-            return;
+        let Some((poll, tally)) = self.polls.get_and_tally(id) else { return };
+        let interest = match poll.advance(&key, publication.version) {
+            Ok(interest) => interest,
+            Err(is_tracked) => {
+                tally.skipped += u64::from(is_tracked);
+                return;
+            }
         };
+        tally.applied += 1;
         publication.unix_ms = now.unix_ms;
         publication.taken_us = now.mono_us;
         let told = Arc::new(KeyPublication { channel: channel.clone(), key, publication, before: None, epoch });

@@ -20,6 +20,7 @@ use crate::channel::interest::Interest;
 use crate::channel::name::ChannelName;
 use crate::config::snapshot::PollPlan;
 
+use op::PollTally;
 use rounds::Rounds;
 pub(in crate::channel) use table::Polls;
 
@@ -108,7 +109,7 @@ impl Poll {
     ///
     /// The backend is asked at once for what nobody knows, or the client does not. Upstream: the cold and warm keys of
     /// `handleTrack`.
-    fn track(&mut self, name: ChannelName, known: u64, shard: ShardId, now_ms: u64) -> bool {
+    fn track(&mut self, name: ChannelName, known: u64, shard: ShardId, now_ms: u64, tally: &mut PollTally) -> bool {
         self.ends_at = NEVER;
         if self.keys.is_empty() {
             self.rounds.wake(now_ms, self.plan.interval_ms);
@@ -128,7 +129,12 @@ impl Poll {
         } else {
             false
         };
-        if must_ask && self.plan.asks_backend && !key.is_listed && self.wanted.len() < room {
+        if must_ask && self.plan.asks_backend && !key.is_listed {
+            if self.wanted.len() >= room {
+                tally.dropped += 1;
+                return is_new;
+            }
+            tally.noted += 1;
             key.is_listed = true;
             self.asks_alone |= self.wanted.is_empty() && !self.is_asking;
             self.wanted.push_back(name);
@@ -165,15 +171,16 @@ impl Poll {
         is_new
     }
 
-    /// Notes a version of a key. The shards to tell when it is newer than what is known of a tracked key.
-    fn advance(&mut self, name: &ChannelName, version: u64) -> Option<&Interest> {
+    /// Notes a version of a key. The shards to tell when it is newer than what is known of a tracked key; else whether
+    /// the key is tracked.
+    fn advance(&mut self, name: &ChannelName, version: u64) -> Result<&Interest, bool> {
         let life = self.life;
-        let key = self.keys.get_mut(&ByHash(name.clone()))?;
+        let key = self.keys.get_mut(&ByHash(name.clone())).ok_or(false)?;
         if version <= key.version_in(life) {
-            return None;
+            return Err(true);
         }
         (key.version, key.life, key.is_fresh) = (version, life, true);
-        Some(&key.interest)
+        Ok(&key.interest)
     }
 }
 

@@ -79,6 +79,34 @@ pub enum Trigger {
     Notification,
 }
 
+/// What became of the keys that backends told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    /// There was news.
+    pub changed: u64,
+    /// There was none.
+    pub unchanged: u64,
+    /// They are gone.
+    pub removed: u64,
+}
+
+/// What shared-poll channels did, to be counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PollTally {
+    /// By [`Trigger`].
+    pub told: [Told; 2],
+    /// Rounds that are over: how long each took, and how long without the pauses between its batches, milliseconds.
+    pub rounds: Vec<(u64, u64)>,
+    /// Keys noted for being asked at once.
+    pub noted: u64,
+    /// Those that were not, for want of room.
+    pub dropped: u64,
+    /// Published versions of tracked keys that were news.
+    pub applied: u64,
+    /// Those that were not.
+    pub skipped: u64,
+}
+
 /// What the backend is to be asked.
 #[derive(Debug)]
 pub struct Refresh {

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use super::op::{KeyPublication, Refresh, RefreshId, Refreshed, RefreshedKey, Trigger};
+use super::op::{KeyPublication, PollTally, Refresh, RefreshId, Refreshed, RefreshedKey, Trigger};
 use super::{ByHash, Poll};
 use crate::base::ids::ShardId;
 use crate::base::time::{NEVER, Now};
@@ -29,10 +29,10 @@ impl Homes {
     pub fn next_refresh(&mut self, now: Now) -> Option<Refresh> {
         loop {
             let id = self.polls.line.pop_front()?;
-            let Some(poll) = self.polls.get(id) else { continue };
+            let Some((poll, tally)) = self.polls.get_and_tally(id) else { continue };
             poll.is_in_line = false;
             let (trigger, keys) = match poll.next_wanted() {
-                keys if keys.is_empty() => (Trigger::Timer, poll.next_batch(now.mono_ms)),
+                keys if keys.is_empty() => (Trigger::Timer, poll.next_batch(now.mono_ms, tally)),
                 keys => (Trigger::Notification, keys),
             };
             let channel = poll.name.clone();
@@ -41,6 +41,21 @@ impl Homes {
                 return Some(Refresh { id: RefreshId { poll: id, trigger }, channel, keys });
             }
         }
+    }
+
+    /// What shared-poll channels did since it was last asked for.
+    pub fn take_poll_tally(&mut self) -> PollTally {
+        std::mem::take(&mut self.polls.tally)
+    }
+
+    /// Shared-poll channels that are remembered.
+    pub fn polled_channels(&self) -> usize {
+        self.polls.len()
+    }
+
+    /// Whether answers are not told yet, or a channel stands in line to ask.
+    pub fn owes_refreshes(&self) -> bool {
+        !self.polls.answers.is_empty() || self.wants_refreshes()
     }
 
     /// Whether a channel stands in line to ask.
@@ -56,10 +71,10 @@ impl Homes {
 
     /// The backend did not answer, or all of it is told: it is asked again when it is time for all keys.
     pub fn not_refreshed(&mut self, id: RefreshId, now: Now) {
-        if let Some(poll) = self.polls.get(id.poll) {
+        if let Some((poll, tally)) = self.polls.get_and_tally(id.poll) {
             match id.trigger {
                 Trigger::Notification => poll.is_asking = false,
-                Trigger::Timer => poll.rounds.answered(poll.plan, now.mono_ms),
+                Trigger::Timer => poll.rounds.answered(poll.plan, now.mono_ms, tally),
             }
         }
         self.polls.reschedule(id.poll);
@@ -102,7 +117,9 @@ impl Homes {
 
     fn tell_key(&mut self, id: RefreshId, key: RefreshedKey, now: Now, out: &mut impl FnMut(ShardId, Delivery)) {
         let RefreshedKey { name, entry, data, before, version } = key;
-        let Some(poll) = self.polls.get(id.poll) else { return };
+        let Some((poll, tally)) = self.polls.get_and_tally(id.poll) else { return };
+        let told = &mut tally.told[id.trigger as usize];
+        told.removed += u64::from(entry.removed);
         let at = ByHash(name);
         let (interest, version, known) = if entry.removed {
             let Some(removed) = poll.keys.remove(&at) else { return };
@@ -110,7 +127,12 @@ impl Homes {
             self.polls.keys -= 1;
             (removed.interest, 0, 0)
         } else {
-            let Some((version, known)) = poll.refresh(&at, &data, version) else { return };
+            let is_tracked = poll.keys.contains_key(&at);
+            let news = poll.refresh(&at, &data, version);
+            let has_changed = news.is_some_and(|(version, known)| version > known);
+            told.changed += u64::from(has_changed);
+            told.unchanged += u64::from(is_tracked && !has_changed);
+            let Some((version, known)) = news else { return };
             let Some(found) = poll.keys.get(&at) else { return };
             (found.interest.clone(), version, known)
         };
@@ -164,11 +186,11 @@ impl Poll {
         keys
     }
 
-    fn next_batch(&mut self, now_ms: u64) -> Vec<(ChannelName, u64)> {
+    fn next_batch(&mut self, now_ms: u64, tally: &mut PollTally) -> Vec<(ChannelName, u64)> {
         if self.rounds.due() > now_ms {
             return Vec::new();
         }
-        self.rounds.next_batch(&mut self.keys, self.plan, self.life, now_ms)
+        self.rounds.next_batch(&mut self.keys, self.plan, self.life, now_ms, tally)
     }
 
     /// Notes what the backend told of a key. The version to tell clients, if they are to be told, and the one that was

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::op::PollTally;
 use super::{ByHash, Key};
 use crate::base::time::NEVER;
 use crate::channel::name::ChannelName;
@@ -19,6 +20,8 @@ pub(super) enum Rounds {
         next_ms: u64,
         /// Between two batches.
         step_ms: u64,
+        /// All pauses between batches so far.
+        pauses_ms: u64,
         /// The last key of the batches so far.
         behind: Option<ByHash>,
         /// Batches that are not answered.
@@ -55,12 +58,14 @@ impl Rounds {
         plan: PollPlan,
         life: u32,
         now_ms: u64,
+        tally: &mut PollTally,
     ) -> Vec<(ChannelName, u64)> {
         if let Self::Waiting { .. } = self {
             let step_ms = plan.interval_ms / (keys.len().div_ceil(plan.batch).max(1) as u64);
-            *self = Self::Running { began_ms: now_ms, next_ms: now_ms, step_ms, behind: None, under_way: 0 };
+            *self =
+                Self::Running { began_ms: now_ms, next_ms: now_ms, step_ms, pauses_ms: 0, behind: None, under_way: 0 };
         }
-        let Self::Running { next_ms, step_ms, behind, under_way, .. } = self else { return Vec::new() };
+        let Self::Running { next_ms, step_ms, pauses_ms, behind, under_way, .. } = self else { return Vec::new() };
         let range = (behind.take().map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let mut batch = Vec::new();
         let mut rest = keys.range_mut(range);
@@ -71,23 +76,27 @@ impl Rounds {
             }
         }
         let is_last = rest.next().is_none();
-        *next_ms = if is_last { NEVER } else { now_ms + if batch.is_empty() { 0 } else { *step_ms } };
+        let pause_ms = if is_last || batch.is_empty() { 0 } else { *step_ms };
+        *next_ms = if is_last { NEVER } else { now_ms + pause_ms };
+        *pauses_ms += pause_ms;
         *under_way += usize::from(!batch.is_empty());
-        self.end_if_over(plan, now_ms);
+        self.end_if_over(plan, now_ms, tally);
         batch.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         batch
     }
 
     /// A batch was answered, or was not.
-    pub(super) fn answered(&mut self, plan: PollPlan, now_ms: u64) {
+    pub(super) fn answered(&mut self, plan: PollPlan, now_ms: u64, tally: &mut PollTally) {
         if let Self::Running { under_way, .. } = self {
             *under_way = under_way.saturating_sub(1);
         }
-        self.end_if_over(plan, now_ms);
+        self.end_if_over(plan, now_ms, tally);
     }
 
-    fn end_if_over(&mut self, plan: PollPlan, now_ms: u64) {
-        if let Self::Running { began_ms, next_ms: NEVER, under_way: 0, .. } = self {
+    fn end_if_over(&mut self, plan: PollPlan, now_ms: u64, tally: &mut PollTally) {
+        if let Self::Running { began_ms, next_ms: NEVER, under_way: 0, pauses_ms, .. } = self {
+            let took_ms = now_ms - *began_ms;
+            tally.rounds.push((took_ms, took_ms.saturating_sub(*pauses_ms)));
             *self = Self::Waiting { at_ms: (*began_ms + plan.interval_ms).max(now_ms) };
         }
     }

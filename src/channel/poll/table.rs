@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::Poll;
+use super::op::PollTally;
 use super::refresh::Applying;
 use crate::base::ids::ConnId;
 use crate::base::slab::Slab;
@@ -28,6 +29,8 @@ pub struct Polls {
     pub(super) line: VecDeque<ConnId>,
     /// What the backend answered and is not told yet.
     pub(super) answers: VecDeque<Applying>,
+    /// What is not counted yet.
+    pub(super) tally: PollTally,
     /// Tracked keys of all channels.
     pub(in crate::channel) keys: usize,
 }
@@ -40,6 +43,7 @@ impl Polls {
             deadlines: Deadlines::default(),
             line: VecDeque::new(),
             answers: VecDeque::new(),
+            tally: PollTally::default(),
             keys: 0,
         }
     }
@@ -50,6 +54,16 @@ impl Polls {
 
     pub(in crate::channel) fn get(&mut self, id: ConnId) -> Option<&mut Poll> {
         self.polls.get_mut(id)
+    }
+
+    /// The same, and where to note what it does.
+    pub(super) fn get_and_tally(&mut self, id: ConnId) -> Option<(&mut Poll, &mut PollTally)> {
+        Some((self.polls.get_mut(id)?, &mut self.tally))
+    }
+
+    /// Channels remembered.
+    pub(in crate::channel) fn len(&self) -> usize {
+        self.polls.len()
     }
 
     /// The channel's, begun if there is none; nothing at the bound.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::op::{PollOp, PollSubscribe, RefreshId, Refreshed, RefreshedKey};
+use super::op::{PollOp, PollSubscribe, RefreshId, Refreshed, RefreshedKey, Told};
 use super::*;
 use crate::base::time::Now;
 use crate::channel::home::Homes;
@@ -315,4 +315,21 @@ fn another_epoch_of_the_backend_is_told_once() {
             ("answer two a=9", ""),
         ],
     );
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let plan = PollPlan { is_versioned: true, asks_backend: true, ..PLAN };
+    let now = Now { mono_ms: 1, ..Now::default() };
+    let mut asked = Asked { homes: Homes::new(StdRng::seed_from_u64(1)), now, under_way: VecDeque::new() };
+    for step in ["track 1 a b c", "answer - a=2", "answer - b=1 c!", "wait 1000", "answer - a=2 b=5 x=1", "publish a 3"]
+    {
+        asked.step(plan, step);
+    }
+    asked.step(plan, "publish a 3");
+    asked.step(plan, "publish x 3");
+    let told = [Told { changed: 1, unchanged: 1, removed: 0 }, Told { changed: 2, unchanged: 0, removed: 1 }];
+    let tally = PollTally { told, rounds: vec![(0, 0)], noted: 3, dropped: 0, applied: 1, skipped: 1 };
+    assert_eq!(asked.homes.take_poll_tally(), tally);
+    assert_eq!(asked.homes.take_poll_tally(), PollTally::default());
 }
