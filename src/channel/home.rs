@@ -114,9 +114,10 @@ impl Homes {
         self.interested - self.polled.len()
     }
 
-    /// Whether it is a shared-poll channel with subscribers: such a channel is nowhere else, presence included.
-    pub fn is_polled(&self, channel: &ChannelName) -> bool {
-        self.polled.contains(channel)
+    /// Whether the channel is kept here, or is a shared-poll channel with subscribers. Where channels live at a broker,
+    /// only maps and shared-poll channels are, and they are nowhere else, presence included.
+    pub fn holds(&self, channel: &ChannelName) -> bool {
+        self.polled.contains(channel) || self.table.find(channel).is_some()
     }
 
     /// Keys that clients of any shard track.

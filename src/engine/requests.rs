@@ -27,7 +27,7 @@ impl Engine {
         let suppressible = count(metrics, &op);
         if let Some(broker) = broker
             && !matches!(op, Op::Map(_) | Op::Poll(_))
-            && !homes.is_polled(&channel)
+            && !homes.holds(&channel)
         {
             return broker.homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
         }

@@ -55,6 +55,10 @@ fn config(redis: &Redis) -> Value {
         "channel": {"namespaces": [
             with(json!({"name": "plain"})),
             kept_as(json!({"name": "kept"})),
+            with(json!({
+                "name": "map", "subscription_type": "map",
+                "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"},
+            })),
             kept_as(json!({"name": "cache", "force_recovery_mode": "cache"})),
             kept_as(json!({"name": "delta", "allowed_delta_types": ["fossil"], "delta_publish": true})),
         ]},
@@ -87,6 +91,21 @@ fn meet(nodes: [&Server; 2]) {
             std::thread::park_timeout(std::time::Duration::from_millis(20));
         }
     }
+}
+
+/// Maps do not live in Redis: each node has its own, and forgets who was subscribed.
+#[test]
+fn maps_are_each_nodes_own() {
+    let redis = Redis::start();
+    let node = ours(&redis);
+    node.api("map_publish", json!({"channel": "map:1", "key": "k", "data": 1}));
+    let mut client = talker::Talker::connect(&node);
+    let state = client.subscribe(json!({"channel": "map:1", "type": 1, "phase": 2}))["state"].clone();
+    assert_eq!((&state[0]["key"], &state[0]["data"]), (&json!("k"), &json!(1)));
+    assert_eq!(node.api("info", json!({}))["nodes"][0]["num_channels"], 1);
+    drop(client);
+    node.wait_until_empty(usize::MAX);
+    assert!(!format!("{:?}", redis.connect().send(&["KEYS", "*"])).contains("map:1"));
 }
 
 #[test]
