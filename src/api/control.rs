@@ -156,10 +156,6 @@ impl NodeInfo {
 
     /// As `info` has it.
     pub(super) fn result(&self) -> NodeResult<'_> {
-        let metrics = self.metrics.as_ref().map(|metrics| Metrics {
-            interval: metrics.interval,
-            items: metrics.items.iter().map(|(name, value)| ((&**name).into(), *value)).collect(),
-        });
         NodeResult {
             uid: (&*self.uid).into(),
             name: (&*self.name).into(),
@@ -168,10 +164,33 @@ impl NodeInfo {
             num_users: self.users,
             num_channels: self.channels,
             uptime: self.uptime,
-            metrics,
+            metrics: self.metrics(),
             process: None,
             num_subs: self.subscriptions,
         }
+    }
+
+    /// As other nodes are told.
+    pub(super) fn report(&self) -> control::Node<'_> {
+        control::Node {
+            uid: (&*self.uid).into(),
+            name: (&*self.name).into(),
+            version: (&*self.version).into(),
+            num_clients: self.clients,
+            num_users: self.users,
+            num_channels: self.channels,
+            uptime: self.uptime,
+            metrics: self.metrics(),
+            num_subs: self.subscriptions,
+            ..control::Node::default()
+        }
+    }
+
+    fn metrics(&self) -> Option<Metrics<'_>> {
+        self.metrics.as_ref().map(|metrics| Metrics {
+            interval: metrics.interval,
+            items: metrics.items.iter().map(|(name, value)| ((&**name).into(), *value)).collect(),
+        })
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::control::{Control, ControlAnswer, NodeInfo, ShardInfo};
+use super::control::{Control, ControlAnswer, NodeInfo, NodeMetrics, ShardInfo};
 use super::distinct::Distinct;
 use super::request::ApiCx;
 use super::step::{Outcome, Step, Wait, write};
 use crate::metrics::interval::Ends;
 use crate::metrics::{Sum, catalogue, items};
-use crate::protocol::api::{InfoRequest, InfoResult, Metrics, NodeResult};
-use crate::protocol::{control, proto};
+use crate::protocol::api::{InfoRequest, InfoResult};
+use crate::protocol::proto;
 
 /// Adds up the numbers of all shards, and knows the other nodes.
 #[derive(Debug, Default)]
 pub(super) struct Info {
     numbers: Numbers,
-    /// This node's numbers are for other nodes: a [`control::Node`] in Protobuf.
+    /// This node's numbers are for other nodes: a [`crate::protocol::control::Node`] in Protobuf.
     is_report: bool,
     /// Metrics come along.
     has_metrics: bool,
@@ -99,40 +99,26 @@ impl Info {
         let metrics = self.interval.as_ref().filter(|_| self.has_metrics).map(|ends| {
             let families = |metrics| catalogue::families(metrics, &node);
             let items = items::items(&families(&ends.before), &families(&ends.after));
-            Metrics {
-                interval: cx.config.node_info_metrics_interval_ms as f64 / 1000.0,
-                items: items.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            }
+            let interval = cx.config.node_info_metrics_interval_ms as f64 / 1000.0;
+            let items = items.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            Arc::new(NodeMetrics { interval, items })
         });
-        if self.is_report {
-            let report = control::Node {
-                uid: (&*cx.node.uid).into(),
-                name: (&*cx.config.node_name).into(),
-                version: (&*cx.node.version).into(),
-                num_clients: self.numbers.clients,
-                num_users: users as u32,
-                num_channels: self.numbers.channels,
-                uptime: (cx.now.mono_ms / 1000) as u32,
-                metrics,
-                num_subs: self.numbers.subscriptions,
-                ..control::Node::default()
-            };
-            proto::encode(&report, out);
-            return Some(Ok(()));
-        }
-        let node = NodeResult {
-            uid: (&*cx.node.uid).into(),
-            name: (&*cx.config.node_name).into(),
-            version: (&*cx.node.version).into(),
-            num_clients: self.numbers.clients,
-            num_users: users as u32,
-            num_channels: self.numbers.channels,
+        let this = NodeInfo {
+            uid: cx.node.uid.clone(),
+            name: cx.config.node_name.clone(),
+            version: cx.node.version.clone(),
+            clients: self.numbers.clients,
+            users: users as u32,
+            channels: self.numbers.channels,
+            subscriptions: self.numbers.subscriptions,
             uptime: (cx.now.mono_ms / 1000) as u32,
             metrics,
-            process: None,
-            num_subs: self.numbers.subscriptions,
         };
+        if self.is_report {
+            proto::encode(&this.report(), out);
+            return Some(Ok(()));
+        }
         let others = self.numbers.others.iter().map(|node| node.result());
-        Some(write(&InfoResult { nodes: std::iter::once(node).chain(others).collect() }, out))
+        Some(write(&InfoResult { nodes: std::iter::once(this.result()).chain(others).collect() }, out))
     }
 }
