@@ -114,10 +114,10 @@ impl Homes {
         self.interested - self.polled.len()
     }
 
-    /// Whether the channel is kept here, or is a shared-poll channel with subscribers. Where channels live at a broker,
-    /// only maps and shared-poll channels are, and they are nowhere else, presence included.
+    /// Whether the channel is kept here. Where channels live at a broker, only maps and shared-poll channels are, and
+    /// they are nowhere else, presence included.
     pub fn holds(&self, channel: &ChannelName) -> bool {
-        self.polled.contains(channel) || self.table.find(channel).is_some()
+        self.table.find(channel).is_some()
     }
 
     /// Keys that clients of any shard track.

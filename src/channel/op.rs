@@ -212,6 +212,13 @@ pub struct Subscribed {
     pub publications: Vec<Arc<Publication>>,
 }
 
+impl Recover {
+    /// Whether the subscriber's filter, if any, lets the publication through.
+    pub fn wants(&self, publication: &Publication) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.matches(publication.tags()))
+    }
+}
+
 impl Since {
     /// Whether the epoch is compatible with the stream's.
     pub fn matches(&self, epoch: Epoch) -> bool {

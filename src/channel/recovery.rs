@@ -38,8 +38,7 @@ pub fn read_for(recover: &Recover, meta_ttl_s: u32) -> Read {
 /// Recovers a subscription from what was read of a stream that stood at `top`.
 pub fn from_read(mut read: Vec<Arc<Publication>>, top: Position, recover: &Recover) -> Subscribed {
     let ends = read.first().zip(read.last()).map(|(first, last)| (first.offset, last.offset));
-    let wanted =
-        |publication: &Arc<Publication>| recover.filter.as_ref().is_none_or(|it| it.matches(publication.tags()));
+    let wanted = |publication: &Arc<Publication>| recover.wants(publication);
     let recovered = if recover.cache {
         // Newest first.
         let outcome =
@@ -67,8 +66,7 @@ pub fn extend(subscribed: &mut Subscribed, later: Vec<Arc<Publication>>, recover
     if !subscribed.recovered && !recover.cache {
         return;
     }
-    let wanted =
-        |publication: &Arc<Publication>| recover.filter.as_ref().is_none_or(|it| it.matches(publication.tags()));
+    let wanted = |publication: &Arc<Publication>| recover.wants(publication);
     let mut later = later.into_iter().filter(wanted);
     if !recover.cache {
         subscribed.publications.extend(later);

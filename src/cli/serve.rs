@@ -60,9 +60,9 @@ pub fn run(start: Start) -> Result<(), String> {
         desks,
         ring_plane: Arc::new({
             let (bell, broker_bell) = (beside.bell.clone(), broker_bell.clone());
-            move || {
-                bell.ring();
-                broker_bell.ring();
+            move |part| match part {
+                shard::PlanePart::Errands => bell.ring(),
+                shard::PlanePart::Broker => broker_bell.ring(),
             }
         }),
     };

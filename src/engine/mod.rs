@@ -391,10 +391,14 @@ impl Engine {
         }
     }
 
-    /// Hands over what the control plane is to do. Whether it must be rung, once for all since the last time.
+    /// Whether whoever runs errands must be rung, once for all since the last time.
     pub fn flush_errands(&mut self) -> bool {
-        let asks_broker = self.broker.as_mut().is_some_and(|broker| broker.flush());
-        self.desk.flush() || asks_broker
+        self.desk.flush()
+    }
+
+    /// Hands over what the broker is asked. Whether whoever speaks with it must be rung.
+    pub fn flush_broker(&mut self) -> bool {
+        self.broker.as_mut().is_some_and(|broker| broker.flush())
     }
 
     /// Milliseconds from now until a timer is due; none while no timer runs.

@@ -5,6 +5,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::clock::Clock;
 use super::sockets::{Role, Socket, token_of};
+use super::start::PlanePart;
 use super::turn::{Inner, READS_PER_TURN};
 use crate::base::ids::ConnId;
 use crate::engine::{Action, Opening};
@@ -59,7 +60,10 @@ impl Inner {
         let bells = &self.bells;
         self.engine.flush_mesh(|shard| bells[shard.index()].ring());
         if self.engine.flush_errands() {
-            (self.ring_plane)();
+            (self.ring_plane)(PlanePart::Errands);
+        }
+        if self.engine.flush_broker() {
+            (self.ring_plane)(PlanePart::Broker);
         }
     }
 

@@ -11,4 +11,4 @@ mod start;
 mod turn;
 
 pub use clock::Clock;
-pub use start::{Pulse, RingPlane, Rules, Running, StartError, Startup, sides, start};
+pub use start::{PlanePart, Pulse, RingPlane, Rules, Running, StartError, Startup, sides, start};

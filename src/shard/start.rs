@@ -160,8 +160,17 @@ pub struct Startup {
     pub ring_plane: RingPlane,
 }
 
-/// Wakes the control plane; from any thread.
-pub type RingPlane = Arc<dyn Fn() + Send + Sync>;
+/// What the control plane does for shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlanePart {
+    /// It runs errands.
+    Errands,
+    /// It speaks with the broker.
+    Broker,
+}
+
+/// Wakes one part of the control plane; from any thread.
+pub type RingPlane = Arc<dyn Fn(PlanePart) + Send + Sync>;
 
 /// Running shards.
 pub struct Running {

@@ -298,6 +298,7 @@ impl World {
         engine.flush_mesh(|to| rung.push(to));
         // The broker and the control plane look for themselves.
         engine.flush_errands();
+        engine.flush_broker();
         let mut dirty = Vec::new();
         engine.take_dirty(&mut dirty);
         owed[shard].extend(dirty.iter().map(|id| (id.slot, id.generation)));

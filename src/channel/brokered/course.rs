@@ -2,7 +2,7 @@
 
 use super::place::{Arrival, Filled, Place, Verdict};
 use super::task::Task;
-use super::{Brokered, Channel, Out, task};
+use super::{Brokered, Out, task};
 use crate::base::ids::ShardId;
 use crate::base::mutation::{Mutation, is_on};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
@@ -68,7 +68,7 @@ impl Brokered {
     /// Messages did not come for a while.
     pub(super) fn resume(&mut self, name: &ChannelName, out: &mut Out<'_>) {
         let Some(slot) = self.table.find(name).filter(|_| !is_on(Mutation::ResumeSilently)) else { return };
-        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(course) = self.table.course(slot) else { return };
         course.resumptions += 1;
         if course.place.at().is_some() {
             course.fills_again = course.fill.is_some();
@@ -91,7 +91,7 @@ impl Brokered {
 
     /// What may be missing was read.
     pub(super) fn filled(&mut self, slot: u32, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
-        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(course) = self.table.course(slot) else { return };
         // Given up, perhaps, and begun anew.
         if course.fill != Some(ticket) {
             return;
@@ -112,7 +112,7 @@ impl Brokered {
         if fills_again {
             return self.begin_fill(slot, out);
         }
-        let course = self.table.get(slot).and_then(|channel| channel.course.as_mut());
+        let course = self.table.course(slot);
         let held = course.map_or_else(Vec::new, |course| course.place.end_fill());
         held.into_iter().for_each(|arrival| self.arrive(slot, arrival, out));
         self.unpark(slot, out);
@@ -121,7 +121,7 @@ impl Brokered {
     /// The stream could not be read: nobody knows what is missing.
     fn give_up(&mut self, slot: u32, out: &mut Out<'_>) {
         self.lose(slot, out);
-        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(course) = self.table.course(slot) else { return };
         course.fill = None;
         let held = course.place.give_up();
         held.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
@@ -130,7 +130,7 @@ impl Brokered {
 
     /// Goes on with those that waited for a gap to be filled, unless there is the next one.
     fn unpark(&mut self, slot: u32, out: &mut Out<'_>) {
-        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(course) = self.table.course(slot) else { return };
         if course.place.is_filling() {
             return;
         }
@@ -154,10 +154,13 @@ impl Brokered {
         out: &mut Out<'_>,
     ) {
         let read = BrokerOp::History(Read { since: None, limit: 0, reverse: false, meta_ttl_s });
-        let channel = self.table.find(name).and_then(|slot| self.table.get(slot));
-        let place = |channel: &mut Channel| channel.course.as_ref().and_then(|course| course.place.at());
-        let found = channel.and_then(|channel| place(channel).map(|at| (channel.key, channel.course.as_mut(), at)));
-        let Some((key, Some(course), at)) = found else {
+        let found = self.table.find(name).and_then(|slot| {
+            let key = self.table.key(slot)?;
+            let course = self.table.course(slot)?;
+            let at = course.place.at()?;
+            Some((key, course, at))
+        });
+        let Some((key, course, at)) = found else {
             return self.ask(name, read, Task::Position { from, reply }, out);
         };
         course.checks.push((from, reply));
@@ -173,7 +176,7 @@ impl Brokered {
 
     /// The stream's top was read.
     pub(super) fn checked(&mut self, slot: u32, reply: BrokerReply, out: &mut Out<'_>) {
-        let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else { return };
+        let Some(course) = self.table.course(slot) else { return };
         let Some(begun_at) = course.checked_at.take() else { return };
         if course.place.is_filling() {
             return;

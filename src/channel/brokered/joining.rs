@@ -87,7 +87,7 @@ impl Join {
         }
         let Some((publications, top)) = self.read.take() else {
             return match place.at() {
-                Some(at) => Next::Answer(Subscribed { position: at, recovered: false, publications: Vec::new() }),
+                Some(at) => Next::Answer(Subscribed { position: at, ..Subscribed::default() }),
                 None => Next::ReadAgain,
             };
         };
@@ -100,7 +100,7 @@ impl Join {
             return Next::Fill;
         }
         let subscribed = |publications, position| match &self.recover {
-            None => Subscribed { position, recovered: false, publications: Vec::new() },
+            None => Subscribed { position, ..Subscribed::default() },
             Some(recover) => recovery::from_read(publications, position, recover),
         };
         // A read that began where subscribers are does not end before it.
@@ -116,7 +116,7 @@ impl Join {
             };
         }
         let recover = self.recover.as_ref();
-        let position_alone = Subscribed { position: at, recovered: false, publications: Vec::new() };
+        let position_alone = Subscribed { position: at, ..Subscribed::default() };
         match (place.since(top.offset, self.began), recover) {
             (_, None) => Next::Answer(position_alone),
             (Some(later), Some(recover)) => {
@@ -233,7 +233,7 @@ impl Brokered {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left += 1;
         let (channel, op) = (join.channel.clone(), join.read_op());
-        if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.get(slot)?.course.as_mut()) {
+        if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.course(slot)) {
             join.resumptions = course.resumptions;
             join.began_at = course.place.at();
             join.began = course.place.moment();
@@ -258,9 +258,9 @@ impl Brokered {
             return self.fail_join(ticket, Error::INTERNAL, out);
         };
         let subscribed = if !join.wants_position {
-            Subscribed { position: Position::default(), recovered: false, publications: Vec::new() }
+            Subscribed::default()
         } else {
-            let Some(course) = self.table.get(slot).and_then(|channel| channel.course.as_mut()) else {
+            let Some(course) = self.table.course(slot) else {
                 return self.fail_join(ticket, Error::INTERNAL, out);
             };
             match join.next(course) {
@@ -283,14 +283,11 @@ impl Brokered {
                 }
             }
         };
-        let Some(join) = self.end_join(ticket) else { return };
-        let is_refused = join.recover.is_some_and(|recover| recover.or_fail && !recover.cache && !subscribed.recovered);
-        if is_refused {
-            if let Some(info) = join.presence {
-                self.request(&join.channel, BrokerOp::RemovePresence(info), None);
-            }
-            return respond(join.from, join.reply, Answer::Failed(Error::UNRECOVERABLE_POSITION), out);
+        let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
+        if join.recover.as_ref().is_some_and(|recover| recover.or_fail && !recover.cache && !subscribed.recovered) {
+            return self.fail_join(ticket, Error::UNRECOVERABLE_POSITION, out);
         }
+        let Some(join) = self.end_join(ticket) else { return };
         respond(join.from, join.reply, Answer::Subscribed(Box::new(subscribed)), out);
         if let Some(info) = join.join {
             self.request(&join.channel, BrokerOp::Join(info), None);

@@ -91,6 +91,13 @@ impl Entry for Channel {
     }
 }
 
+impl Table<Channel> {
+    /// Where the channel in a slot stands, if anybody asked for a position.
+    fn course(&mut self, slot: u32) -> Option<&mut Course> {
+        self.get(slot)?.course.as_deref_mut()
+    }
+}
+
 /// All channels whose home is this shard and that live at a broker.
 #[derive(Debug)]
 pub struct Brokered {
