@@ -160,7 +160,8 @@ impl Keys {
         }
     }
 
-    /// Up to `limit` keys behind `cursor` (empty = from the first), and whether more are left behind them.
+    /// Up to `limit` keys behind `cursor` (empty = from the first), and whether more are left behind them. No key is
+    /// empty: clients, presence and the server API are refused such a key.
     pub fn page(&self, cursor: &str, limit: usize) -> (Vec<Arc<Publication>>, bool) {
         let start = if cursor.is_empty() { Bound::Unbounded } else { Bound::Excluded(cursor) };
         let mut entries = self.entries.range::<str, _>((start, Bound::Unbounded));

@@ -165,7 +165,7 @@ mod tests {
         #[test]
         fn serde_json_agrees(json in almost_json()) {
             // Serde_json would look at UTF-8 in some places; damage may have split a letter.
-            prop_assume!(std::str::from_utf8(&json).is_ok());
+            let json = String::from_utf8_lossy(&json).into_owned().into_bytes();
             let expect = serde_json::from_slice::<IgnoredAny>(&json).is_ok();
             prop_assert_eq!(is_valid(&json), expect, "{}", json.escape_ascii());
         }
