@@ -106,3 +106,33 @@ fn a_user_who_is_not_named_is_noticed() {
 fn a_map_that_is_cleared_unnoticed_is_noticed() {
     check(Mutation::MapClearsInPlace);
 }
+
+#[test]
+fn a_version_that_a_client_lacks_is_noticed() {
+    check(Mutation::PollForgetsWanted);
+}
+
+#[test]
+fn a_question_for_a_key_that_nobody_tracks_is_noticed() {
+    check(Mutation::PollKeepsKey);
+}
+
+#[test]
+fn a_key_patched_against_other_data_is_noticed() {
+    check(Mutation::PollPatchesAnything);
+}
+
+#[test]
+fn versions_that_begin_anew_unnoticed_are_noticed() {
+    check(Mutation::PollForgetsSubscribers);
+}
+
+#[test]
+fn void_versions_that_count_are_noticed() {
+    check(Mutation::PollMissesReset);
+}
+
+#[test]
+fn a_version_that_is_told_twice_is_noticed() {
+    check(Mutation::PollTellsAgain);
+}

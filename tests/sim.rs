@@ -44,6 +44,11 @@ fn invariants_hold_under_fresh_seeds() {
         total.map_recoveries += report.map_recoveries;
         total.map_losses += report.map_losses;
         total.map_ends += report.map_ends;
+        total.versions += report.versions;
+        total.version_patches += report.version_patches;
+        total.key_removals += report.key_removals;
+        total.poll_resets += report.poll_resets;
+        total.polls += report.polls;
         total.bytes += report.bytes;
         total.errands += report.errands;
     }
@@ -51,6 +56,8 @@ fn invariants_hold_under_fresh_seeds() {
     // A run in which nothing happened would prove nothing.
     assert!(total.publications > 1000 && total.recoveries > 10 && total.connections > 50, "{total:?}");
     assert!(total.patches > 100 && total.errands > 100, "{total:?}");
+    assert!(total.versions > 300 && total.version_patches > 20 && total.polls > 500, "{total:?}");
+    assert!(total.key_removals > 20 && total.poll_resets > 20, "{total:?}");
     assert!(total.map_recoveries > 10 && total.map_losses > 10 && total.map_ends > 10, "{total:?}");
 }
 

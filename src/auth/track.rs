@@ -37,11 +37,9 @@ pub fn verify(keys: &TrackKeys, signature: &str, tracked: Tracked<'_>, now: Now)
         (Ok(issued_at), Ok(expire_at)) => (issued_at, expire_at),
         _ => (0, 0),
     };
-    let hash = hex(digest::digest(&digest::SHA256, tracked.keys.as_bytes()).as_ref());
-    let message = [issued, expires, tracked.user, tracked.channel, &hash].join("\0");
     let is_by = |secret: &str| {
-        let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes());
-        aws_lc_rs::constant_time::verify_slices_are_equal(hex(made.as_ref()).as_bytes(), mac.as_bytes()).is_ok()
+        let made = code(secret, issued, expires, tracked);
+        aws_lc_rs::constant_time::verify_slices_are_equal(made.as_bytes(), mac.as_bytes()).is_ok()
     };
     let previous_counts =
         !keys.previous.is_empty() && (keys.previous_valid_until <= 0 || issued_at <= keys.previous_valid_until);
@@ -53,6 +51,19 @@ pub fn verify(keys: &TrackKeys, signature: &str, tracked: Tracked<'_>, now: Now)
         return Err(TokenError::Expired);
     }
     Ok(expire_at)
+}
+
+/// Signs, as backends do: when it is issued and when it expires, Unix seconds.
+pub fn sign(secret: &str, (issued_at, expire_at): (i64, i64), tracked: Tracked<'_>) -> String {
+    let (issued, expires) = (issued_at.to_string(), expire_at.to_string());
+    let code = code(secret, &issued, &expires, tracked);
+    format!("{issued}:{expires}:{code}")
+}
+
+fn code(secret: &str, issued: &str, expires: &str, tracked: Tracked<'_>) -> String {
+    let hash = hex(digest::digest(&digest::SHA256, tracked.keys.as_bytes()).as_ref());
+    let message = [issued, expires, tracked.user, tracked.channel, &hash].join("\0");
+    hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message.as_bytes()).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -98,6 +109,11 @@ mod tests {
         for signature in ["", "x", "::", "1:2:3", &longer_lived, &SIGNED[..SIGNED.len() - 1], &SIGNED.to_uppercase()] {
             check(0, signature, TRACKED, Err(TokenError::Invalid));
         }
+    }
+
+    #[test]
+    fn what_is_signed_here_is_what_others_sign() {
+        assert_eq!(sign("new", (1_699_999_990, 1_700_000_300), TRACKED), SIGNED);
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub enum Mutation {
     MapForgetsUser,
     /// A map that is cleared loses its keys and stays the same map.
     MapClearsInPlace,
+    /// A version of a tracked key is not told again to whoever begins to track it.
+    PollForgetsWanted,
+    /// A key that nobody tracks any more stays at its home.
+    PollKeepsKey,
+    /// Keys are told as patches to whatever data the backend sends along.
+    PollPatchesAnything,
+    /// A shared-poll channel is forgotten though it has subscribers who were told its epoch.
+    PollForgetsSubscribers,
+    /// A client that tracked nothing when versions became void goes on with them.
+    PollMissesReset,
+    /// Keys are told to whoever has them already.
+    PollTellsAgain,
 }
 
 #[cfg(feature = "mutations")]

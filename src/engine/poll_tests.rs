@@ -4,10 +4,9 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use aws_lc_rs::{digest, hmac};
-
 use super::test_support::{config, frame};
 use super::*;
+use crate::auth::track::{Tracked, sign};
 use crate::channel::poll::key_name;
 use crate::channel::poll::op::{Refreshed, RefreshedKey};
 use crate::channel::publication::MapEntry;
@@ -22,6 +21,8 @@ struct Bench {
     engine: Engine,
     window: ShardWindow,
     now: Now,
+    /// What clients subscribe to.
+    channel: String,
 }
 
 impl Bench {
@@ -48,7 +49,7 @@ impl Bench {
             seed: [1; 32],
             now,
         });
-        Self { engine, window, now }
+        Self { engine, window, now, channel: CHANNEL.into() }
     }
 
     /// A client that tracks the keys, which stand between spaces.
@@ -57,7 +58,7 @@ impl Bench {
         let conn = self.engine.open(opening).unwrap();
         for command in [
             r#"{"id":1,"connect":{}}"#.to_owned(),
-            format!(r#"{{"id":2,"subscribe":{{"channel":"{CHANNEL}","type":4}}}}"#),
+            format!(r#"{{"id":2,"subscribe":{{"channel":"{}","type":4}}}}"#, self.channel),
             self.track(keys),
         ] {
             self.engine.input(conn, &mut frame(&command));
@@ -68,14 +69,12 @@ impl Bench {
 
     fn track(&self, keys: &str) -> String {
         let keys: Vec<&str> = keys.split(' ').collect();
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let hash = hex(digest::digest(&digest::SHA256, keys.join("\0").as_bytes()).as_ref());
-        let issued = self.now.unix_s().to_string();
-        let message = [issued.as_str(), "0", "", CHANNEL, &hash].join("\0");
-        let mac = hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"secret"), message.as_bytes()).as_ref());
+        let tracked = Tracked { user: "", channel: &self.channel, keys: &keys.join("\0") };
+        let signature = sign("secret", (self.now.unix_s(), 0), tracked);
         let items: Vec<String> = keys.iter().map(|key| format!(r#"{{"key":"{key}"}}"#)).collect();
-        let batch = format!(r#"{{"signature":"{issued}:0:{mac}","items":[{}]}}"#, items.join(","));
-        format!(r#"{{"id":3,"sub_refresh":{{"channel":"{CHANNEL}","type":1,"track":[{batch}]}}}}"#)
+        let batch = format!(r#"{{"signature":"{signature}","items":[{}]}}"#, items.join(","));
+        let channel = &self.channel;
+        format!(r#"{{"id":3,"sub_refresh":{{"channel":"{channel}","type":1,"track":[{batch}]}}}}"#)
     }
 
     /// Turns until nothing is left; how many had more to do.
@@ -107,7 +106,7 @@ impl Bench {
     /// Answers it with these keys; the shard was not told yet.
     fn answer(&mut self, (ticket, query): (Ticket, PollQuery), epoch: &str, keys: impl Iterator<Item = (String, u64)>) {
         let keys = keys.map(|(key, version)| RefreshedKey {
-            name: key_name(CHANNEL, &key),
+            name: key_name(query.channel.as_str(), &key),
             entry: MapEntry { key: (&*key).into(), removed: version == 0 },
             data: bytes::Bytes::from_static(b"1"),
             before: bytes::Bytes::new(),
@@ -227,6 +226,28 @@ fn a_backend_that_fails_is_asked_again_in_the_next_round() {
     assert_eq!(bench.engine.next_timer_ms().map(|ms| ms <= 1000), Some(true));
     bench.pass(1000);
     assert_eq!(keys_of(&bench.question().unwrap().1), ["6:poll:ak=0"]);
+}
+
+#[test]
+fn no_more_than_256_questions_are_asked_at_once() {
+    const CHANNELS: usize = 300;
+    let mut bench = Bench::new();
+    for at in 0..CHANNELS {
+        bench.channel = format!("poll:{at}");
+        bench.client("k");
+    }
+    let mut questions: Vec<_> = std::iter::from_fn(|| bench.question()).collect();
+    assert_eq!(questions.len(), 256);
+    // Each answer makes room for one more.
+    bench.answer(questions.remove(0), "", [("k".into(), 1)].into_iter());
+    bench.settle();
+    let more: Vec<_> = std::iter::from_fn(|| bench.question()).collect();
+    assert_eq!(more.len(), 1);
+    for question in questions.into_iter().chain(more) {
+        bench.answer(question, "", [("k".into(), 1)].into_iter());
+    }
+    bench.settle();
+    assert_eq!(std::iter::from_fn(|| bench.question()).count(), CHANNELS - 257);
 }
 
 #[test]

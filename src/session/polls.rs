@@ -11,6 +11,7 @@ use super::departure::Departure;
 use super::state::{Pending, Session};
 use super::subscriptions::{Subscription, Traits};
 use super::{Cx, Effect};
+use crate::base::mutation::{Mutation, is_on};
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::channel::poll::key_name;
@@ -107,7 +108,7 @@ impl Session {
         let polls = &mut self.background.as_mut()?.polls;
         let known = polls.get_mut(&channel)?.keys.get_mut(&key)?;
         let version = told.publication.version;
-        if version <= known.version {
+        if version <= known.version && !is_on(Mutation::PollTellsAgain) {
             return None;
         }
         let has_base = known.has_data && told.before.as_ref().is_some_and(|(_, base)| *base == known.version);
@@ -126,12 +127,26 @@ impl Session {
 
     /// The versions of the channel's keys count in another epoch. Ends the subscription of a client that tracks any:
     /// it begins anew. How many keys that were.
+    ///
+    /// As upstream, a client that tracks none goes on. It ends when it then names versions
+    /// ([`Session::names_void_versions`]).
     pub fn on_poll_reset(&mut self, cx: &mut Cx<'_>, channel: LocalChannel) -> usize {
         let keys = self.tracked_keys(channel);
         if keys > 0 {
             self.on_insufficient_state(cx, channel);
+        } else if let Some(subscription) = self.subscriptions.get_mut(channel) {
+            subscription.traits = subscription.traits.with(Traits::VOID_VERSIONS);
         }
         keys
+    }
+
+    /// Whether the client names versions that may count in an epoch that is over. Upstream takes them for versions of
+    /// the new one, and so keeps from the client whatever comes below them.
+    pub(super) fn names_void_versions(&self, tracking: &Tracking) -> bool {
+        let subscription = self.subscriptions.get(tracking.local);
+        subscription.is_some_and(|found| found.traits.has(Traits::VOID_VERSIONS))
+            && tracking.wanted.iter().any(|wanted| wanted.version > 0)
+            && !is_on(Mutation::PollMissesReset)
     }
 
     /// Tracks what the home agreed to. Keys that were tracked before start again from the version the client names.

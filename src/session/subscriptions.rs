@@ -43,6 +43,8 @@ impl Traits {
     pub(super) const POLL: Self = Self(1 << 9);
     /// Payloads of tracked keys come as with deltas.
     pub(super) const DELTA: Self = Self(1 << 10);
+    /// Versions of keys became void while none was tracked: what the client knows of them may be of before.
+    pub(super) const VOID_VERSIONS: Self = Self(1 << 11);
 
     /// Both together.
     pub(super) const fn with(self, other: Self) -> Self {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::backend::all_keys;
 use super::client::Client;
 use super::maps::Content;
-use super::setup::{HERE, MAP_KEY_TTL_S, USER, USERS};
+use super::polls::{Act, Polls, Watch};
+use super::setup::{HERE, MAP_KEY_TTL_S, POLL_INTERVAL_MS, USER, USERS, changes_epoch};
 use super::world::World;
 
 /// Keys of maps that are set when all has come to rest.
@@ -21,6 +23,8 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
     world.come_to_rest()?;
     world.take_responses();
     maps_agree(world)?;
+    polls_agree(world)?;
+    nobody_keeps_void_versions(world)?;
     everyone_is_reached(world)?;
     presence_is_right(world)?;
     match world.broker.is_some() {
@@ -32,6 +36,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), String> {
         world.kill(index);
     }
     world.come_to_rest()?;
+    nobody_is_asked(world)?;
     nothing_is_left(world)
 }
 
@@ -96,6 +101,85 @@ fn maps_agree(world: &mut World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Everyone has what the backend has of the keys that it tracks, and the backend is asked for these and no others.
+fn polls_agree(world: &mut World) -> Result<(), String> {
+    world.plane.backend.is_faulty = false;
+    // Answers under way may be old; what they tell is put right by the next round.
+    let rounds = |world: &mut World, rounds| {
+        // The batches of a round are spread over the interval.
+        for _ in 0..2 * rounds {
+            world.wait(POLL_INTERVAL_MS / 2);
+            world.come_to_rest()?;
+        }
+        Ok::<(), String>(())
+    };
+    rounds(world, 3)?;
+    world.plane.backend.asked.clear();
+    rounds(world, 2)?;
+    world.take_responses();
+    let mut tracked = BTreeSet::new();
+    for channel in world.polls.clone() {
+        let watches = world.clients.iter().filter_map(|client| client.polls.watch(&channel));
+        for (key, known) in watches.filter(|watch| watch.is_live()).flat_map(Watch::tracked) {
+            tracked.insert((channel.clone(), key.clone()));
+            let truth = world.plane.backend.truth(&channel, key);
+            if truth.as_ref() != Some(&known.data) {
+                let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+                let truth = truth.map(|truth| text(&truth));
+                return Err(format!("{channel}: a client has {key} as {:?}, the backend {truth:?}", text(&known.data)));
+            }
+        }
+    }
+    let asked = &world.plane.backend.asked;
+    if *asked != tracked {
+        return Err(format!("the backend was asked for {asked:?}, tracked are {tracked:?}"));
+    }
+    Ok(())
+}
+
+/// Whoever tracks nothing while versions begin to count anew, and then comes back to its keys with the versions it
+/// knows, gets the new ones.
+fn nobody_keeps_void_versions(world: &mut World) -> Result<(), String> {
+    for channel in world.polls.clone().into_iter().filter(|channel| changes_epoch(channel)) {
+        let everyone = |world: &mut World, act: &dyn Fn(usize, &Polls) -> Option<Act>| {
+            for index in 0..world.clients.len() {
+                let client = &world.clients[index];
+                if let Some(act) = act(index, &client.polls).filter(|_| client.is_connected()) {
+                    world.poll(index, &channel, act);
+                }
+            }
+            world.come_to_rest()
+        };
+        let is_live = |polls: &Polls| polls.is_live(&channel);
+        let track = |_, polls: &Polls| is_live(polls).then(|| Act::Track { keys: all_keys(), anew: false });
+        world.plane.backend.fill(&channel);
+        everyone(world, &|_, polls| polls.may_subscribe(&channel).then_some(Act::Subscribe))?;
+        everyone(world, &track)?;
+        let first = world.clients.iter().position(|client| is_live(&client.polls));
+        let others = |index, polls: &Polls| is_live(polls) && first != Some(index);
+        everyone(world, &|index, polls| others(index, polls).then(|| Act::Untrack { keys: all_keys() }))?;
+        world.plane.backend.begin_epoch(&channel);
+        // The first client has the backend asked.
+        world.wait(POLL_INTERVAL_MS);
+        world.come_to_rest()?;
+        everyone(world, &track)?;
+    }
+    polls_agree(world)
+}
+
+/// Nobody tracks any key: the backend is left alone.
+fn nobody_is_asked(world: &mut World) -> Result<(), String> {
+    world.plane.backend.asked.clear();
+    for _ in 0..2 {
+        world.wait(POLL_INTERVAL_MS);
+        world.come_to_rest()?;
+    }
+    match &world.plane.backend.asked {
+        asked if asked.is_empty() => Ok(()),
+        asked => Err(format!("the backend is asked for {asked:?}, and everyone is gone")),
+    }
 }
 
 /// Compares the home's map, which is given back, with what live clients have. Where a map may have been cleared without

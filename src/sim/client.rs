@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::maps::{self, Maps};
-use super::setup::TOKEN;
+use super::polls::{self, Polls};
+use super::setup::{TOKEN, USER};
 use super::wants::{Wants, is_unwanted};
 use super::wire::{self, Received};
 use crate::base::ids::ConnId;
@@ -118,6 +119,7 @@ enum Asked {
     Map { channel: String },
     Unsubscribe { channel: String },
     Publish,
+    Poll(polls::Asked),
 }
 
 /// See the module.
@@ -138,6 +140,8 @@ pub struct Client {
     bases: HashMap<String, (u64, Vec<u8>)>,
     /// Its maps.
     pub(super) maps: Maps,
+    /// Its shared-poll channels.
+    pub(super) polls: Polls,
     /// The server said that the connection ends.
     pub saw_close: bool,
     /// Pings to be answered.
@@ -167,6 +171,7 @@ impl Client {
             remembered: BTreeMap::new(),
             bases: HashMap::new(),
             maps: Maps::default(),
+            polls: Polls::default(),
             saw_close: false,
             owed_pongs: 0,
             is_brokered: false,
@@ -191,6 +196,7 @@ impl Client {
         self.received.clear();
         self.asked.clear();
         self.maps.disconnected();
+        self.polls.disconnected();
         for (channel, subscription) in std::mem::take(&mut self.subscriptions) {
             if let Some(seen) = subscription.seen {
                 self.remembered.insert(channel, seen);
@@ -291,6 +297,14 @@ impl Client {
         Some(wire::frame(self.protocol, &[command]))
     }
 
+    /// Does something with a shared-poll channel.
+    pub(super) fn poll(&mut self, channel: &str, act: polls::Act) -> Vec<u8> {
+        let user = if self.has_token() { USER } else { "" };
+        let (asked, filled) = self.polls.command(channel, act, user);
+        let command = self.ask(Asked::Poll(asked), |command| *command = Command { id: command.id, ..filled });
+        wire::frame(self.protocol, &[command])
+    }
+
     /// Leaves a channel.
     pub fn unsubscribe(&mut self, channel: &str) -> Vec<u8> {
         if !self.is_live(channel) && !self.maps.leave(channel) {
@@ -353,6 +367,10 @@ impl Client {
             return self.on_push(push, truth);
         }
         let asked = self.asked.remove(&reply.id).ok_or_else(|| format!("nobody asked for reply {}", reply.id))?;
+        let asked = match asked {
+            Asked::Poll(asked) => return self.polls.on_reply(asked, reply),
+            asked => asked,
+        };
         if let (Asked::Map { channel }, Some(error)) = (&asked, &reply.error) {
             return self.maps.on_error(channel, error.code);
         }
@@ -399,6 +417,7 @@ impl Client {
                     self.remembered.insert(channel, seen);
                 }
             }
+            Asked::Poll(_) => unreachable!("taken above"),
             Asked::Publish => {
                 reply.publish.as_ref().ok_or("the reply to publish holds something else")?;
             }
@@ -485,6 +504,13 @@ impl Client {
 
     fn on_push(&mut self, push: &Push<'_>, truth: &mut Truth) -> Result<(), String> {
         let channel = &*push.channel;
+        if self.polls.watch(channel).is_some() {
+            return match (&push.r#pub, &push.unsubscribe) {
+                (Some(told), _) => self.polls.on_push(self.protocol, channel, told, truth),
+                (_, Some(end)) => self.polls.on_end(channel, end.code),
+                _ => Err(format!("unexpected push {push:?}")),
+            };
+        }
         let is_map = maps::kind(channel).is_some();
         if let (Some(change), true) = (&push.r#pub, is_map) {
             return self.maps.on_push(channel, change, truth);

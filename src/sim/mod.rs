@@ -4,15 +4,17 @@
 //! run in any order and left waiting for as long as the seed likes, so batches between them are delayed and arrive
 //! in another order than they were sent (never out of order within a lane); clients take bytes by ones or not at all,
 //! and die in the middle of a frame; some come with tokens whose proof the simulated control plane answers late or not
-//! at all in their favour. Several nodes share a broker that the simulator plays as well. After every step the invariants of [`client`] and at the end those of
-//! [`checks`] must hold. The same seed always gives the same run.
+//! at all in their favour. The backend of shared-poll channels is played by [`backend`]. Several nodes share a broker that
+//! the simulator plays as well. After every step the invariants of [`client`] and at the end those of [`checks`] must hold. The same seed always gives the same run.
 
+mod backend;
 mod broker;
 mod checks;
 mod client;
 pub mod cluster;
 mod maps;
 mod plane;
+mod polls;
 mod setup;
 mod wants;
 mod wire;

@@ -48,6 +48,22 @@ pB1i5fYGB2i5DDmFq2YNypE4ObYa8jtSTMjODCmrH+cs86e4dQQbUsR+znLgasnz
 /// A token for that key: ES384, of [`USER`].
 pub(super) const TOKEN: &str = "eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl";
 
+/// Signs lists of tracked keys.
+pub(super) const POLL_SECRET: &str = "secret";
+
+/// Time between two rounds of questions about all keys of a channel, milliseconds.
+pub(super) const POLL_INTERVAL_MS: u64 = 5_000;
+
+/// Whether the backend numbers versions of keys of the channel.
+pub(super) fn is_versioned(channel: &str) -> bool {
+    !channel.starts_with("hashed")
+}
+
+/// Whether the backend begins to count anew now and then.
+pub(super) fn changes_epoch(channel: &str) -> bool {
+    channel.starts_with("epochs")
+}
+
 /// The user of clients with a token.
 pub(super) const USER: &str = "u";
 
@@ -76,6 +92,12 @@ impl Setup {
     pub(super) fn maps(&self) -> Vec<String> {
         let few = if self.is_brokered() { 0..0 } else { 0..self.channels.div_ceil(3) };
         few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}"), format!("{USERS}kept:{n}")]).collect()
+    }
+
+    /// Names of the shared-poll channels, which do not live at a broker.
+    pub(super) fn polls(&self) -> Vec<String> {
+        let few = if self.is_brokered() { 0..0 } else { 0..self.channels.div_ceil(3) };
+        few.flat_map(|n| ["polled", "epochs", "hashed"].map(|kind| format!("{kind}:{n}"))).collect()
     }
 
     /// The configuration: everyone may do everything.
@@ -126,10 +148,25 @@ impl Setup {
         let mut users = here.clone();
         users["name"] = "users".into();
         users["subscription_type"] = "map_users".into();
+        let poll = |name: &str| {
+            let mut poll = open.clone();
+            poll["name"] = name.into();
+            poll["subscription_type"] = "shared_poll".into();
+            poll["allowed_delta_types"] = ["fossil"].into();
+            poll["shared_poll"] = serde_json::json!({
+                "proxy_name": "backend", "refresh_interval": format!("{POLL_INTERVAL_MS}ms"), "refresh_batch_size": 4,
+                "mode": if is_versioned(name) { "versioned" } else { "versionless" },
+                "publish_enabled": is_versioned(name),
+            });
+            poll
+        };
+        let (polled, epochs, hashed) = (poll("polled"), poll("epochs"), poll("hashed"));
         let text = serde_json::json!({
+            "shared_poll": { "hmac_secret_key": POLL_SECRET },
+            "proxies": [{ "name": "backend", "endpoint": "http://backend.example" }],
             "client": { "allow_anonymous_connect_without_token": true, "queue_max_size": QUEUE_MAX_SIZE,
                 "token": { "ecdsa_public_key": KEY } },
-            "channel": { "namespaces": [kept, open, delta, tags, cache, map, here, users] },
+            "channel": { "namespaces": [kept, open, delta, tags, cache, map, here, users, polled, epochs, hashed] },
             "http_api": { "insecure": true },
         })
         .to_string();

@@ -8,10 +8,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
+use super::backend::{Backend, KEYS, all_keys};
 use super::broker::Broker;
 use super::client::{Client, SAME, Truth};
 use super::plane::Plane;
-use super::setup::{HISTORY_SIZE, MAX_ERRANDS, QUEUE_MAX_SIZE};
+use super::polls::Act;
+use super::setup::{HISTORY_SIZE, MAX_ERRANDS, QUEUE_MAX_SIZE, is_versioned};
 use super::wants::TAG;
 use super::{Failure, Setup, checks};
 use crate::api::{self, Node};
@@ -30,6 +32,9 @@ const REST_STEPS: u64 = 100_000;
 
 /// What the broker does at once, at most: many requests are a command's way to its answer.
 const BROKER_STEPS: usize = 40;
+
+/// What happens to shared-poll channels at once: keys change as often as channels are published to.
+const POLL_ACTS: usize = 3;
 
 /// Nodes have so long to answer each other, milliseconds.
 const PATIENCE_MS: u64 = 10_000;
@@ -55,6 +60,16 @@ pub struct Report {
     pub map_losses: u64,
     /// Times a client's map ended because it was cleared.
     pub map_ends: u64,
+    /// Versions of tracked keys that clients received.
+    pub versions: u64,
+    /// Those of them that came as patches.
+    pub version_patches: u64,
+    /// Times a client was told that a key is gone.
+    pub key_removals: u64,
+    /// Times a client's keys were void, because their versions count in another epoch.
+    pub poll_resets: u64,
+    /// Questions that the backend answered, or failed to.
+    pub polls: u64,
     /// Bytes that clients received.
     pub bytes: u64,
     /// Errands that the control plane answered.
@@ -64,7 +79,7 @@ pub struct Report {
 pub(super) struct World {
     pub(super) rng: StdRng,
     pub(super) engines: Vec<Engine>,
-    plane: Plane,
+    pub(super) plane: Plane,
     /// Between the nodes, where there are several.
     pub(super) broker: Option<Broker>,
     /// Of each node.
@@ -73,6 +88,7 @@ pub(super) struct World {
     pub(super) truth: Truth,
     pub(super) names: Vec<String>,
     pub(super) maps: Vec<String>,
+    pub(super) polls: Vec<String>,
     pub(super) report: Report,
     now: Now,
     /// Connections of each shard that are owed bytes.
@@ -103,7 +119,12 @@ pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
         world.report.map_recoveries += client.maps.recoveries;
         world.report.map_losses += client.maps.told;
         world.report.map_ends += client.maps.ended;
+        world.report.versions += client.polls.versions;
+        world.report.version_patches += client.polls.patches;
+        world.report.key_removals += client.polls.removals;
+        world.report.poll_resets += client.polls.resets;
     }
+    world.report.polls = world.plane.polls;
     result.map(|()| world.report).map_err(|what| Failure { seed, step, what })
 }
 
@@ -113,7 +134,7 @@ impl World {
         let config = Arc::new(setup.config());
         let verifiers = Arc::new(Verifiers::new(&config).expect("no keys, no faults"));
         let now = Now { mono_ms: 1, mono_us: 1000, unix_ms: 1_700_000_000_000 };
-        let mut plane = Plane::default();
+        let mut plane = Plane::new(Backend::new(&setup.polls(), &mut rng));
         let mut broker = setup.is_brokered().then(Broker::new);
         let mut engines = Vec::new();
         for number in 0..setup.nodes {
@@ -158,6 +179,7 @@ impl World {
             truth: Truth::default(),
             names: setup.names(),
             maps: setup.maps(),
+            polls: setup.polls(),
             report: Report::default(),
             now,
             calls: Vec::new(),
@@ -166,7 +188,7 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        match self.rng.random_range(0..if self.broker.is_some() { 160 } else { 116 }) {
+        match self.rng.random_range(0..if self.broker.is_some() { 160 } else { 156 }) {
             0..40 => {
                 for _ in 0..self.nodes() {
                     let shard = self.rng.random_range(0..self.engines.len());
@@ -192,6 +214,14 @@ impl World {
             }
             97..109 if self.broker.is_none() => self.act_on_map(),
             97..116 => self.pass_time(),
+            116..146 if self.broker.is_none() => {
+                for _ in 0..POLL_ACTS {
+                    self.act_on_poll();
+                }
+            }
+            146..156 if self.broker.is_none() => {
+                self.run_plane();
+            }
             116..158 => {
                 for _ in 0..self.rng.random_range(1..=BROKER_STEPS) {
                     self.run_broker();
@@ -231,6 +261,45 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Something changes at the backend, or somebody does something with a shared-poll channel.
+    fn act_on_poll(&mut self) {
+        if self.rng.random_ratio(2, 5) {
+            let changed = self.plane.backend.change(&mut self.rng);
+            if let Some((channel, key)) = changed
+                && self.rng.random_ratio(1, 4)
+                && is_versioned(&channel)
+                && let Some(body) = self.plane.backend.publication(&channel, &key)
+            {
+                let shard = self.rng.random_range(0..self.engines.len());
+                self.call(shard, "shared_poll_publish", &body);
+            }
+            return;
+        }
+        let channel = self.polls.choose(&mut self.rng).cloned().unwrap_or_default();
+        let index = self.rng.random_range(0..self.clients.len());
+        if !self.can_send(index) || !self.clients[index].is_connected() {
+            return;
+        }
+        let count = self.rng.random_range(1..=3);
+        let keys = rand::seq::index::sample(&mut self.rng, KEYS as usize, count);
+        let keys = keys.into_iter().map(|key| key.to_string()).collect();
+        let act = match (self.clients[index].polls.may_subscribe(&channel), self.rng.random_range(0..10)) {
+            (true, _) => Act::Subscribe,
+            _ if !self.clients[index].polls.is_live(&channel) => return,
+            (_, 0..6) => Act::Track { keys, anew: self.rng.random_ratio(1, 4) },
+            (_, 6..8) => Act::Untrack { keys },
+            (_, 8) => Act::Untrack { keys: all_keys() },
+            _ => Act::Unsubscribe,
+        };
+        self.poll(index, &channel, act);
+    }
+
+    /// A client does something with a shared-poll channel.
+    pub(super) fn poll(&mut self, index: usize, channel: &str, act: Act) {
+        let bytes = self.clients[index].poll(channel, act);
+        self.send_in_pieces(index, bytes);
     }
 
     /// Takes the next step of a map that a client reads. True when it has one to take.

@@ -121,7 +121,7 @@ impl Homes {
             self.reset_keys(channel, out);
         }
         let Some((poll, tally)) = self.polls.get_and_tally(id) else { return };
-        let interest = match poll.advance(&key, publication.version) {
+        let interest = match poll.advance(&key, publication.version, &publication.data) {
             Ok(interest) => interest,
             Err(is_tracked) => {
                 tally.skipped += u64::from(is_tracked);

@@ -13,8 +13,12 @@ mod table;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::NEVER;
 use crate::channel::interest::Interest;
 use crate::channel::name::ChannelName;
@@ -39,6 +43,10 @@ pub fn key_name(channel: &str, key: &str) -> ChannelName {
 /// The key of a name that [`key_name`] made.
 pub fn key_of<'n>(channel: &str, name: &'n ChannelName) -> &'n str {
     name.as_str().split_once(':').and_then(|(_, rest)| rest.get(channel.len()..)).unwrap_or_default()
+}
+
+fn fingerprint(data: &[u8]) -> u64 {
+    FixedState::default().hash_one(data)
 }
 
 /// The keys of one channel. Without any it is forgotten after a while.
@@ -73,7 +81,8 @@ struct Key {
     version: u64,
     life: u32,
     interest: Interest,
-    /// Fingerprint of the data, where versions are numbered here.
+    /// Fingerprint of that version's data: tells what has changed where versions are numbered here, and to what a
+    /// patch may be made.
     data: u64,
     /// Somebody tracks it who does not know the version: it is told again.
     is_wanted: bool,
@@ -123,7 +132,7 @@ impl Poll {
         let version = key.version_in(life);
         let must_ask = if is_new {
             known == 0
-        } else if (known == 0 || version > known) && !key.is_wanted {
+        } else if (known == 0 || version > known) && !key.is_wanted && !is_on(Mutation::PollForgetsWanted) {
             key.is_wanted = true;
             version > 0
         } else {
@@ -147,7 +156,7 @@ impl Poll {
         let name = ByHash(name.clone());
         let Some(key) = self.keys.get_mut(&name) else { return false };
         key.interest.remove(shard);
-        let is_gone = key.interest.is_empty();
+        let is_gone = key.interest.is_empty() && !is_on(Mutation::PollKeepsKey);
         if is_gone {
             self.keys.remove(&name);
             self.end_if_empty(now_ms);
@@ -171,15 +180,15 @@ impl Poll {
         is_new
     }
 
-    /// Notes a version of a key. The shards to tell when it is newer than what is known of a tracked key; else whether
+    /// Notes a version of a key, with its data. The shards to tell when it is newer than what is known of a tracked key; else whether
     /// the key is tracked.
-    fn advance(&mut self, name: &ChannelName, version: u64) -> Result<&Interest, bool> {
+    fn advance(&mut self, name: &ChannelName, version: u64, data: &[u8]) -> Result<&Interest, bool> {
         let life = self.life;
         let key = self.keys.get_mut(&ByHash(name.clone())).ok_or(false)?;
         if version <= key.version_in(life) {
             return Err(true);
         }
-        (key.version, key.life, key.is_fresh) = (version, life, true);
+        (key.version, key.life, key.data, key.is_fresh) = (version, life, fingerprint(data), true);
         Ok(&key.interest)
     }
 }

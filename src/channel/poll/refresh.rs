@@ -1,18 +1,26 @@
 //! What the backend is asked, and what becomes of its answers (upstream: `runNotifiedRefreshCycle`,
 //! `applyRefreshResponse`). Both in pieces: an answer may be about thousands of keys.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
 use super::op::{KeyPublication, PollTally, Refresh, RefreshId, Refreshed, RefreshedKey, Trigger};
-use super::{ByHash, Poll};
+use super::{ByHash, Poll, fingerprint};
 use crate::base::ids::ShardId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::time::{NEVER, Now};
 use crate::channel::home::Homes;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Delivery;
 use crate::channel::publication::Publication;
+
+/// What clients are to be told of a key.
+struct News {
+    version: u64,
+    /// The version that was known before, and the fingerprint of its data.
+    known: u64,
+    print: u64,
+}
 
 /// What of an answer is not told yet.
 #[derive(Debug)]
@@ -103,7 +111,8 @@ impl Homes {
                 self.polls.answers.push_front(answer);
             }
         }
-        self.polls.line_up(now.mono_ms, budget);
+        let Self { polls, polled, .. } = self;
+        polls.line_up(now.mono_ms, budget, |channel| polled.contains(channel));
         !self.polls.answers.is_empty()
     }
 
@@ -121,20 +130,20 @@ impl Homes {
         let told = &mut tally.told[id.trigger as usize];
         told.removed += u64::from(entry.removed);
         let at = ByHash(name);
-        let (interest, version, known) = if entry.removed {
+        let (interest, News { version, known, print }) = if entry.removed {
             let Some(removed) = poll.keys.remove(&at) else { return };
             poll.end_if_empty(now.mono_ms);
             self.polls.keys -= 1;
-            (removed.interest, 0, 0)
+            (removed.interest, News { version: 0, known: 0, print: 0 })
         } else {
             let is_tracked = poll.keys.contains_key(&at);
             let news = poll.refresh(&at, &data, version);
-            let has_changed = news.is_some_and(|(version, known)| version > known);
+            let has_changed = news.as_ref().is_some_and(|news| news.version > news.known);
             told.changed += u64::from(has_changed);
             told.unchanged += u64::from(is_tracked && !has_changed);
-            let Some((version, known)) = news else { return };
+            let Some(news) = news else { return };
             let Some(found) = poll.keys.get(&at) else { return };
-            (found.interest.clone(), version, known)
+            (found.interest.clone(), news)
         };
         let Some(poll) = self.polls.get(id.poll) else { return };
         let publication = Publication {
@@ -144,7 +153,11 @@ impl Homes {
             taken_us: now.mono_us,
             ..Publication::bare(if version == 0 { Default::default() } else { data })
         };
-        let before = (version > known && !before.is_empty()).then_some((before, known));
+        // Data of before that is not what clients have makes no patch: an answer may be older than what is known, and
+        // backends may mean another version. Upstream patches whatever it gets.
+        let is_base = version > known && known > 0 && !before.is_empty();
+        let is_base = is_base && (fingerprint(&before) == print || is_on(Mutation::PollPatchesAnything));
+        let before = is_base.then_some((before, known));
         let channel = poll.name.clone();
         let told = Arc::new(KeyPublication { channel, key: at.0, publication, before, epoch: Box::default() });
         for shard in interest.iter() {
@@ -193,27 +206,29 @@ impl Poll {
         self.rounds.next_batch(&mut self.keys, self.plan, self.life, now_ms, tally)
     }
 
-    /// Notes what the backend told of a key. The version to tell clients, if they are to be told, and the one that was
-    /// known before.
-    fn refresh(&mut self, at: &ByHash, data: &[u8], version: u64) -> Option<(u64, u64)> {
+    /// Notes what the backend told of a key. What to tell clients, if they are to be told.
+    fn refresh(&mut self, at: &ByHash, data: &[u8], version: u64) -> Option<News> {
         let life = self.life;
         let key = self.keys.get_mut(at)?;
-        let known = key.version_in(life);
+        let (known, before) = (key.version_in(life), key.data);
         let (version, print) = if !self.plan.is_versioned && version == 0 {
-            let print = foldhash::quality::FixedState::default().hash_one(data);
-            let is_same = known > 0 && print == key.data;
+            let print = fingerprint(data);
+            let is_same = known > 0 && print == before;
             (if is_same { known } else { self.counter + 1 }, print)
+        } else if version > known {
+            (version, fingerprint(data))
         } else {
-            (version, key.data)
+            (version, before)
         };
+        let news = News { version, known, print: before };
         if version > known {
             self.counter = self.counter.max(version);
             (key.version, key.life, key.data, key.is_wanted) = (version, life, print, false);
-            return Some((version, known));
+            return Some(news);
         }
         // What the backend told belongs to the version that is known, or else it is older: then it is asked again.
         let is_told = key.is_wanted && known > 0 && version == known;
         key.is_wanted &= !is_told;
-        is_told.then_some((version, known))
+        is_told.then_some(news)
     }
 }

@@ -9,6 +9,7 @@ use super::Poll;
 use super::op::PollTally;
 use super::refresh::Applying;
 use crate::base::ids::ConnId;
+use crate::base::mutation::{Mutation, is_on};
 use crate::base::slab::Slab;
 use crate::base::time::NEVER;
 use crate::channel::deadlines::Deadlines;
@@ -17,6 +18,9 @@ use crate::config::snapshot::PollPlan;
 
 /// Channels remembered at most. At the bound tracking in a further one fails.
 const MAX_POLLS: u32 = 1 << 24;
+
+/// Whether a channel still has subscribers is looked at no more often than after so many milliseconds.
+const LOOK_AGAIN_MS: u64 = 1000;
 
 /// See the module.
 #[derive(Debug)]
@@ -94,12 +98,28 @@ impl Polls {
     }
 
     /// Lets those stand in line whose time has come, and forgets those without keys; so many at most.
-    pub(in crate::channel) fn line_up(&mut self, now_ms: u64, budget: usize) {
+    ///
+    /// Where versions are numbered here, a channel with subscribers is remembered: they were told in which epoch, and
+    /// may come back to their keys at any time. Upstream forgets it, and so begins versions anew that such a client
+    /// takes for old.
+    pub(in crate::channel) fn line_up(
+        &mut self,
+        now_ms: u64,
+        budget: usize,
+        has_subscribers: impl Fn(&ChannelName) -> bool,
+    ) {
         for _ in 0..budget {
             let Some((_, slot)) = self.deadlines.first().filter(|(at_ms, _)| *at_ms <= now_ms) else { return };
             self.deadlines.set(slot, NEVER);
             let Some((id, poll)) = self.polls.at(slot) else { continue };
-            if poll.ends_at <= now_ms {
+            if poll.ends_at <= now_ms
+                && !poll.plan.is_versioned
+                && has_subscribers(&poll.name)
+                && !is_on(Mutation::PollForgetsSubscribers)
+            {
+                poll.ends_at = now_ms + poll.plan.shutdown_delay_ms.max(LOOK_AGAIN_MS);
+                self.reschedule(id);
+            } else if poll.ends_at <= now_ms {
                 self.by_name.remove(&poll.name.clone());
                 self.polls.remove(id);
             } else {

@@ -119,6 +119,7 @@ impl Asked {
                 let entry = told.publication.entry.as_ref().expect("a key");
                 said.push(match entry.removed {
                     true => format!("{} {}!", shard.0, entry.key),
+                    false if told.before.is_some() => format!("{} {}~{}", shard.0, entry.key, told.publication.version),
                     false => format!("{} {}={}", shard.0, entry.key, told.publication.version),
                 });
             }
@@ -146,18 +147,20 @@ impl Asked {
                 let id = self.under_way.pop_front().expect("a question");
                 return self.homes.not_refreshed(id, self.now);
             }
-            // Of an epoch, or `-`; `a=3` is version 3 of a, `a=3:x` with data, `a!` its end.
+            // Of an epoch, or `-`; `a=3` is version 3 of a, `a=3:x` with data, `a=3:x<w` where the data was w before,
+            // `a!` its end.
             "answer" => {
                 let id = self.under_way.pop_front().expect("a question");
                 let keys = words[2..].iter().map(|key| {
                     let (key, version) = key.split_once('=').unwrap_or((key, "0"));
                     let (version, data) = version.split_once(':').unwrap_or((version, "1"));
+                    let (data, before) = data.split_once('<').unwrap_or((data, ""));
                     let bare = key.trim_end_matches('!');
                     RefreshedKey {
                         name: key_name(CHANNEL, bare),
                         entry: MapEntry { key: bare.into(), removed: bare != key },
                         data: Bytes::copy_from_slice(data.as_bytes()),
-                        before: Bytes::new(),
+                        before: Bytes::copy_from_slice(before.as_bytes()),
                         version: version.parse().expect("a version"),
                     }
                 });
@@ -177,6 +180,11 @@ impl Asked {
             "untrack" => {
                 let keys = words[2..].iter().map(|key| key_name(CHANNEL, key)).collect();
                 (shard(), PollOp::Untrack { keys })
+            }
+            "unsubscribe" => {
+                let op = Op::Unsubscribe { last: true, presence: None, leave: None };
+                self.homes.handle(shard(), &ChannelName::new(CHANNEL), op, ReplyTo::None, self.now, &mut tell);
+                return;
             }
             "publish" => {
                 let publication = Publication {
@@ -313,6 +321,61 @@ fn another_epoch_of_the_backend_is_told_once() {
             ("wait 1000", ""),
             ("track 2 a=1", ""),
             ("answer two a=9", ""),
+        ],
+    );
+}
+
+#[test]
+fn patches_are_made_only_to_what_clients_have() {
+    check_asked(
+        true,
+        &[
+            ("track 1 a", "Notification a=0"),
+            ("answer - a=3:x<w", "1 a=3"),
+            ("wait 1000", "Timer a=3"),
+            ("answer - a=5:y<x", "1 a~5"),
+            ("wait 1000", "Timer a=5"),
+            // Published meanwhile: the answer builds upon what was there before.
+            ("publish a 6", "1 a=6"),
+            ("answer - a=7:z<y", "1 a=7"),
+            // The backend sends the version before along, which nobody has.
+            ("wait 1000", ""),
+            ("wait 1000", "Timer a=7"),
+            ("answer - a=9:v<w", "1 a=9"),
+        ],
+    );
+    check_asked(
+        false,
+        &[
+            ("subscribe 1", ""),
+            ("track 1 a", "Notification a=0"),
+            ("answer - a=0:x", "1 a=1"),
+            ("wait 1000", "Timer a=0"),
+            ("answer - a=0:y<x", "1 a~2"),
+            ("wait 1000", "Timer a=0"),
+            ("answer - a=0:z<x", "1 a=3"),
+        ],
+    );
+}
+
+#[test]
+fn numbers_go_on_while_somebody_is_subscribed_and_may_know_them() {
+    check_asked(
+        false,
+        &[
+            ("subscribe 1", ""),
+            ("track 1 a", "Notification a=0"),
+            ("answer - a=0:x", "1 a=1"),
+            ("untrack 1 a", ""),
+            ("wait 5000", ""),
+            ("track 1 a=1", ""),
+            ("wait 1000", "Timer a=0"),
+            ("answer - a=0:x", "1 a=2"),
+            ("untrack 1 a", ""),
+            ("unsubscribe 1", ""),
+            ("wait 5000", ""),
+            ("track 1 a", "Notification a=0"),
+            ("answer - a=0:x", "1 a=1"),
         ],
     );
 }

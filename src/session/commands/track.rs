@@ -68,9 +68,13 @@ impl Session {
         &mut self,
         cx: &mut Cx<'_>,
         id: u32,
-        tracking: Tracking,
+        mut tracking: Tracking,
         answer: Answer,
     ) -> Outcome {
+        if !tracking.is_void && self.names_void_versions(&tracking) {
+            self.on_insufficient_state(cx, tracking.local);
+            tracking.is_void = true;
+        }
         if tracking.is_void || answer != Answer::Done {
             Self::abandon_tracking(cx, tracking);
             return Err(match answer {

@@ -1,9 +1,8 @@
 //! Shared-poll channels: subscribing, tracking and untracking keys, versions and epochs (upstream:
 //! client_shared_poll_test.go).
 
-use aws_lc_rs::{digest, hmac};
-
 use super::*;
+use crate::auth::track::{Tracked, sign};
 use crate::channel::poll::key_name;
 use crate::channel::poll::op::{KeyPublication, PollOp};
 use crate::channel::publication::MapEntry;
@@ -34,14 +33,11 @@ const POLLS: &str = r#"
 fn batch(channel: &str, keys: &str, lives_s: i64) -> String {
     let keys: Vec<(&str, &str)> = keys.split(' ').map(|key| key.split_once('=').unwrap_or((key, "0"))).collect();
     let names: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let (issued, expires) = (START.unix_s().to_string(), (START.unix_s() + lives_s).to_string());
-    let hash = hex(digest::digest(&digest::SHA256, names.join("\0").as_bytes()).as_ref());
-    let message = [&issued, &expires, "u", channel, &hash].join("\0");
-    let mac = hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"poll-secret"), message.as_bytes()).as_ref());
+    let tracked = Tracked { user: "u", channel, keys: &names.join("\0") };
+    let signature = sign("poll-secret", (START.unix_s(), START.unix_s() + lives_s), tracked);
     let items: Vec<String> =
         keys.iter().map(|(key, version)| format!(r#"{{"key":"{key}","version":{version}}}"#)).collect();
-    format!(r#"{{"signature":"{issued}:{expires}:{mac}","items":[{}]}}"#, items.join(","))
+    format!(r#"{{"signature":"{signature}","items":[{}]}}"#, items.join(","))
 }
 
 /// `a> track ID CHANNEL KEYS` in a script is a command with one batch that lives for 300 s.
@@ -207,6 +203,27 @@ fn another_epoch_ends_subscriptions_that_track_keys() {
         b< {"id":3,"sub_refresh":{"expires":true,"ttl":300}}
         poll> poll:a k 1 2 epochtwo
         b< {"push":{"channel":"poll:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}
+        "#,
+    );
+}
+
+#[test]
+fn who_tracked_nothing_when_versions_became_void_does_not_go_on_with_them() {
+    play_subscribed(
+        r#"
+        a> track 3 poll:a k
+        a< {"id":3,"sub_refresh":{"expires":true,"ttl":300}}
+        b> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
+        b< {"id":1,"connect":{"client":"<b>"}}
+        b> {"id":2,"subscribe":{"channel":"poll:a","type":4}}
+        b< {"id":2,"subscribe":{"type":4}}
+        poll> poll:a k 5 1 epochone
+        a< {"push":{"channel":"poll:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}
+        b> track 3 poll:a k
+        b< {"id":3,"sub_refresh":{"expires":true,"ttl":300}}
+        b> track 4 poll:a l=7
+        b< {"push":{"channel":"poll:a","unsubscribe":{"code":2500,"reason":"insufficient state"}}}
+        b< {"id":4,"error":{"code":103,"message":"permission denied"}}
         "#,
     );
 }
