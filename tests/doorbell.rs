@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use glommio::{LocalExecutorBuilder, Placement};
 use spindle::base::ids::ShardId;
 use spindle::mesh::{Limits, Port, mesh};
-use spindle::net::bell::{Bell, Sleeper};
+use spindle::net::bell::Bell;
+use spindle::net::ring::Ring;
 
 const ROUND_TRIPS: u64 = 2_000_000;
 /// Messages under way at once. Few enough that both shards run out of work and sleep all the time.
@@ -31,7 +32,7 @@ struct Seen {
 async fn shard(mut port: Port<Hops, Hops, ()>, bells: Arc<[Bell; 2]>) -> Seen {
     let me = port.me();
     let other = ShardId(1 - me.0);
-    let mut sleeper = Sleeper::new(&bells[me.index()]).expect("a sleeper");
+    let mut ring = Ring::new(&bells[me.index()]).expect("a ring");
     let mut seen = Seen { hops: 0, sleeps: 0, longest_stall: Duration::ZERO };
     if me.0 == 0 {
         for message in 0..IN_FLIGHT {
@@ -72,7 +73,8 @@ async fn shard(mut port: Port<Hops, Hops, ()>, bells: Arc<[Bell; 2]>) -> Seen {
         port.flush(|shard| bells[shard.index()].ring());
         if port.prepare_to_sleep() {
             seen.sleeps += 1;
-            sleeper.sleep().await.expect("the bell can be read");
+            ring.sleep(None).expect("the ring can be waited for");
+            ring.events(1024, |_| {}).expect("the bell is watched");
         }
         port.awake();
     }
@@ -99,7 +101,7 @@ fn no_wake_up_is_lost_under_overload() {
         .map(|(index, port)| {
             let bells = bells.clone();
             LocalExecutorBuilder::new(Placement::Fixed(index % cores))
-                .preempt_timer(Duration::from_secs(3600))
+                .preempt_timer(Duration::from_secs(10 * 365 * 86_400))
                 .io_memory(64 << 10)
                 .spawn(move || shard(port, bells))
                 .expect("an executor; is io_uring available?")

@@ -218,7 +218,7 @@ const fn flag(path: &'static str) -> Flag {
 }
 
 /// All flags that set options. Their meaning, kind and default come from the table of options.
-const FLAGS: [Flag; 37] = [
+const FLAGS: [Flag; 38] = [
     Flag { name: "http_server.address", short: Some('a'), path: "http_server.address" },
     Flag { name: "http_server.port", short: Some('p'), path: "http_server.port" },
     flag("http_server.internal_address"),
@@ -227,6 +227,7 @@ const FLAGS: [Flag; 37] = [
     Flag { name: "cores", short: None, path: "shards.cores" },
     Flag { name: "control-cores", short: None, path: "shards.control_cores" },
     Flag { name: "spin-us", short: None, path: "shards.spin_us" },
+    Flag { name: "broker-hold-us", short: None, path: "shards.broker_hold_us" },
     flag("log.level"),
     flag("log.file"),
     flag("pid_file"),

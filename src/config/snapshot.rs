@@ -98,6 +98,8 @@ pub struct Shards {
     pub control_cores: Vec<usize>,
     /// Microseconds a shard polls before it sleeps; 0 = sleep at once.
     pub spin_us: u32,
+    /// Microseconds that a busy shard gathers requests for the broker at most; one that is about to sleep gathers none.
+    pub broker_hold_us: u32,
 }
 
 /// `client.*`.

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     fn shards(count: u16, cores: &[usize], pin: bool) -> Shards {
-        Shards { count, cores: cores.to_vec(), pin, control_cores: Vec::new(), spin_us: 0 }
+        Shards { count, cores: cores.to_vec(), pin, control_cores: Vec::new(), spin_us: 0, broker_hold_us: 100 }
     }
 
     fn check(shards: Shards, expected: &[Option<usize>]) {

@@ -16,3 +16,4 @@ pub mod ring;
 pub mod routes;
 pub mod site;
 pub mod stream;
+pub mod tasks;

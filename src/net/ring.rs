@@ -4,16 +4,16 @@
 //! watched by one multishot poll each, edge-triggered, for their whole life: no task, buffer, waker or timer exists
 //! per idle socket, and arming again costs nothing. Reading and writing are direct, non-blocking system calls,
 //! because the kernel's TCP path, not the call, is what they cost. While the shard turns, completions are found in
-//! shared memory; before it sleeps it lets them ring its bell.
+//! shared memory. It sleeps here, too, waiting for the next one: its bell is watched like a socket.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
-use io_uring::types::{Fd, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{Builder, IoUring, cqueue, opcode, squeue};
 
 use super::bell::Bell;
-use crate::base::time::NEVER;
 
 /// Requests that fit before they must be handed to the kernel.
 const SUBMISSIONS: u32 = 1024;
@@ -26,6 +26,7 @@ const ENTER_GETEVENTS: u32 = 1;
 const KIND_SOCKET: u64 = 0;
 const KIND_LISTENER: u64 = 1;
 const KIND_FORGET: u64 = 2;
+const KIND_BELL: u64 = 3;
 
 /// What the ring reports.
 #[derive(Debug)]
@@ -88,16 +89,21 @@ impl Token {
 /// See the module.
 pub struct Ring {
     uring: IoUring,
-    /// When the timer that is set fires, by the shard's clock.
-    wakes_at_ms: u64,
+    bell: Bell,
 }
 
 impl Ring {
-    /// Opens the ring. Call it on the thread that will use it.
+    /// Opens the ring of the shard with this bell. Call it on the thread that will use it.
     pub fn new(bell: &Bell) -> io::Result<Self> {
         let uring = build(deferred).or_else(|_| build(cooperative))?;
-        uring.submitter().register_eventfd(bell.as_fd().as_raw_fd())?;
-        Ok(Self { uring, wakes_at_ms: NEVER })
+        let mut ring = Self { uring, bell: bell.clone() };
+        ring.watch_bell()?;
+        Ok(ring)
+    }
+
+    fn watch_bell(&mut self) -> io::Result<()> {
+        let entry = opcode::PollAdd::new(Fd(self.bell.as_fd().as_raw_fd()), libc::POLLIN as u32).multi(true).build();
+        self.push(&entry.user_data(KIND_BELL << 56))
     }
 
     /// Accepts connections of the listener until it is closed, or an event says that accepting ended.
@@ -135,25 +141,10 @@ impl Ring {
         self.push(&entry)
     }
 
-    /// Rings the bell at a time, unless an earlier ring is set already. Timers are not taken back: one that became
-    /// needless wakes the shard in vain.
-    pub fn wake_at(&mut self, now_ms: u64, at_ms: u64) -> io::Result<()> {
-        if self.wakes_at_ms > now_ms && self.wakes_at_ms <= at_ms {
-            return Ok(());
-        }
-        self.wakes_at_ms = at_ms;
-        let ms = at_ms.saturating_sub(now_ms);
-        let time = Timespec::new().sec(ms / 1000).nsec((ms % 1000) as u32 * 1_000_000);
-        let entry = opcode::Timeout::new(&raw const time).build().user_data(KIND_FORGET << 56);
-        self.push(&entry)?;
-        // The kernel reads the time while it takes the request, so that must happen before `time` is gone.
-        self.submit()
-    }
-
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: no request refers to memory of ours that does not outlive its submission (see `wake_at`);
-            // descriptors are only polled, accepted from or cancelled, and the kernel keeps its own reference to each.
+            // SAFETY: no request refers to memory of ours; descriptors are only polled, accepted from or cancelled, and
+            // the kernel keeps its own reference to each.
             if unsafe { self.uring.submission().push(entry) }.is_ok() {
                 return Ok(());
             }
@@ -169,37 +160,33 @@ impl Ring {
             return Ok(());
         }
         drop(queue);
-        match self.uring.submit() {
-            Ok(_) => Ok(()),
-            // The kernel is short of room until completions are taken; the next turn tries again.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::EINTR)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.uring.submit().map(drop).or_else(passing)
+    }
+
+    /// Sleeps until there is an event, the bell rings, or the time is over. Pending requests are handed to the kernel,
+    /// so this is the one system call of a turn without news. It may return early.
+    pub fn sleep(&mut self, time: Option<Duration>) -> io::Result<()> {
+        let time = time.map(Timespec::from);
+        let args = time.as_ref().map_or(SubmitArgs::new(), |time| SubmitArgs::new().timespec(time));
+        self.uring.submitter().submit_with_args(1, &args).map(drop).or_else(passing)
     }
 
     /// Takes up to `budget` events. True when the budget ran out first.
-    pub fn events(&mut self, budget: usize, mut on: impl FnMut(Event)) -> bool {
+    pub fn events(&mut self, budget: usize, mut on: impl FnMut(Event)) -> io::Result<bool> {
         self.run_deferred();
-        let mut taken = 0;
+        let (mut taken, mut is_unwatched) = (0, false);
         let completions = self.uring.completion();
         for completion in completions.take(budget) {
             taken += 1;
+            is_unwatched |= completion.user_data() >> 56 == KIND_BELL && !cqueue::more(completion.flags());
             if let Some(event) = event_of(&completion) {
                 on(event);
             }
         }
-        taken == budget
-    }
-
-    /// Lets completions ring the bell, before a sleep. False when some are there already: do not sleep.
-    pub fn ring_on_events(&mut self) -> bool {
-        let mut completions = self.uring.completion();
-        completions.enable_eventfd();
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-        completions.sync();
-        let is_empty = completions.is_empty();
-        drop(completions);
-        is_empty && !self.uring.submission().taskrun()
+        if is_unwatched {
+            self.watch_bell()?;
+        }
+        Ok(taken == budget)
     }
 
     /// Lets the kernel turn news into completions, if it says that there is some: one system call, or none.
@@ -209,10 +196,14 @@ impl Ring {
             let _ = unsafe { self.uring.submitter().enter::<libc::sigset_t>(0, 0, ENTER_GETEVENTS, None) };
         }
     }
+}
 
-    /// Completions stay silent: the shard is awake and looks by itself.
-    pub fn silence(&mut self) {
-        self.uring.completion().disable_eventfd();
+/// What the kernel says that is no failure: it is short of room until completions are taken, which the next turn does; a
+/// signal came; or the time is over.
+fn passing(error: io::Error) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EBUSY | libc::EAGAIN | libc::EINTR | libc::ETIME) => Ok(()),
+        _ => Err(error),
     }
 }
 

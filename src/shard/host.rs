@@ -15,12 +15,12 @@ use crate::base::ids::ConnId;
 use crate::base::time::Now;
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
-use crate::net::bell::Nudge;
 use crate::net::mux::{Mux, Side};
 use crate::net::proxy;
 use crate::net::routes::Host;
 use crate::net::site::Sites;
 use crate::net::stream::HttpSocket;
+use crate::net::tasks::Tasks;
 
 /// Connections of a shard to other servers at most.
 const MAX_DIALED: usize = 64;
@@ -28,7 +28,7 @@ const MAX_DIALED: usize = 64;
 /// One shard, shared by its loop and its HTTP tasks; all on one thread.
 pub(super) struct ShardHost {
     pub(super) inner: RefCell<Inner>,
-    pub(super) nudge: Rc<Nudge>,
+    pub(super) tasks: Tasks,
     pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     /// Connections to other servers.
@@ -58,7 +58,7 @@ impl ShardHost {
         let Some(call) = call else { return Response::overloaded() };
         let waiting = Waiting { host: self, call };
         // What the call caused is written and handed over by the next turn.
-        self.nudge.nudge();
+        self.tasks.want_turn();
         poll_fn(|cx| {
             let mut inner = self.inner.borrow_mut();
             match inner.engine.take_response(waiting.call) {
@@ -137,7 +137,7 @@ impl Host for ShardHost {
         let (key, socket) = self.inner.borrow_mut().adopt(fd, mono_ms)?;
         self.dialed.set(self.dialed.get() + 1);
         // The ring is told with the next turn.
-        self.nudge.nudge();
+        self.tasks.want_turn();
         Some((key, socket))
     }
 
@@ -146,7 +146,7 @@ impl Host for ShardHost {
         let mut inner = self.inner.borrow_mut();
         let Inner { sockets, ring, .. } = &mut *inner;
         sockets.close(key, ring);
-        self.nudge.nudge();
+        self.tasks.want_turn();
     }
 
     fn is_stopping(&self) -> bool {

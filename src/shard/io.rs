@@ -1,5 +1,7 @@
 //! Sockets between turns and engine: reading, flushing, upgrading, closing.
 
+use std::time::{Duration, Instant};
+
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
@@ -62,7 +64,17 @@ impl Inner {
         if self.engine.flush_errands() {
             (self.ring_plane)(PlanePart::Errands);
         }
-        if self.engine.flush_broker() {
+        if self.engine.flush_broker() && self.broker_waits_since.is_none() {
+            self.broker_waits_since = Some(Instant::now());
+        }
+    }
+
+    /// Wakes who speaks with the broker, if anything was handed over since the last time. A shard that `is_busy` lets
+    /// more come together first, for so long: each wake-up costs both sides, and on a core that they share it
+    /// interrupts the shard.
+    pub(super) fn ring_broker(&mut self, is_busy: bool, hold: Duration) {
+        if self.broker_waits_since.is_some_and(|since| !is_busy || since.elapsed() >= hold) {
+            self.broker_waits_since = None;
             (self.ring_plane)(PlanePart::Broker);
         }
     }

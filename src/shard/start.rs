@@ -24,20 +24,21 @@ use crate::auth::Verifiers;
 use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
 use crate::config::origin::Origins;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Shards, Snapshot};
 use crate::engine::{Engine, Parts, ShardDesk, ShardLine, ShardPort};
 use crate::mesh::{Limits, mesh};
-use crate::net::bell::{Bell, Sleeper};
+use crate::net::bell::Bell;
 use crate::net::listener;
 use crate::net::mux::{Conflict, Mux, Side};
 use crate::net::ring::Ring;
 use crate::net::site::{Site, Sites};
+use crate::net::tasks::Tasks;
 
-/// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable.
-const NO_PREEMPTION: Duration = Duration::from_secs(3600);
+/// The executor's preempt timer must never fire: with it, glommio may park while tasks are runnable. Ten years.
+const NO_PREEMPTION: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Memory that the executor registers for file I/O, bytes. There is none to speak of.
 const EXECUTOR_IO_MEMORY: usize = 64 << 10;
-/// Requests that fit into the executor's own rings: it only reads the doorbell.
+/// Requests that fit into the executor's own rings, which are not used.
 const EXECUTOR_RING: usize = 64;
 
 /// Pause between two log lines about the limit of connections.
@@ -294,7 +295,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
         let (bells, pulse, shared, ready) = (bells.clone(), pulses[index].clone(), shared.clone(), ready.clone());
         let ring_plane = startup.ring_plane.clone();
         let alive = Alive::new(&running.alive);
-        let spin_us = startup.rules.config.shards.spin_us;
+        let Shards { spin_us, broker_hold_us, .. } = startup.rules.config.shards;
         let placement = startup.cores[index].map_or(Placement::Unbound, Placement::Fixed);
         let thread = LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{index}"))
@@ -304,9 +305,9 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             .spawn(move || async move {
                 let _alive = alive;
                 match assemble(parts, bells, ring_plane, pulse, shared, clock, listeners) {
-                    Ok((host, sleeper)) => {
+                    Ok(host) => {
                         let _ = ready.send(Ok(()));
-                        let result = host.run(sleeper, spin_us).await;
+                        let result = host.run(spin_us, broker_hold_us).await;
                         if result.is_err() {
                             // Nobody answers for its channels any more: the process cannot go on.
                             ended.is_drained.store(true, Ordering::SeqCst);
@@ -346,11 +347,9 @@ fn assemble(
     shared: Arc<Shared>,
     clock: Clock,
     listeners: Vec<Listener>,
-) -> io::Result<(Rc<ShardHost>, Sleeper)> {
+) -> io::Result<Rc<ShardHost>> {
     let me = parts.id.index();
-    let sleeper = Sleeper::new(&bells[me])?;
-    let mut ring = Ring::new(&bells[me])?;
-    ring.silence();
+    let ring = Ring::new(&bells[me])?;
     let inner = Inner {
         engine: Engine::new(parts),
         callers: HashMap::new(),
@@ -360,7 +359,7 @@ fn assemble(
         listeners,
         bells,
         ring_plane,
-        me,
+        broker_waits_since: None,
         pulse,
         http_timers: Wheel::new(),
         scratch: vec![0; super::io::READ_SIZE].into(),
@@ -368,8 +367,8 @@ fn assemble(
         dirty: Vec::new(),
         is_stopping: false,
     };
-    let host = ShardHost { inner: RefCell::new(inner), nudge: sleeper.nudge(), clock, shared, dialed: Cell::new(0) };
-    Ok((Rc::new(host), sleeper))
+    let host = ShardHost { inner: RefCell::new(inner), tasks: Tasks::default(), clock, shared, dialed: Cell::new(0) };
+    Ok(Rc::new(host))
 }
 
 fn open_listeners(config: &Snapshot, shards: usize) -> Result<Vec<Vec<Listener>>, StartError> {

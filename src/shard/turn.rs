@@ -16,7 +16,7 @@ use super::start::{Pulse, RingPlane};
 use crate::base::ids::ConnId;
 use crate::base::wheel::Wheel;
 use crate::engine::Engine;
-use crate::net::bell::{Bell, Sleeper};
+use crate::net::bell::Bell;
 use crate::net::http::{Ended, serve};
 use crate::net::mux::Side;
 use crate::net::ring::{Event, Ring};
@@ -63,7 +63,8 @@ pub(super) struct Inner {
     pub(super) listeners: Vec<Listener>,
     pub(super) bells: Arc<[Bell]>,
     pub(super) ring_plane: RingPlane,
-    pub(super) me: usize,
+    /// Since when requests wait for whoever speaks with the broker to be woken.
+    pub(super) broker_waits_since: Option<Instant>,
     pub(super) pulse: Arc<CachePadded<Pulse>>,
     pub(super) http_timers: Wheel<ConnId>,
     pub(super) scratch: Box<[u8]>,
@@ -74,18 +75,19 @@ pub(super) struct Inner {
 
 impl super::host::ShardHost {
     /// Runs until the process stops.
-    pub(super) async fn run(self: Rc<Self>, mut sleeper: Sleeper, spin_us: u32) -> io::Result<()> {
+    pub(super) async fn run(self: Rc<Self>, spin_us: u32, hold_us: u32) -> io::Result<()> {
         self.inner.borrow_mut().listen()?;
-        let spin = Duration::from_micros(u64::from(spin_us));
+        let [spin, hold] = [spin_us, hold_us].map(|us| Duration::from_micros(u64::from(us)));
         let mut idle_since: Option<Instant> = None;
         loop {
             let more = self.turn()?;
             if self.may_end() {
+                self.inner.borrow_mut().ring_broker(false, hold);
                 return Ok(());
             }
-            self.inner.borrow_mut().end_turn(more, spin, &mut idle_since)?;
-            sleeper.sleep().await?;
-            self.inner.borrow_mut().wake_up();
+            self.tasks.run().await;
+            let is_busy = more || self.tasks.take_wants();
+            self.inner.borrow_mut().end_turn(is_busy, spin, hold, &mut idle_since)?;
         }
     }
 
@@ -108,7 +110,7 @@ impl super::host::ShardHost {
         let more = self.turn_inner(&mut accepted)?;
         // A new task runs at once until it first waits, so nothing may be borrowed here.
         for (key, socket, side) in accepted {
-            glommio::spawn_local(self.clone().serve(key, socket, side)).detach();
+            glommio::spawn_local(self.tasks.task(self.clone().serve(key, socket, side))).detach();
         }
         Ok(more)
     }
@@ -124,7 +126,7 @@ impl super::host::ShardHost {
         if inner.pulse.has_rules.load(Ordering::Acquire) {
             inner.reload();
         }
-        let mut more = inner.take_events(now.mono_ms, accepted);
+        let mut more = inner.take_events(now.mono_ms, accepted)?;
         // What other shards sent comes before new input: a client must not see an effect before its cause.
         more |= inner.engine.receive();
         inner.read_sockets();
@@ -150,7 +152,6 @@ impl super::host::ShardHost {
         more |= inner.sockets.are_waiting();
         inner.wake_callers();
         inner.pulse.clients.store(inner.engine.clients() as u64, Ordering::Relaxed);
-        inner.ring.submit()?;
         let took_us = self.clock.now().mono_us.saturating_sub(now.mono_us);
         inner.engine.metrics().turn(took_us * 1000);
         Ok(more)
@@ -170,26 +171,49 @@ impl super::host::ShardHost {
                 sockets.close(key, ring);
             }
         }
-        self.nudge.nudge();
+        self.tasks.want_turn();
     }
 }
 
 impl Inner {
-    /// Decides how the coming sleep ends: at once, by the shard's own bell, when there is more to do; else by news.
-    fn end_turn(&mut self, more: bool, spin: Duration, idle_since: &mut Option<Instant>) -> io::Result<()> {
-        if more {
+    /// Sleeps until there is something to do, unless there is.
+    fn end_turn(
+        &mut self,
+        is_busy: bool,
+        spin: Duration,
+        hold: Duration,
+        idle_since: &mut Option<Instant>,
+    ) -> io::Result<()> {
+        if is_busy {
             *idle_since = None;
         }
-        // Polling instead of sleeping, where it is asked for. Other tasks of this executor run in between.
-        let polls = !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin;
-        if more || polls || !self.prepare_to_sleep()? {
-            self.bells[self.me].ring();
+        // Polling instead of sleeping, where it is asked for.
+        let polls = !is_busy && !spin.is_zero() && idle_since.get_or_insert_with(Instant::now).elapsed() < spin;
+        let sleeps = !is_busy && !polls && self.engine.prepare_to_sleep();
+        self.ring_broker(!sleeps && !polls, hold);
+        if sleeps {
+            self.pulse.is_asleep.store(true, Ordering::Relaxed);
+            self.ring.sleep(self.time_to_sleep())?;
+            self.pulse.is_asleep.store(false, Ordering::Relaxed);
+        } else {
+            self.ring.submit()?;
         }
+        self.engine.awake();
         Ok(())
     }
 
+    /// How long until a timer is due, if one runs.
+    fn time_to_sleep(&self) -> Option<Duration> {
+        let now_ms = self.engine.now().mono_ms;
+        let http = self.http_timers.next_expiry();
+        let rests = self.listeners.iter().filter_map(|listener| listener.rests_until);
+        let until = |at: u64| at.saturating_sub(now_ms);
+        let wait = self.engine.next_timer_ms().into_iter().chain(http.into_iter().chain(rests).map(until)).min();
+        wait.map(|ms| Duration::from_millis(ms.max(1)))
+    }
+
     /// Takes the ring's events.
-    fn take_events(&mut self, mono_ms: u64, accepted: &mut Vec<Accepted>) -> bool {
+    fn take_events(&mut self, mono_ms: u64, accepted: &mut Vec<Accepted>) -> io::Result<bool> {
         let mut new = Vec::new();
         let mut failed = Vec::new();
         let Self { ring, sockets, engine, .. } = self;
@@ -218,7 +242,7 @@ impl Inner {
                     Role::Changing => {}
                 }
             }
-        });
+        })?;
         for key in rearm {
             self.watch_again(key);
         }
@@ -236,7 +260,7 @@ impl Inner {
             }
         }
         self.resume_listeners(mono_ms);
-        more
+        Ok(more)
     }
 
     /// Takes over a socket in its HTTP life, which has its time.
@@ -250,7 +274,7 @@ impl Inner {
         for (index, listener) in self.listeners.iter().enumerate() {
             self.ring.listen(&listener.fd, index as u32)?;
         }
-        self.ring.submit()
+        Ok(())
     }
 
     fn rest_listener(&mut self, index: usize, mono_ms: u64, error: &io::Error) {
@@ -310,33 +334,6 @@ impl Inner {
         if self.engine.takes_input() {
             self.admission.drain(..).for_each(Waker::wake);
         }
-    }
-
-    /// True when the shard may sleep: its bell rings for other shards, sockets and the next timer.
-    fn prepare_to_sleep(&mut self) -> io::Result<bool> {
-        let now_ms = self.engine.now().mono_ms;
-        let http = self.http_timers.next_expiry().map(|at| at.saturating_sub(now_ms));
-        let rest =
-            self.listeners.iter().filter_map(|listener| listener.rests_until).map(|at| at.saturating_sub(now_ms));
-        let wait = self.engine.next_timer_ms().into_iter().chain(http).chain(rest).min();
-        if let Some(ms) = wait {
-            self.ring.wake_at(now_ms, now_ms + ms.max(1))?;
-        }
-        self.ring.submit()?;
-        if !self.engine.prepare_to_sleep() {
-            return Ok(false);
-        }
-        if !self.ring.ring_on_events() {
-            return Ok(false);
-        }
-        self.pulse.is_asleep.store(true, Ordering::Relaxed);
-        Ok(true)
-    }
-
-    fn wake_up(&mut self) {
-        self.pulse.is_asleep.store(false, Ordering::Relaxed);
-        self.ring.silence();
-        self.engine.awake();
     }
 
     fn reload(&mut self) {

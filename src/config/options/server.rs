@@ -53,4 +53,13 @@ pub const SHARDS: &[Opt] = &[
     switch("pin", "Pin each shard to a core of its own.").default("true").live().own(),
     text("control_cores", "", "Cores for all threads beside the shards; empty leaves them to the kernel.").live().own(),
     int_in("spin_us", 0, 1_000_000, "", "Microseconds that an idle shard keeps polling before it sleeps.").live().own(),
+    int_in(
+        "broker_hold_us",
+        0,
+        100_000,
+        "100",
+        "Longest time in microseconds that a busy shard gathers requests for the broker before it wakes who sends them.",
+    )
+    .live()
+    .own(),
 ];

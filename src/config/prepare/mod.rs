@@ -82,6 +82,7 @@ fn shards(options: &Section) -> Result<Shards, Error> {
         pin: options.bool("shards.pin"),
         control_cores: cores::parse(options.text("shards.control_cores"), "shards.control_cores")?,
         spin_us: options.int("shards.spin_us") as u32,
+        broker_hold_us: options.int("shards.broker_hold_us") as u32,
     };
     let (count, cores) = (usize::from(shards.count), shards.cores.len());
     if shards.pin && cores > 0 && count > cores {

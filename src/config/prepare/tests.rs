@@ -33,7 +33,7 @@ fn the_defaults() {
     assert_eq!(found.server.internal_address, None);
     assert_eq!(found.server.shutdown_timeout, Duration::from_secs(30));
     assert_eq!((found.server.pid_file, &*found.node_name), (None, "box_8000"));
-    let shards = Shards { count: 0, cores: vec![], pin: true, control_cores: vec![], spin_us: 0 };
+    let shards = Shards { count: 0, cores: vec![], pin: true, control_cores: vec![], spin_us: 0, broker_hold_us: 100 };
     assert_eq!(found.shards, shards);
     let client = &found.client;
     assert_eq!((client.ping_interval_ms, client.pong_timeout_ms), (25_000, 8_000));
