@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use clap::Args;
 
 use crate::Failure;
+use crate::api::ApiConnection;
 use crate::bad::{BadClients, How};
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
@@ -129,9 +130,7 @@ impl Spread {
             bad = Some(BadClients::open(bench, &mut fleet, range.len()..range.len() + count, how, &channel)?);
         }
         let mut publisher = (worker.index == 0).then(|| Publisher::new(self, bench, range.len())).transpose()?;
-        if let Some(publisher) = &publisher {
-            fleet.watch(publisher.api.socket(), 0)?;
-        }
+        let mut is_watched = false;
         let window = worker.ready()?;
         let order = Order::new(range.clone().map(|connection| self.streams(connection)));
         let mut hearing =
@@ -142,6 +141,15 @@ impl Spread {
             let now = clock::now();
             let mut until = now + TURN;
             if let Some(publisher) = &mut publisher {
+                let is_late = matches!(self.drive, Drive::AtEnd);
+                if !is_watched && (!is_late || now >= window.end) {
+                    if is_late {
+                        // Servers end connections on which nothing was asked for some seconds.
+                        publisher.api = ApiConnection::open(&bench.target)?;
+                    }
+                    fleet.watch(publisher.api.socket(), 0)?;
+                    is_watched = true;
+                }
                 until = until.min(publisher.pump(now, window, hearing.order.heard(), &mut hearing.tally)?);
                 if publisher.is_done(now, window)? {
                     published.get_or_init(|| publisher.published.clone());
