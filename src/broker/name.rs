@@ -70,7 +70,15 @@ impl Names {
 
     /// Whether publishing takes `SPUBLISH`, and subscribing `SSUBSCRIBE`.
     pub fn is_partitioned(&self) -> bool {
-        matches!(self.layout, Layout::Partitioned(_))
+        self.partitions().is_some()
+    }
+
+    /// How many partitions there are, with sharded PUB/SUB.
+    pub fn partitions(&self) -> Option<NonZeroU32> {
+        match self.layout {
+            Layout::Partitioned(count) => Some(count),
+            Layout::Plain | Layout::Cluster => None,
+        }
     }
 
     /// The command that publishes.

@@ -1,9 +1,9 @@
 //! A Redis Cluster of three members: requests find the member that has the slot, also while slots move.
 
-use spindle::broker::Value;
+use spindle::broker::{Value, spread};
 use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
 
-use super::driver::{ALL, Shards, everything, free_port, publish};
+use super::driver::{ALL, Shards, client, everything, free_port, publish};
 use super::faults::publish_at_last;
 use super::redis::{Connection, Redis};
 
@@ -55,6 +55,25 @@ impl Cluster {
         (redis, port, bus)
     }
 
+    /// One more member, which follows a master, once everybody knows of it.
+    fn join_as_replica_of(&self, number: usize) -> (Redis, u16, u16) {
+        let (replica, port, bus) = Self::member();
+        let (mut connection, id) = (replica.connect(), self.id(number));
+        let mut master = self.members[number].0.connect();
+        master.send(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);
+        // It must have heard of its master.
+        while connection.try_send(&[b"CLUSTER", b"REPLICATE", id.as_bytes()]).is_err() {
+            master.send(&["WAIT", "1", "20"]);
+        }
+        for (redis, _) in &self.members {
+            let mut connection = redis.connect();
+            while !format!("{:?}", connection.send(&["CLUSTER", "SLOTS"])).contains(&format!("Int({port})")) {
+                connection.send(&["WAIT", "2", "20"]);
+            }
+        }
+        (replica, port, bus)
+    }
+
     /// The options of `engine.redis`.
     fn options(&self, more: &str) -> String {
         format!(r#"{{"cluster_address":["127.0.0.1:{},127.0.0.1:{}"]{more}}}"#, self.members[0].1, self.members[1].1)
@@ -62,8 +81,12 @@ impl Cluster {
 
     /// The number of the member that has a channel's slot, and the slot.
     fn owner(&self, channel: &str) -> (usize, String) {
-        let key = format!("centrifugo.stream.{{{channel}}}");
-        let Value::Int(slot) = self.members[0].0.connect().send(&["CLUSTER", "KEYSLOT", &key]) else { panic!() };
+        self.owner_of(&format!("centrifugo.stream.{{{channel}}}"))
+    }
+
+    /// The same of a key.
+    fn owner_of(&self, key: &str) -> (usize, String) {
+        let Value::Int(slot) = self.members[0].0.connect().send(&["CLUSTER", "KEYSLOT", key]) else { panic!() };
         let owner = (0..3).find(|number| slot < ((number + 1) * 16_384 / 3) as i64);
         (owner.unwrap(), slot.to_string())
     }
@@ -159,4 +182,92 @@ fn the_rest_goes_on_without_a_member() {
         }
     }
     shards.send(&of[0], BrokerOp::Unsubscribe, None);
+}
+
+/// The PUB/SUB channel with a channel's messages, with so many partitions.
+fn partitioned(channel: &str, count: u32) -> String {
+    format!("centrifugo.client.{{{}}}.{channel}", spread(channel, count))
+}
+
+#[test]
+fn messages_of_a_partition_come_from_who_has_its_slot() {
+    let cluster = Cluster::start();
+    let mut shards = Shards::new(2, &cluster.options(r#","sharded_pub_sub_partitions":16"#));
+    everything(&mut shards);
+    for (number, (redis, _)) in cluster.members.iter().enumerate() {
+        let listened = |kind| format!("{:?}", redis.connect().send(&["PUBSUB", kind, "centrifugo.client.*"]));
+        assert_eq!(listened("CHANNELS"), "List([])");
+        let here = listened("SHARDCHANNELS");
+        for channel in ["a", "b", "c", "d"] {
+            let name = partitioned(channel, 16);
+            assert_eq!(here.contains(&name), cluster.owner_of(&name).0 == number, "{name} at {number}: {here}");
+        }
+    }
+    // By the older protocol, too.
+    let older = r#","sharded_pub_sub_partitions":3,"force_resp2":true,"prefix":"x""#;
+    everything(&mut Shards::new(1, &cluster.options(older)));
+}
+
+#[test]
+fn messages_of_a_partition_follow_its_slot() {
+    let cluster = Cluster::start();
+    let mut shards = Shards::new(2, &cluster.options(r#","sharded_pub_sub_partitions":16"#));
+    let (from, slot) = cluster.owner_of(&partitioned("a", 16));
+    let mut at = from;
+    for round in 0..4 {
+        let (old, new) = (at, (at + 1) % 3);
+        shards.subscribe("a");
+        let (old_id, new_id) = (cluster.id(old), cluster.id(new));
+        let (mut old, mut owner) = (cluster.members[old].0.connect(), cluster.members[new].0.connect());
+        owner.send(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &old_id]);
+        old.send(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &new_id]);
+        for connection in [&mut owner, &mut old] {
+            connection.send(&["CLUSTER", "SETSLOT", &slot, "NODE", &new_id]);
+        }
+        // Whoever asks meanwhile is answered.
+        let asked: Vec<_> = (0..20).map(|n| shards.place(&format!("{round}:{n}"), BrokerOp::Subscribe)).collect();
+        shards.ring();
+        for ticket in asked {
+            assert!(matches!(shards.reply(ticket), BrokerReply::Done | BrokerReply::Failed));
+        }
+        shards.wait(|event| matches!(event, BrokerEvent::Resumed(name) if name.as_str() == "a"));
+        while !matches!(shards.ask("a", publish(&round.to_string(), 0)), BrokerReply::Published(..)) {}
+        assert_eq!(shards.heard("a"), round.to_string());
+        shards.send("a", BrokerOp::Unsubscribe, None);
+        at = new;
+    }
+}
+
+/// How many scripts a member ran.
+fn scripts_run(redis: &Redis) -> u32 {
+    let stats = text(&mut redis.connect(), &["INFO", "commandstats"]);
+    let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
+}
+
+#[test]
+fn presence_is_read_from_replicas() {
+    let cluster = Cluster::start();
+    let (replica, _, _) = cluster.join_as_replica_of(0);
+    let channel = (0..).map(|number| format!("c:{number}")).find(|channel| cluster.owner(channel).0 == 0).unwrap();
+    let mut writer = Shards::new(1, &cluster.options(""));
+    assert!(matches!(writer.ask(&channel, BrokerOp::AddPresence(client(1, "ann"))), BrokerReply::Done));
+    // A server of this age lets no field expire, but reads as one that does.
+    let options = r#","replica_client":{"enabled":true},"presence_hash_field_ttl":true"#;
+    let mut reader = Shards::new(1, &cluster.options(options));
+    // The master is asked until the replica can be.
+    while scripts_run(&replica) == 0 {
+        assert!(matches!(reader.ask(&channel, BrokerOp::PresenceStats), BrokerReply::PresenceStats(1, 1)));
+    }
+    let before = (scripts_run(&replica), scripts_run(&cluster.members[0].0));
+    for _ in 0..10 {
+        assert!(matches!(reader.ask(&channel, BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1));
+    }
+    assert_eq!((scripts_run(&replica), scripts_run(&cluster.members[0].0)), (before.0 + 10, before.1));
+    // Everything else is the master's.
+    assert!(matches!(reader.ask(&channel, ALL), BrokerReply::History(..)));
+    assert_eq!((scripts_run(&replica), scripts_run(&cluster.members[0].0)), (before.0 + 10, before.1 + 1));
+    drop(replica);
+    while !matches!(reader.ask(&channel, BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1) {}
+    assert!(scripts_run(&cluster.members[0].0) > before.1 + 1);
 }

@@ -47,8 +47,15 @@ impl Shards {
     /// # Errors
     /// What a start says.
     pub fn try_new(count: usize, options: &str) -> Result<Self, String> {
-        let json = format!(r#"{{"engine":{{"type":"redis","redis":{options}}}}}"#);
-        let loaded = load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] });
+        Self::configured(count, &format!(r#"{{"engine":{{"type":"redis","redis":{options}}}}}"#))
+    }
+
+    /// By a whole configuration.
+    ///
+    /// # Errors
+    /// What a start says.
+    pub fn configured(count: usize, json: &str) -> Result<Self, String> {
+        let loaded = load(Sources { file: Some(("a.json", json)), env: &Default::default(), flags: &[] });
         let loaded = loaded.map_err(|error| error.to_string())?;
         let snapshot = prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false);
         let snapshot = snapshot.map_err(|error| error.to_string())?;
@@ -175,7 +182,7 @@ pub fn publish(data: &str, size: u32) -> BrokerOp {
 
 pub const ALL: BrokerOp = BrokerOp::History(Read { since: None, limit: -1, reverse: false, meta_ttl_s: 600 });
 
-fn client(number: u8, user: &str) -> Arc<ClientInfo> {
+pub fn client(number: u8, user: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo {
         user: user.into(),
         client: ClientId([number; 16]),
@@ -347,70 +354,4 @@ fn nodes_tell_each_other() {
 /// A port of this machine that nobody listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-#[test]
-fn passwords_and_users() {
-    let redis = Redis::with(&["--requirepass", "open", "--user", "ann", "on", ">sesame", "~*", "&*", "+@all"]);
-    everything(&mut Shards::new(1, &at(&redis, r#","password":"open""#)));
-    everything(&mut Shards::new(1, &at(&redis, r#","user":"ann","password":"sesame","prefix":"ann""#)));
-    let old = r#","user":"ann","password":"sesame","force_resp2":true,"prefix":"old""#;
-    everything(&mut Shards::new(1, &at(&redis, old)));
-    for options in [r#","password":"wrong""#, "", r#","password":"wrong","force_resp2":true"#] {
-        let error = Shards::try_new(1, &at(&redis, options)).err().expect("refused");
-        assert!(error.starts_with("engine.redis: unix://") && !error.contains("wrong"), "{error}");
-        assert!(error.contains("WRONGPASS") || error.contains("NOAUTH"), "{error}");
-    }
-}
-
-/// A file of `tests/redis/tls`: certificates for 127.0.0.1 and redis.test, made for these tests alone.
-fn pem(name: &str) -> String {
-    format!("{}/tests/redis/tls/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-#[test]
-fn tls() {
-    let port = free_port().to_string();
-    let (ca, cert, key) = (pem("ca.pem"), pem("server.pem"), pem("server.key"));
-    let options = ["--tls-port", &port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-    let _redis = Redis::with(&options);
-    let (ca, stranger) = (pem("ca.pem"), pem("stranger.pem"));
-    let (cert, key) = (pem("client.pem"), pem("client.key"));
-    let try_new = |address: &str, tls: &str| {
-        let tls = format!(r#"{{"address":"{address}:{port}","tls":{{"enabled":true{tls}}}}}"#);
-        Shards::try_new(1, &tls)
-    };
-    let own = format!(r#","cert_pem":"{cert}","key_pem":"{key}""#);
-    let (trusted, strange) = (format!(r#","server_ca_pem":"{ca}""#), format!(r#","server_ca_pem":"{stranger}""#));
-    everything(&mut try_new("127.0.0.1", &format!("{own}{trusted}")).expect("trusted"));
-    // TLS of its own accord, by these options.
-    assert!(try_new("rediss://127.0.0.1", &format!("{own}{trusted}")).is_ok());
-    let named = |name: &str| format!(r#"{own}{trusted},"server_name":"{name}""#);
-    assert!(try_new("127.0.0.1", &named("redis.test")).is_ok());
-    assert!(try_new("127.0.0.1", &format!(r#"{own},"insecure_skip_verify":true"#)).is_ok());
-    for (tls, words) in [
-        (format!("{own}{strange}"), "invalid peer certificate"),
-        (named("other.test"), "certificate not valid for name"),
-        // Whom the system trusts does not know our authority.
-        (own.clone(), "invalid peer certificate"),
-        (trusted, "engine.redis: 127.0.0.1"),
-    ] {
-        let error = try_new("127.0.0.1", &tls).err().expect("refused");
-        assert!(error.contains(words), "{tls}: {error} says {words}");
-    }
-}
-
-#[test]
-fn a_start_says_what_is_wrong() {
-    let port = free_port();
-    let error = Shards::try_new(1, &format!(r#"{{"address":"127.0.0.1:{port}"}}"#)).err().expect("refused");
-    assert!(error.contains(&format!("engine.redis: cannot connect to 127.0.0.1:{port}: ")), "{error}");
-    let redis = Redis::start();
-    let error = Shards::try_new(1, &at(&redis, r#","db":99"#)).err().expect("refused");
-    assert!(error.contains("DB index is out of range"), "{error}");
-    // Nobody answers here.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let options = format!(r#"{{"address":"{}","io_timeout":"50ms"}}"#, silent.local_addr().unwrap());
-    let error = Shards::try_new(1, &options).err().expect("refused");
-    assert!(error.contains("does not answer"), "{error}");
 }

@@ -10,6 +10,8 @@ mod driver;
 mod dump;
 mod faults;
 mod maps;
+mod mistakes;
+mod options;
 mod recording;
 mod replay;
 mod scripts;

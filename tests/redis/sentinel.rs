@@ -1,21 +1,27 @@
 //! A master that a Sentinel knows, and what becomes of it.
 
-use spindle::channel::broker_op::{BrokerEvent, BrokerReply};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
 
-use super::driver::{Shards, everything, free_port, publish};
+use super::driver::{Shards, client, everything, free_port, publish};
 use super::faults::publish_at_last;
+use super::options::pem;
 use super::redis::Redis;
 
 /// A master, its replica, and a Sentinel that watches them, with their ports.
 struct Set {
     master: Redis,
-    _replica: Redis,
+    replica: Redis,
     _sentinel: Redis,
     sentinel_port: u16,
 }
 
 impl Set {
     fn start() -> Self {
+        Self::guarded("requirepass guard\n")
+    }
+
+    /// With more lines in the configuration of the Sentinel.
+    fn guarded(more: &str) -> Self {
         let (port, replica_port, sentinel_port) = (free_port(), free_port(), free_port());
         let master = Redis::with(&["--port", &port.to_string(), "--requirepass", "open", "--masterauth", "open"]);
         let of_master = format!("127.0.0.1 {port}");
@@ -35,11 +41,11 @@ impl Set {
             connection.send(&["WAIT", "2", "20"]);
         }
         let sentinel = Redis::sentinel(&format!(
-            "port {sentinel_port}\nrequirepass guard\nsentinel monitor main {of_master} 1\n\
+            "{more}port {sentinel_port}\nsentinel monitor main {of_master} 1\n\
             sentinel auth-pass main open\nsentinel down-after-milliseconds main 300\n\
             sentinel failover-timeout main 2000\n"
         ));
-        Self { master, _replica: replica, _sentinel: sentinel, sentinel_port }
+        Self { master, replica, _sentinel: sentinel, sentinel_port }
     }
 
     fn options(&self, master: &str) -> String {
@@ -83,5 +89,71 @@ fn a_start_says_what_is_wrong() {
     assert!(error.contains("it knows no master \"other\""), "{error}");
     let open = set.options("main").replace("guard", "wrong");
     let error = Shards::try_new(1, &open).err().expect("refused");
-    assert!(error.contains("WRONGPASS") && !error.contains("wrong\""), "{error}");
+    let words = "(look at sentinel_user and sentinel_password)";
+    assert!(error.contains("WRONGPASS") && error.contains(words) && !error.contains("wrong\""), "{error}");
+    let stranger = set.options("main").replace("open", "wrong");
+    let error = Shards::try_new(1, &stranger).err().expect("refused");
+    assert!(error.contains("WRONGPASS") && error.contains("(look at user and password)"), "{error}");
+}
+
+#[test]
+fn a_sentinel_with_users_that_speaks_tls() {
+    let port = free_port();
+    let tls = ["cert", "key", "ca-cert"].map(|kind| {
+        let file = pem(match kind {
+            "cert" => "server.pem",
+            "key" => "server.key",
+            _ => "ca.pem",
+        });
+        format!("tls-{kind}-file {file}\n")
+    });
+    let set = Set::guarded(&format!(
+        "tls-port {port}\n{}tls-auth-clients no\nuser ann on >guard ~* &* +@all\nuser default off\n",
+        tls.concat()
+    ));
+    let options = |more: &str| {
+        format!(
+            r#"{{"sentinel_address":["127.0.0.1:{port}"],"sentinel_master_name":"main","sentinel_user":"ann",
+            "sentinel_password":"guard","password":"open","sentinel_tls":{{"enabled":true,{more}}}}}"#
+        )
+    };
+    everything(&mut Shards::new(1, &options(&format!(r#""server_ca_pem":"{}""#, pem("ca.pem")))));
+    let error = Shards::try_new(1, &options(r#""server_name":"x""#)).err().expect("refused");
+    assert!(error.contains("(look at sentinel_tls.server_ca_pem and sentinel_tls.server_name)"), "{error}");
+    drop(set);
+}
+
+#[test]
+fn presence_is_read_from_a_replica_that_sentinels_know() {
+    let mut set = Set::start();
+    let mut writer = Shards::new(1, &set.options("main"));
+    assert!(matches!(writer.ask("a", BrokerOp::AddPresence(client(1, "ann"))), BrokerReply::Done));
+    let scripts_run = |redis: &Redis| {
+        let mut connection = redis.connect();
+        connection.send(&["AUTH", "open"]);
+        let stats = format!("{:?}", connection.send(&["INFO", "commandstats"]));
+        let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
+        calls.map_or(0, |calls| calls.parse::<u32>().expect("a number"))
+    };
+    let replicas = |more: &str| {
+        let with = format!(r#""password":"open","replica_client":{{"enabled":true}}{more}"#);
+        set.options("main").replace(r#""password":"open""#, &with)
+    };
+    // A server of this age lets no field expire, but reads as one that does.
+    let mut reader = Shards::new(1, &replicas(r#","presence_hash_field_ttl":true"#));
+    // Until the Sentinel has looked at the replica, the master is asked.
+    while scripts_run(&set.replica) == 0 {
+        assert!(matches!(reader.ask("a", BrokerOp::PresenceStats), BrokerReply::PresenceStats(1, 1)));
+    }
+    let before = scripts_run(&set.master);
+    assert!(matches!(reader.ask("a", BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1));
+    assert_eq!(scripts_run(&set.master), before);
+    // Where expired entries are removed by reading, that is the master's.
+    let run = scripts_run(&set.replica);
+    let mut sweeper = Shards::new(1, &replicas(""));
+    assert!(matches!(sweeper.ask("a", BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1));
+    assert_eq!((scripts_run(&set.replica), scripts_run(&set.master)), (run, before + 1));
+    set.replica.kill();
+    while !matches!(reader.ask("a", BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1) {}
+    assert!(scripts_run(&set.master) > before + 1);
 }

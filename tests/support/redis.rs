@@ -29,11 +29,20 @@ impl Redis {
 
     /// A Sentinel with this configuration, once it knows of a replica.
     pub fn sentinel(configuration: &str) -> Self {
+        Self::sentinel_until(configuration, "+slave")
+    }
+
+    /// A Sentinel that watches nothing.
+    pub fn sentinel_of_nobody(configuration: &str) -> Self {
+        Self::sentinel_until(configuration, "sentinel id is")
+    }
+
+    fn sentinel_until(configuration: &str, words: &str) -> Self {
         let folder = folder();
         std::fs::write(folder.join("sentinel.conf"), configuration).expect("a file");
         let mut command = Command::new(program());
         command.current_dir(&folder).args(["sentinel.conf", "--sentinel"]);
-        Self { child: spawn(command, "+slave"), folder, options: Vec::new() }
+        Self { child: spawn(command, words), folder, options: Vec::new() }
     }
 
     /// Its Unix socket.

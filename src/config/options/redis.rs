@@ -1,7 +1,7 @@
 //! Options of a Redis connection and of what is kept there.
 
 use super::tls::TLS;
-use crate::config::option::{Opt, duration, inline, int, section, switch, text, texts};
+use crate::config::option::{Opt, duration, inline, int, int_in, section, switch, text, texts};
 
 /// How to reach Redis.
 pub const REDIS: &[Opt] = &[
@@ -25,7 +25,8 @@ pub const REDIS: &[Opt] = &[
     section("replica_client", REPLICA_CLIENT, "Reading from replicas."),
 ];
 
-const REPLICA_CLIENT: &[Opt] = &[switch("enabled", "Send reads that allow it to Redis replicas.")];
+const REPLICA_CLIENT: &[Opt] =
+    &[switch("enabled", "Read presence from replicas, with Sentinel or Cluster and presence_hash_field_ttl.").live()];
 
 /// Redis with a prefix for all keys and channels.
 pub const REDIS_PREFIXED: &[Opt] =
@@ -34,6 +35,17 @@ pub const REDIS_PREFIXED: &[Opt] =
 const HISTORY: &[Opt] =
     &[switch("history_use_lists", "Keep history in Redis lists, which cannot be paged or reversed.").live()];
 
+/// Named as in Centrifugo's paid edition.
+const PARTITIONS: &[Opt] = &[int_in(
+    "sharded_pub_sub_partitions",
+    0,
+    4096,
+    "",
+    "Redis Cluster: partitions of sharded PUB/SUB; 0 is without it.",
+)
+.live()
+.own()];
+
 const PRESENCE: &[Opt] = &[
     duration("presence_ttl", "60s", "How long a presence entry lives without being refreshed.").live(),
     switch("presence_hash_field_ttl", "Let Redis expire single presence entries; needs Redis 7.4.").live(),
@@ -41,10 +53,10 @@ const PRESENCE: &[Opt] = &[
 ];
 
 /// `engine.redis.*`.
-pub const ENGINE_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(HISTORY), inline(PRESENCE)];
+pub const ENGINE_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(HISTORY), inline(PARTITIONS), inline(PRESENCE)];
 
 /// `broker.redis.*`.
-pub const BROKER_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(HISTORY)];
+pub const BROKER_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(HISTORY), inline(PARTITIONS)];
 
 /// `presence_manager.redis.*`.
 pub const PRESENCE_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(PRESENCE)];

@@ -1,6 +1,8 @@
 //! How Redis is reached: a single server, Sentinels or a Cluster, one or several of them (upstream:
 //! internal/confighelpers/redis.go, centrifuge redis_shard.go).
 
+use std::num::NonZeroU32;
+
 use super::ms_or;
 use super::redis_address::{self, Written};
 use crate::config::error::Error;
@@ -13,7 +15,10 @@ const PRESENCE_TTL_S: u32 = 60;
 
 /// Redis as broker, by the options of a section such as `broker.redis`.
 pub(super) fn broker(options: &Section, section: &'static str) -> Result<RedisBroker, Error> {
-    Ok(RedisBroker { redis: redis(options, section)?, uses_lists: options.section(section).bool("history_use_lists") })
+    let redis = redis(options, section)?;
+    let options = options.section(section);
+    let partitions = u32::try_from(options.int("sharded_pub_sub_partitions")).unwrap_or(0);
+    Ok(RedisBroker { redis, uses_lists: options.bool("history_use_lists"), partitions: NonZeroU32::new(partitions) })
 }
 
 /// Redis as presence manager, by the options of a section such as `presence_manager.redis`.
@@ -60,6 +65,7 @@ fn servers(options: &Section, section: &str) -> Result<Vec<RedisServer>, Error> 
         connect_timeout_ms: ms_or(options, "connect_timeout", 1_000),
         io_timeout_ms: ms_or(options, "io_timeout", 4_000),
         forces_resp2: options.bool("force_resp2"),
+        reads_replicas: options.bool("replica_client.enabled"),
     };
     let seeds = |option: &str| {
         let lists = options.texts(option).iter();

@@ -105,9 +105,11 @@ pub(super) fn server(at: Written<'_>, mut server: RedisServer, tls_option: &str)
         server.tls = of_system();
     }
     let asks_securely = at.switch(query, "sentinel_tls_enabled")?.unwrap_or(false) || is_secure;
-    let reads_replicas = at.switch(query, "replica_client_enabled")?.unwrap_or(false);
-    if reads_replicas && !is_sentinel && scheme != "redis+cluster://" {
-        return Err(at.wrong("replica_client_enabled is for Sentinel and Cluster only"));
+    if let Some(reads_replicas) = at.switch(query, "replica_client_enabled")? {
+        if reads_replicas && !is_sentinel && scheme != "redis+cluster://" {
+            return Err(at.wrong("replica_client_enabled is for Sentinel and Cluster only"));
+        }
+        server.reads_replicas = reads_replicas;
     }
     server.place = if is_sentinel {
         let login = RedisLogin {

@@ -39,6 +39,19 @@ fn the_defaults() {
     assert_eq!(server.place, RedisPlace::Server(tcp("127.0.0.1", 6379)));
     assert_eq!((server.db, &server.tls, server.forces_resp2), (0, &None, false));
     assert_eq!((server.connect_timeout_ms, server.io_timeout_ms), (1_000, 4_000));
+    assert_eq!((broker.partitions, server.reads_replicas), (None, false));
+}
+
+#[test]
+fn replicas_and_partitions() {
+    let reads = |engine: &str| servers(engine)[0].reads_replicas;
+    let asked = r#""replica_client":{"enabled":true}"#;
+    assert!(reads(&format!(r#"{{"cluster_address":["a:1"],{asked}}}"#)));
+    assert!(reads(&format!(r#"{{"address":"a:1",{asked}}}"#)));
+    assert!(!reads(&format!(r#"{{"address":"redis+cluster://a:1?replica_client_enabled=false",{asked}}}"#)));
+    assert!(reads(r#"{"address":"redis+cluster://a:1?replica_client_enabled=1"}"#));
+    let partitions = |count: &str| make(&format!(r#"{{"sharded_pub_sub_partitions":{count}}}"#)).unwrap().0.partitions;
+    assert_eq!((partitions("0"), partitions("64").map(u32::from)), (None, Some(64)));
 }
 
 #[test]

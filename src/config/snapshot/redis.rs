@@ -1,6 +1,7 @@
 //! How Redis is reached, and what is kept there. Never printed with its secrets.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// Where channels live.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct RedisBroker {
     pub redis: Redis,
     /// `history_use_lists`.
     pub uses_lists: bool,
+    /// `sharded_pub_sub_partitions`; none = messages go by ordinary PUB/SUB.
+    pub partitions: Option<NonZeroU32>,
 }
 
 /// `engine.redis.*` or `presence_manager.redis.*`.
@@ -72,6 +75,8 @@ pub struct RedisServer {
     pub io_timeout_ms: u64,
     /// `force_resp2`.
     pub forces_resp2: bool,
+    /// `replica_client.enabled`: what may be a little old is read from replicas.
+    pub reads_replicas: bool,
 }
 
 /// Where a Redis is.

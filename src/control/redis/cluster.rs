@@ -5,6 +5,9 @@
 //! anew; it counts from the moment on at which nothing is under way, and until then further requests wait. While half
 //! of a slot's keys have moved, scripts find neither half: what was asked about the slot is asked again later. Only there
 //! may a request of one key overtake one of several.
+//!
+//! What may be a little old is asked of replicas, if they are to be read from. One that is no replica of the slot's
+//! master any more says where the slot is, like any other member.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -96,8 +99,15 @@ impl Cluster {
             self.is_stale = true;
             return events.reply(asker, BrokerReply::Failed);
         };
-        let owner = owner.clone();
-        self.member(&owner).ask(call, kind, asker, now, events);
+        let mut chosen = owner.clone();
+        if self.lay.is_for_replicas(&kind) {
+            // The master, while no replica can be reached.
+            let replicas: Vec<_> = self.map.replicas(slot).cloned().collect();
+            if let Some(replica) = replicas.into_iter().find(|replica| self.member(replica).is_up()) {
+                chosen = replica;
+            }
+        }
+        self.member(&chosen).ask(call, kind, asker, now, events);
     }
 
     fn postpone(&mut self, misled: Misled, events: &mut Events) {
@@ -135,7 +145,7 @@ impl Cluster {
         if self.members.values().all(Pipe::is_idle)
             && let Some(map) = self.next.take()
         {
-            self.members.retain(|address, _| map.masters.contains(address));
+            self.members.retain(|address, _| map.has(address));
             self.map = map;
             more |= !self.held.is_empty();
             for (call, kind, asker) in std::mem::take(&mut self.held) {
@@ -164,8 +174,7 @@ impl Cluster {
         match read {
             Ok(map) => {
                 // A member that is down and has slots all the same may be replaced later.
-                let is_down = |address| self.members.get(address).is_some_and(Pipe::is_down);
-                self.is_stale = map.masters.iter().any(is_down);
+                self.is_stale = self.members.iter().any(|(address, pipe)| pipe.is_down() && map.has(address));
                 self.next = Some(map).filter(|map| *map != self.map);
             }
             Err(reason) => tracing::error!(redis = self.dial.name(), reason, "cannot read the Cluster's slots"),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::seq::SliceRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use redis::{Cmd, FromRedisValue, InfoDict, Role, Value, cmd};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::advice;
 use super::resp::{Incoming, Sha};
 use super::slots::Map;
 use super::tls;
@@ -33,6 +34,19 @@ pub struct Dial {
     sentinel_tls: Option<Tls>,
     /// Members of the Cluster as they were last seen; where one is looked for.
     members: Mutex<Vec<RedisAddress>>,
+    /// Which one it leads to, where there are several.
+    aim: Aim,
+}
+
+/// Which server of several is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Aim {
+    /// The master; of a Cluster any member.
+    Any,
+    /// A replica, which is only read from.
+    Replica,
+    /// The member of the Cluster that has this slot.
+    Slot(usize),
 }
 
 /// TLS, ready for use.
@@ -73,25 +87,43 @@ impl Dial {
             _ => Vec::new(),
         };
         let (tls, sentinel_tls) = (ready(server.tls.as_ref())?, ready(sentinel_tls)?);
-        Ok(Self { server: server.clone(), tls, sentinel_tls, members: Mutex::new(members) })
+        Ok(Self { server: server.clone(), tls, sentinel_tls, members: Mutex::new(members), aim: Aim::Any })
     }
 
     /// The same for another place.
-    fn to(&self, place: RedisPlace, members: Vec<RedisAddress>) -> Self {
+    fn to(&self, place: RedisPlace, members: Vec<RedisAddress>, aim: Aim) -> Self {
         let server = RedisServer { place, ..self.server.clone() };
         let (tls, sentinel_tls) = (self.tls.clone(), self.sentinel_tls.clone());
-        Self { server, tls, sentinel_tls, members: Mutex::new(members) }
+        Self { server, tls, sentinel_tls, members: Mutex::new(members), aim }
     }
 
-    /// How one member of the Cluster is reached.
+    /// How one member of the Cluster is reached. If replicas are read from, it may be one.
     pub fn to_member(&self, address: &RedisAddress) -> Self {
-        self.to(RedisPlace::Server(address.clone()), Vec::new())
+        let aim = if self.reads_replicas() { Aim::Replica } else { Aim::Any };
+        self.to(RedisPlace::Server(address.clone()), Vec::new(), aim)
     }
 
     /// How the whole Cluster is reached, of which this is a member.
     pub fn to_cluster_of(&self, member: &RedisAddress) -> Self {
         let seeds = vec![member.clone()];
-        self.to(RedisPlace::Cluster(seeds.clone()), seeds)
+        self.to(RedisPlace::Cluster(seeds.clone()), seeds, Aim::Any)
+    }
+
+    /// How the member of the Cluster is reached that has a slot, whichever it is by then.
+    pub fn to_owner(&self, slot: usize) -> Self {
+        let members = self.members.lock().map(|members| members.clone()).unwrap_or_default();
+        self.to(self.server.place.clone(), members, Aim::Slot(slot))
+    }
+
+    /// How a replica of the master that Sentinels know is reached, if such are to be read from.
+    pub fn to_replica(&self) -> Option<Self> {
+        let has_any = self.reads_replicas() && matches!(self.server.place, RedisPlace::Sentinel { .. });
+        has_any.then(|| self.to(self.server.place.clone(), Vec::new(), Aim::Replica))
+    }
+
+    /// Whether what may be a little old is to be read from replicas.
+    pub fn reads_replicas(&self) -> bool {
+        self.server.reads_replicas
     }
 
     /// Whether a Cluster is expected there.
@@ -133,7 +165,7 @@ impl Dial {
         members.shuffle(&mut rand::rng());
         let mut problem = "no member of the Cluster is known".to_owned();
         for address in members {
-            match self.talk(&address, self.tls.as_ref(), &self.server.login).await {
+            match self.talk(&address).await {
                 Ok(talk) => return Ok((talk, address)),
                 Err(reason) => problem = reason,
             }
@@ -145,6 +177,7 @@ impl Dial {
     pub fn name(&self) -> String {
         match &self.server.place {
             RedisPlace::Server(address) => address.to_string(),
+            RedisPlace::Sentinel { master, .. } if self.aim == Aim::Replica => format!("a replica of {master}"),
             RedisPlace::Sentinel { master, .. } => format!("master {master}"),
             RedisPlace::Cluster(seeds) => seeds.iter().map(RedisAddress::to_string).collect::<Vec<_>>().join(","),
         }
@@ -160,33 +193,50 @@ impl Dial {
     /// # Errors
     /// Why not, in a few words without secrets.
     pub async fn open(&self, loads_scripts: bool) -> Result<Opened, String> {
-        let (tls, login) = (self.tls.as_ref(), &self.server.login);
         let (mut talk, address) = match &self.server.place {
-            RedisPlace::Server(address) => (self.talk(address, tls, login).await?, address.clone()),
-            RedisPlace::Sentinel { addresses, master, login: at_sentinel, .. } => {
-                let address = self.master(addresses, master, at_sentinel).await?;
-                (self.talk(&address, tls, login).await?, address)
+            RedisPlace::Server(address) => (self.talk(address).await?, address.clone()),
+            RedisPlace::Sentinel { addresses, master, login, .. } => {
+                let address = self.named_by_sentinels(addresses, master, login).await?;
+                (self.talk(&address).await?, address)
             }
-            RedisPlace::Cluster(_) => self.any_member().await?,
+            RedisPlace::Cluster(_) => match self.aim {
+                Aim::Slot(slot) => {
+                    let address = self.map().await?.owner(slot).cloned();
+                    let address = address.ok_or_else(|| format!("no member of the Cluster has slot {slot}"))?;
+                    (self.talk(&address).await?, address)
+                }
+                Aim::Any | Aim::Replica => self.any_member().await?,
+            },
         };
         let asked = matches!(self.server.place, RedisPlace::Sentinel { .. });
-        let io_timeout = self.io_timeout();
+        let (io_timeout, aim) = (self.io_timeout(), self.aim);
         let prepared = timeout(io_timeout, async {
             if self.server.db != 0 {
                 talk.ask::<()>(cmd("SELECT").arg(self.server.db)).await?;
             }
-            // Sentinels may not have noticed yet that it is master no more.
-            if asked && !matches!(talk.ask(&cmd("ROLE")).await?, Role::Primary { .. }) {
-                return Err(format!("{address} is no master"));
+            // Sentinels may not have noticed yet that it is master no more, or that its master is gone.
+            if asked {
+                match (talk.ask(&cmd("ROLE")).await?, aim) {
+                    (Role::Primary { .. }, Aim::Any) => {}
+                    (Role::Replica { replication_state, .. }, Aim::Replica) if replication_state == "connected" => {}
+                    (_, Aim::Replica) => return Err("it is no replica that follows its master".to_owned()),
+                    _ => return Err("it is no master".to_owned()),
+                }
+            } else if aim == Aim::Replica {
+                // What a member of a Cluster says otherwise is who has the slot: its master.
+                talk.ask::<()>(&cmd("READONLY")).await?;
             }
             if loads_scripts { talk.load_scripts().await } else { Ok(Vec::new()) }
         });
-        let scripts = prepared.await.unwrap_or_else(|_| Err(format!("{address} does not answer")))?;
+        let scripts = match prepared.await {
+            Ok(prepared) => prepared.map_err(|error| format!("{address}: {error}{}", self.advice(&error)))?,
+            Err(_) => return Err(format!("{address} does not answer")),
+        };
         Ok(Opened { socket: talk.socket, incoming: talk.incoming, scripts, mode: talk.mode, address })
     }
 
-    /// Where Sentinels say that the master is; the first one that knows is believed.
-    async fn master(
+    /// Where Sentinels say that the master is, or any of its replicas; the first one that knows is believed.
+    async fn named_by_sentinels(
         &self,
         sentinels: &[RedisAddress],
         master: &str,
@@ -195,14 +245,20 @@ impl Dial {
         let mut problem = String::new();
         for sentinel in sentinels {
             let asked = async {
-                let mut talk = self.talk(sentinel, self.sentinel_tls.as_ref(), login).await?;
-                let mut request = cmd("SENTINEL");
-                request.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-                let reply = timeout(self.io_timeout(), talk.ask(&request)).await;
-                match reply.map_err(|_| "it does not answer".to_owned())?? {
-                    Some((host, port)) => Ok(RedisAddress::Tcp(String::into(host), port)),
-                    None => Err(format!("it knows no master {master:?}")),
+                let mut talk = self.connect(sentinel, self.sentinel_tls.as_ref(), login, "sentinel_").await?;
+                if !matches!(&*talk.mode, "" | "sentinel") {
+                    return Err("it is a Redis and no Sentinel (look at sentinel_address and address)".to_owned());
                 }
+                let found = async {
+                    if self.aim == Aim::Replica {
+                        return talk.replica(master).await;
+                    }
+                    match talk.ask(cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master)).await? {
+                        Some((host, port)) => Ok(RedisAddress::Tcp(String::into(host), port)),
+                        None => Err(format!("it knows no master {master:?}")),
+                    }
+                };
+                timeout(self.io_timeout(), found).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
             };
             match asked.await {
                 Ok(address) => return Ok(address),
@@ -212,17 +268,43 @@ impl Dial {
         Err(problem)
     }
 
-    async fn talk(&self, address: &RedisAddress, tls: Option<&Tls>, login: &RedisLogin) -> Result<Talk, String> {
+    /// A connection to a server with data.
+    async fn talk(&self, address: &RedisAddress) -> Result<Talk, String> {
+        let talk = self.connect(address, self.tls.as_ref(), &self.server.login, "").await?;
+        match &*talk.mode {
+            "sentinel" => {
+                Err(format!("{address} is a Sentinel and keeps nothing (look at address and sentinel_address)"))
+            }
+            _ => Ok(talk),
+        }
+    }
+
+    /// Connects and logs in. The options about it have this prefix.
+    async fn connect(
+        &self,
+        address: &RedisAddress,
+        tls: Option<&Tls>,
+        login: &RedisLogin,
+        prefix: &str,
+    ) -> Result<Talk, String> {
+        let advice = |error: &str| advice::on(error, tls.is_some(), prefix);
         let connect_timeout = Duration::from_millis(self.server.connect_timeout_ms);
         let socket = timeout(connect_timeout, connect(address, tls)).await;
-        let socket = socket.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let socket = socket.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+        let socket = socket.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, advice::TOO_LONG)));
+        let socket = socket.map_err(|error| {
+            let error = error.to_string();
+            format!("cannot connect to {address}: {error}{}", advice(&error))
+        })?;
         let mut talk = Talk { socket, incoming: Incoming::default(), mode: Box::default() };
         match timeout(self.io_timeout(), talk.log_in(login, self.server.forces_resp2)).await {
             Ok(Ok(())) => Ok(talk),
-            Ok(Err(error)) => Err(format!("{address}: {error}")),
+            Ok(Err(error)) => Err(format!("{address}: {error}{}", advice(&error))),
             Err(_) => Err(format!("{address} does not answer")),
         }
+    }
+
+    fn advice(&self, error: &str) -> String {
+        advice::on(error, self.tls.is_some(), "")
     }
 }
 
@@ -302,6 +384,22 @@ impl Talk {
         Ok(())
     }
 
+    /// Asks a Sentinel for a replica that is well; another one each time.
+    async fn replica(&mut self, master: &str) -> Result<RedisAddress, String> {
+        let known: Vec<HashMap<String, String>> = self.ask(cmd("SENTINEL").arg("REPLICAS").arg(master)).await?;
+        let is_well = |replica: &&HashMap<String, String>| {
+            let flags = replica.get("flags").map_or("", String::as_str);
+            let is_linked = replica.get("master-link-status").is_none_or(|status| status == "ok");
+            is_linked && !["s_down", "o_down", "disconnected"].iter().any(|flag| flags.contains(flag))
+        };
+        let well: Vec<_> = known.iter().filter(is_well).collect();
+        let chosen =
+            well.choose(&mut rand::rng()).ok_or_else(|| format!("it knows no replica of {master:?} that is well"))?;
+        let place = chosen.get("ip").zip(chosen.get("port").and_then(|port| port.parse().ok()));
+        let (host, port) = place.ok_or("it does not say where a replica is")?;
+        Ok(RedisAddress::Tcp(host.as_str().into(), port))
+    }
+
     async fn load_scripts(&mut self) -> Result<Vec<Sha>, String> {
         let mut out = Vec::new();
         for script in Script::ALL {
@@ -340,7 +438,7 @@ impl Talk {
             }
             let read = self.socket.read_buf(self.incoming.buffer()).await;
             if read.map_err(|error| error.to_string())? == 0 {
-                return Err("the connection was closed".to_owned());
+                return Err(advice::CLOSED.to_owned());
             }
         }
     }

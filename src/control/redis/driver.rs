@@ -31,13 +31,19 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 pub(super) async fn run(redis: Redis, node: &str, shards: Vec<ShardFarEnd>, bell: Bell, ring: impl Fn(usize) + Send) {
     let Redis { servers, broker, presence, ending } = redis;
     let shortest = servers.iter().map(|server| server.dial.io_timeout()).min().unwrap_or_default();
-    let ear = |at: &usize| Ear::new(servers[*at].dial.clone(), servers[*at].lay.clone());
+    let ears = |at: &usize| {
+        let Found { dial, lay, .. } = &servers[*at];
+        match lay.names.partitions() {
+            None => vec![Ear::new(dial.clone(), lay.clone())],
+            Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, lay.clone(), number)).collect(),
+        }
+    };
     let control_ear = |at: &usize| {
         let Found { dial, lay, .. } = &servers[*at];
         Ear::for_control(dial.clone(), lay.clone(), &[&lay.names.control(), &lay.names.node(node)])
     };
     let mut driver = Driver {
-        ears: broker.iter().map(ear).collect(),
+        ears: broker.iter().map(ears).collect(),
         control_ears: broker.iter().map(control_ear).collect(),
         told: 0,
         events: Events::new(shards.len()),
@@ -82,7 +88,8 @@ struct Server {
 
 #[derive(Debug)]
 enum Way {
-    Pipe(Pipe),
+    /// One for everything; and one to a replica, which is only read from.
+    Pipe(Pipe, Option<Pipe>),
     Cluster(Cluster),
 }
 
@@ -90,7 +97,11 @@ impl Server {
     fn new(found: Found) -> Self {
         let Found { dial, lay, map } = found;
         let way = match map {
-            None => Way::Pipe(Pipe::new(dial, lay.clone())),
+            None => {
+                let replica = dial.to_replica().filter(|_| lay.reads_replicas);
+                let replica = replica.map(|dial| Pipe::new(Arc::new(dial), lay.clone()));
+                Way::Pipe(Pipe::new(dial, lay.clone()), replica)
+            }
             Some(map) => Way::Cluster(Cluster::new(dial, lay.clone(), map)),
         };
         Self { lay, way }
@@ -98,28 +109,37 @@ impl Server {
 
     fn ask(&mut self, (call, kind): (Call, Kind), asker: Asker, now: Instant, events: &mut Events) {
         match &mut self.way {
-            Way::Pipe(pipe) => pipe.ask(call, kind, asker, now, events),
+            Way::Pipe(_, Some(replica)) if self.lay.is_for_replicas(&kind) && replica.is_up() => {
+                replica.ask(call, kind, asker, now, events);
+            }
+            Way::Pipe(pipe, _) => pipe.ask(call, kind, asker, now, events),
             Way::Cluster(cluster) => cluster.ask(call, kind, asker, now, events),
         }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant, events: &mut Events) -> bool {
         match &mut self.way {
-            Way::Pipe(pipe) => pipe.turn(cx, now, events),
+            Way::Pipe(pipe, replica) => {
+                let more = replica.as_mut().is_some_and(|replica| replica.turn(cx, now, events));
+                pipe.turn(cx, now, events) | more
+            }
             Way::Cluster(cluster) => cluster.turn(cx, now, events),
         }
     }
 
     fn tick(&mut self, now: Instant, events: &mut Events) {
         match &mut self.way {
-            Way::Pipe(pipe) => pipe.tick(now, events),
+            Way::Pipe(pipe, replica) => {
+                pipe.tick(now, events);
+                replica.iter_mut().for_each(|replica| replica.tick(now, events));
+            }
             Way::Cluster(cluster) => cluster.tick(now, events),
         }
     }
 
     fn is_idle(&self) -> bool {
         match &self.way {
-            Way::Pipe(pipe) => pipe.is_idle(),
+            Way::Pipe(pipe, replica) => pipe.is_idle() && replica.as_ref().is_none_or(Pipe::is_idle),
             Way::Cluster(cluster) => cluster.is_idle(),
         }
     }
@@ -128,9 +148,9 @@ impl Server {
 struct Driver {
     shards: Vec<ShardFarEnd>,
     servers: Vec<Server>,
-    /// In the order of `broker`.
-    ears: Vec<Ear>,
-    /// The same, for what nodes tell each other.
+    /// In the order of `broker`, and of the partitions of each.
+    ears: Vec<Vec<Ear>>,
+    /// One for each server, for what nodes tell each other.
     control_ears: Vec<Ear>,
     /// Which server tells next what is for other nodes: they listen to all.
     told: usize,
@@ -155,7 +175,7 @@ impl Driver {
         for ear in &mut self.control_ears {
             more |= ear.turn(cx, now, false, &mut self.events);
         }
-        for ear in &mut self.ears {
+        for ear in self.ears.iter_mut().flatten() {
             more |= ear.turn(cx, now, paused, &mut self.events);
         }
         more
@@ -175,8 +195,14 @@ impl Driver {
         let servers = if Lay::is_presence(&op) { &self.presence } else { &self.broker };
         let at = spread(channel.as_str(), servers.len() as u32) as usize;
         match op {
-            BrokerOp::Subscribe => self.ears[at].subscribe(channel, asker, now, &mut self.events),
-            BrokerOp::Unsubscribe => self.ears[at].unsubscribe(channel, now),
+            BrokerOp::Subscribe | BrokerOp::Unsubscribe => {
+                let partition = self.servers[servers[at]].lay.names.partition(channel.as_str());
+                let ear = &mut self.ears[at][partition as usize];
+                match op {
+                    BrokerOp::Subscribe => ear.subscribe(channel, asker, now, &mut self.events),
+                    _ => ear.unsubscribe(channel, now),
+                }
+            }
             op => {
                 let server = &mut self.servers[servers[at]];
                 match server.lay.call(channel.as_str(), &op) {
@@ -199,7 +225,7 @@ impl Driver {
 
     fn tick(&mut self, now: Instant) {
         self.servers.iter_mut().for_each(|server| server.tick(now, &mut self.events));
-        let ears = self.ears.iter_mut().chain(&mut self.control_ears);
+        let ears = self.ears.iter_mut().flatten().chain(&mut self.control_ears);
         ears.for_each(|ear| ear.tick(now, &mut self.events));
     }
 

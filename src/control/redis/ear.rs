@@ -3,6 +3,10 @@
 //! Redis confirms channel by channel, in the order of the requests, and those are sent in the order in which homes
 //! asked. So the request that a confirmation belongs to is always the oldest one.
 //!
+//! With sharded PUB/SUB of a Redis Cluster there is one for each partition, and it leads to the member that has the
+//! partition's slot. When that moves, the member ends all subscriptions: the connection is given up, and the next one
+//! leads to where the slot is by then.
+//!
 //! When the connection breaks, all channels are subscribed to again on the next one, and their homes are told that
 //! messages may be missing. What was asked and not confirmed by then has failed, as has what waits too long for a
 //! connection.
@@ -22,6 +26,7 @@ use super::link::{Change, Link};
 use super::pipe::Asker;
 use super::request::Lay;
 use super::resp::{self, Message};
+use super::slots;
 use crate::broker::frame;
 use crate::channel::broker_op::{BrokerEvent, BrokerReply};
 use crate::channel::name::{ChannelName, hash_of};
@@ -45,8 +50,12 @@ pub struct Ear {
     link: Link,
     lay: Arc<Lay>,
     is_down: bool,
-    /// PUB/SUB channels on which nodes tell each other something; then no others are listened to.
+    /// PUB/SUB channels that are always listened to.
     fixed: Vec<ChannelName>,
+    /// They are those on which nodes tell each other something; then no others are listened to.
+    is_control: bool,
+    /// What subscribes and what ends that.
+    commands: [&'static str; 2],
     /// Channels whose messages are wanted.
     wanted: HashTable<Wanted>,
     /// Numbers subscriptions, so that one that ended is not taken for the next one.
@@ -105,7 +114,20 @@ impl Ear {
     /// An ear for what nodes tell each other on these PUB/SUB channels. A connection of its own, so that it does not
     /// wait behind messages of channels that nobody takes.
     pub fn for_control(dial: Arc<Dial>, lay: Arc<Lay>, names: &[&str]) -> Self {
-        Self { fixed: names.iter().map(|name| ChannelName::new(name)).collect(), ..Self::new(dial, lay) }
+        let fixed = names.iter().map(|name| ChannelName::new(name)).collect();
+        Self { fixed, is_control: true, ..Self::new(dial, lay) }
+    }
+
+    /// An ear for messages of channels of one partition. Listening to one PUB/SUB channel from the start, it is told
+    /// when the slot moves, as upstream.
+    pub fn for_partition(dial: &Dial, lay: Arc<Lay>, number: u32) -> Self {
+        let fixed = lay.names.connection(number, 0);
+        let dial = dial.to_owner(slots::slot(fixed.as_bytes()));
+        Self {
+            fixed: vec![ChannelName::new(&fixed)],
+            commands: ["SSUBSCRIBE", "SUNSUBSCRIBE"],
+            ..Self::new(Arc::new(dial), lay)
+        }
     }
 
     /// An ear for messages of channels that is about to be opened.
@@ -115,6 +137,8 @@ impl Ear {
             lay,
             is_down: false,
             fixed: Vec::new(),
+            is_control: false,
+            commands: ["SUBSCRIBE", "UNSUBSCRIBE"],
             wanted: HashTable::new(),
             numbers: 0,
             waiting: VecDeque::new(),
@@ -209,13 +233,11 @@ impl Ear {
 
     /// Takes what came.
     fn hear(&mut self, events: &mut Events) -> Result<(), String> {
-        let Self { link, lay, wanted, sent, fixed, .. } = self;
+        let Self { link, lay, wanted, sent, is_control, .. } = self;
         let mut problem = Ok(());
         loop {
             let heard = link.incoming.message(|message| match message {
-                Message::Message(name, body) if fixed.iter().any(|fixed| fixed.as_str().as_bytes() == name) => {
-                    events.control(body);
-                }
+                Message::Message(_, body) if *is_control => events.control(body),
                 Message::Message(name, body) => deliver(lay, wanted, name, body, events),
                 Message::Subscribed(name) => problem = confirm(lay, wanted, sent, name, false, events),
                 Message::Unsubscribed(name) => problem = confirm(lay, wanted, sent, name, true, events),
@@ -260,7 +282,7 @@ impl Ear {
             }
             let Some(last) = self.sent.back_mut().filter(|_| !names.is_empty()) else { return };
             last.is_last = true;
-            let command = if last.kind.is_unsubscribe() { &b"UNSUBSCRIBE"[..] } else { b"SUBSCRIBE" };
+            let command = self.commands[usize::from(last.kind.is_unsubscribe())].as_bytes();
             let parts: Vec<&[u8]> = std::iter::once(command).chain(names.iter().map(|name| name.as_bytes())).collect();
             resp::write(parts.into_iter(), self.link.out());
             names.clear();
@@ -341,16 +363,20 @@ fn confirm(
     is_unsubscribe: bool,
     events: &mut Events,
 ) -> Result<(), String> {
-    let request = sent.pop_front().filter(|request| request.kind.is_unsubscribe() == is_unsubscribe);
-    let request = request.ok_or("a confirmation that nobody waits for")?;
-    let name = std::str::from_utf8(name).ok();
-    let channel = match request.kind {
-        Kind::Fixed => name,
-        _ => name.and_then(|name| lay.names.channel_of(name)),
+    let text = std::str::from_utf8(name).ok();
+    let is_it = |request: &Request| {
+        let channel = match request.kind {
+            Kind::Fixed => text,
+            _ => text.and_then(|name| lay.names.channel_of(name)),
+        };
+        request.kind.is_unsubscribe() == is_unsubscribe && channel == Some(request.channel.as_str())
     };
-    if channel != Some(request.channel.as_str()) {
-        return Err("a confirmation of something else".to_owned());
-    }
+    let Some(request) = sent.front().is_some_and(is_it).then(|| sent.pop_front()).flatten() else {
+        return Err(match is_unsubscribe && lay.names.is_partitioned() {
+            true => "the slot of its partition moved".to_owned(),
+            false => "a confirmation that nobody waits for".to_owned(),
+        });
+    };
     let (number, asker) = match request.kind {
         Kind::Subscribe(number, asker) => (number, Some(asker)),
         Kind::Again(number) => (number, None),
@@ -389,7 +415,9 @@ fn refuse(
         is_needed |= is_missed(&request.kind);
         fail(wanted, request, events);
     }
-    if is_needed { Err(error.into()) } else { Ok(()) }
+    // Another member may have the slot by now, or soon.
+    let is_elsewhere = ["MOVED", "CLUSTERDOWN"].iter().any(|code| error.starts_with(code));
+    if is_needed || is_elsewhere { Err(error.into()) } else { Ok(()) }
 }
 
 /// A request did not come about.

@@ -159,6 +159,11 @@ impl Pipe {
         self.is_down
     }
 
+    /// Whether what is asked goes out at once.
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
+    }
+
     /// Whether no request waits or is under way.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.sent.is_empty()

@@ -32,6 +32,8 @@ pub struct Lay {
     pub presence_names: Names,
     /// How presence is kept.
     pub keeping: Keeping,
+    /// Who is present is read from replicas.
+    pub reads_replicas: bool,
 }
 
 impl Lay {
@@ -43,9 +45,16 @@ impl Lay {
         )
     }
 
+    /// Whether a replica is to be asked, which tells what was so a moment ago: who is present, nothing else. History is
+    /// never read from replicas: reading it writes, too (the epoch, the lifetime of the position), and a position must
+    /// not go back behind what was delivered.
+    pub fn is_for_replicas(&self, kind: &Kind) -> bool {
+        self.reads_replicas && matches!(kind, Kind::Presence | Kind::PresenceStats)
+    }
+
     /// The call for a request, and what its reply is. None for those that are not made by calls.
     pub fn call(&self, channel: &str, op: &BrokerOp) -> Option<(Call, Kind)> {
-        let Self { names, presence_names, keeping } = self;
+        let Self { names, presence_names, keeping, .. } = self;
         Some(match op {
             BrokerOp::Subscribe | BrokerOp::Unsubscribe => return None,
             BrokerOp::Publish(op) => (history::publish(names, channel, op, fresh_epoch(), true)?, Kind::Publish),

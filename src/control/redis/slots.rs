@@ -29,6 +29,8 @@ fn crc16(bytes: &[u8]) -> u16 {
 pub struct Map {
     /// The masters.
     pub masters: Vec<RedisAddress>,
+    /// Replicas of each master, in the order of `masters`.
+    replicas: Vec<Vec<RedisAddress>>,
     /// For each slot the number of its master; none = nobody has it.
     owners: Vec<Option<u16>>,
 }
@@ -36,7 +38,7 @@ pub struct Map {
 impl Map {
     /// Nobody has any slot.
     pub fn empty() -> Self {
-        Self { masters: Vec::new(), owners: vec![None; SLOTS] }
+        Self { masters: Vec::new(), replicas: Vec::new(), owners: vec![None; SLOTS] }
     }
 
     /// Reads the answer to `CLUSTER SLOTS` of the member at `asked`. None when it is none, or names nobody.
@@ -46,8 +48,13 @@ impl Map {
             let mut parts = range.into_iter();
             let first = usize::from_redis_value(parts.next()?).ok()?;
             let last = usize::from_redis_value(parts.next()?).ok()?;
-            // Replicas stand behind it.
             let number = map.number(&address(parts.next()?, asked)?);
+            for replica in parts {
+                let (replica, known) = (address(replica, asked)?, &mut map.replicas[usize::from(number)]);
+                if !known.contains(&replica) {
+                    known.push(replica);
+                }
+            }
             map.owners.get_mut(first..=last)?.fill(Some(number));
         }
         (!map.masters.is_empty()).then_some(map)
@@ -57,6 +64,7 @@ impl Map {
         let known = self.masters.iter().position(|master| master == address);
         let number = known.unwrap_or_else(|| {
             self.masters.push(address.clone());
+            self.replicas.push(Vec::new());
             self.masters.len() - 1
         });
         number as u16
@@ -65,6 +73,19 @@ impl Map {
     /// The master of a slot.
     pub fn owner(&self, slot: usize) -> Option<&RedisAddress> {
         self.masters.get(usize::from(self.owners[slot]?))
+    }
+
+    /// Replicas of the master of a slot. They begin with another one for the next slot, so that all have their share.
+    pub fn replicas(&self, slot: usize) -> impl Iterator<Item = &RedisAddress> {
+        let known = self.owners[slot].and_then(|owner| self.replicas.get(usize::from(owner)));
+        let known = known.map_or(&[][..], Vec::as_slice);
+        let (behind, first) = known.split_at(slot % known.len().max(1));
+        first.iter().chain(behind)
+    }
+
+    /// Whether it is one of the members.
+    pub fn has(&self, address: &RedisAddress) -> bool {
+        self.masters.iter().chain(self.replicas.iter().flatten()).any(|member| member == address)
     }
 }
 
@@ -149,6 +170,16 @@ mod tests {
         assert_eq!(map.masters, [tcp("a", 1), tcp("here", 2)]);
         let owners = [0, 99, 100, 199, 200, 16_383].map(|slot| map.owner(slot).unwrap().to_string());
         assert_eq!(owners, ["a:1", "a:1", "here:2", "here:2", "a:1", "a:1"]);
+        assert_eq!(map.replicas(0).count(), 0);
+        let member = |host, port| Value::Array(vec![text(host), Value::Int(port), text("id"), Value::Array(vec![])]);
+        let with_replicas = |first, last| {
+            let members = [member("a", 1), member("b", 2), member("c", 3)];
+            Value::Array([vec![Value::Int(first), Value::Int(last)], members.to_vec()].concat())
+        };
+        let map = Map::read(Value::Array(vec![with_replicas(0, 9), with_replicas(20, 29)]), &asked).unwrap();
+        let replicas = |slot| map.replicas(slot).map(RedisAddress::to_string).collect::<Vec<_>>();
+        assert_eq!((replicas(0), replicas(21)), (vec!["b:2".into(), "c:3".into()], vec!["c:3".into(), "b:2".into()]));
+        assert!(replicas(10).is_empty() && map.has(&tcp("c", 3)) && !map.has(&tcp("d", 4)));
         let gap = Value::Array(vec![range(5, 5, text("a"), 1)]);
         assert_eq!(Map::read(gap, &asked).unwrap().owner(4), None);
         for answer in [Value::Nil, Value::Array(vec![]), Value::Array(vec![range(5, 16_384, text("a"), 1)])] {
