@@ -1,23 +1,37 @@
-//! What comes from Redis: any bytes are replies or broken, whole or in pieces, and the same either way.
+//! What comes from Redis: any bytes are replies, or messages, or broken; whole or in pieces, and the same either way.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use spindle::control::redis::resp::{Broken, Incoming, Reply};
+use spindle::control::redis::resp::{Broken, Incoming};
 
-fn read(bytes: &[u8], piece: usize) -> Result<Vec<Reply>, Broken> {
+/// What is read of bytes that come in pieces, and what is wrong with the rest.
+fn read(
+    bytes: &[u8],
+    piece: usize,
+    next: impl Fn(&mut Incoming) -> Result<Option<String>, Broken>,
+) -> (Vec<String>, Option<Broken>) {
     let (mut incoming, mut found) = (Incoming::default(), Vec::new());
     for piece in bytes.chunks(piece) {
         incoming.buffer().extend_from_slice(piece);
-        while let Some(reply) = incoming.reply()? {
-            found.push(reply);
+        loop {
+            match next(&mut incoming) {
+                Ok(Some(read)) => found.push(read),
+                Ok(None) => break,
+                Err(broken) => return (found, Some(broken)),
+            }
         }
     }
-    Ok(found)
+    (found, None)
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    assert_eq!(read(bytes, 1), read(bytes, bytes.len().max(1)));
-    let mut incoming = Incoming::default();
-    incoming.buffer().extend_from_slice(bytes);
-    while let Ok(Some(())) = incoming.message(|_| ()) {}
+    // The first byte says how long the pieces are.
+    let Some((piece, bytes)) = bytes.split_first() else { return };
+    let whole = bytes.len().max(1);
+    let replies = |incoming: &mut Incoming| Ok(incoming.reply()?.map(|reply| format!("{reply:?}")));
+    let messages = |incoming: &mut Incoming| incoming.message(|message| format!("{message:?}"));
+    for piece in [1, usize::from(*piece).max(1)] {
+        assert_eq!(read(bytes, piece, replies), read(bytes, whole, replies));
+        assert_eq!(read(bytes, piece, messages), read(bytes, whole, messages));
+    }
 });

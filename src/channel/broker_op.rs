@@ -115,4 +115,51 @@ pub enum BrokerEvent {
     Told(Ticket, bool),
     /// A control message, for this node or for all; whether it can be read is not known. Comes to the first shard.
     Control(Bytes),
+    /// Something went wrong; to be counted. Comes to the first shard.
+    Trouble(Trouble),
+}
+
+/// What went wrong with listening to the broker (upstream: centrifuge broker_redis.go, redis_pubsub_shared.go).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// A connection for messages of channels was lost.
+    Connection,
+    /// The one for messages between nodes was.
+    ControlConnection,
+    /// A message of a channel cannot be read.
+    HandleClientMessage,
+    /// A message of a node cannot be read.
+    HandleControlMessage,
+    /// Channels could not be subscribed to again.
+    SubscribeChannel,
+    /// A connection for messages between nodes did not come about.
+    SubscribeControlChannel,
+    /// One for messages of channels did not.
+    SubscribeShardChannel,
+}
+
+impl Trouble {
+    /// All of them; each at the index that is its number.
+    pub const ALL: [Trouble; 7] = [
+        Trouble::Connection,
+        Trouble::ControlConnection,
+        Trouble::HandleClientMessage,
+        Trouble::HandleControlMessage,
+        Trouble::SubscribeChannel,
+        Trouble::SubscribeControlChannel,
+        Trouble::SubscribeShardChannel,
+    ];
+
+    /// Its name as a label of metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Trouble::Connection => "connection",
+            Trouble::ControlConnection => "control_connection",
+            Trouble::HandleClientMessage => "handle_client_message",
+            Trouble::HandleControlMessage => "handle_control_message",
+            Trouble::SubscribeChannel => "subscribe_channel",
+            Trouble::SubscribeControlChannel => "subscribe_control_channel",
+            Trouble::SubscribeShardChannel => "subscribe_shard_channel",
+        }
+    }
 }

@@ -56,6 +56,11 @@ impl Broker {
         self.events.is_empty() && self.line.prepare_to_sleep()
     }
 
+    /// Events that were told and not heard yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.events.len() + self.line.waiting()
+    }
+
     pub(super) fn awake(&mut self) {
         self.line.awake();
     }
@@ -72,6 +77,7 @@ impl Engine {
             match broker.next_event() {
                 None => return false,
                 Some(BrokerEvent::Control(message)) => self.on_message_of_node(&message),
+                Some(BrokerEvent::Trouble(trouble)) => self.metrics.redis().trouble(trouble),
                 Some(BrokerEvent::Told(ticket, is_told)) => self.on_told(ticket, is_told),
                 Some(event) => {
                     let Self { id, port, local, now, .. } = self;

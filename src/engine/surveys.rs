@@ -74,6 +74,9 @@ impl Engine {
                 self.metrics.outbox(self.pool.owed());
                 self.metrics.polls().are(self.homes.polled_channels(), self.homes.polled_keys());
                 self.metrics.channels(self.listed_channels());
+                if let Some(broker) = &self.broker {
+                    self.metrics.redis().waits(broker.waiting());
+                }
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))
             }

@@ -53,6 +53,11 @@ impl<R, E> Line<R, E> {
         Some(batch)
     }
 
+    /// Events that were brought and not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
     /// Says that the shard is about to sleep, and looks for events once more. False: there are some. True: from now
     /// on whoever brings some rings.
     #[must_use]
@@ -113,7 +118,7 @@ mod tests {
         assert_eq!((far.take(), far.take(), far.take()), (Some(vec![1, 2]), Some(vec![3]), None));
         assert!(!far.bring(vec![4, 5]) && !far.bring(vec![6]), "it is awake");
         assert_eq!(far.waiting(), 3);
-        assert_eq!((line.take(), far.waiting()), (Some(vec![4, 5]), 1));
+        assert_eq!((line.take(), far.waiting(), line.waiting()), (Some(vec![4, 5]), 1, 1));
         assert_eq!((line.take(), line.take(), far.waiting()), (Some(vec![6]), None, 0));
     }
 

@@ -40,7 +40,8 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         transports(shard).as_slice(),
         suppressed(shard).as_slice(),
         shard.polls.families().as_slice(),
-        absent().as_slice(),
+        shard.redis.families().as_slice(),
+        [absent()].as_slice(),
     ]
     .concat();
     all.retain(|family| !family.series.is_empty());
@@ -343,17 +344,17 @@ fn suppressed(shard: &Shard) -> [Family; 3] {
     ]
 }
 
-/// What the reference shows from the start for parts that do nothing here: dashboards expect the names.
-fn absent() -> [Family; 2] {
-    const LABELS: &[&str] = &["broker_name", "channel_type"];
-    const HELP: &str = "Messages lost between Redis and the node.";
-    let mut broker = Family::new(Kind::Counter, "centrifugo_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
-    broker.number(["", "client"], 0.0);
-    broker.number(["", "control"], 0.0);
-    let mut map_broker =
-        Family::new(Kind::Counter, "centrifugo_map_broker_redis_pub_sub_dropped_messages", LABELS, HELP);
-    map_broker.number(["", "client"], 0.0);
-    [broker, map_broker]
+/// What the reference shows from the start for a part that does nothing here: dashboards expect the name.
+fn absent() -> Family {
+    const NAME: &str = "centrifugo_map_broker_redis_pub_sub_dropped_messages";
+    let mut dropped = Family::new(
+        Kind::Counter,
+        NAME,
+        &["broker_name", "channel_type"],
+        "Messages of maps lost between Redis and the node.",
+    );
+    dropped.number(["", "client"], 0.0);
+    dropped
 }
 
 fn durations<'d, const N: usize>(

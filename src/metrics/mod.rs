@@ -7,6 +7,7 @@ pub mod labels;
 
 pub mod histogram;
 pub mod polls;
+pub mod redis;
 pub mod requests;
 pub mod sum;
 pub mod window;

@@ -4,6 +4,7 @@
 use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, RECOVERED, SURVEY_NS};
 use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
 use super::polls::Polls;
+use super::redis::Redis;
 use super::requests::Requests;
 use super::sum::{Counters, Gauge, Sum};
 use super::window::Window;
@@ -181,6 +182,8 @@ shard! {
     outbox_bytes: Gauge = Gauge(0),
     /// Shared-poll channels.
     polls: Polls = Polls::default(),
+    /// Listening to Redis.
+    redis: Redis = Redis::default(),
     /// Channels at home on the shard with subscribers; known when it is asked for.
     channels: Gauge = Gauge(0),
 }
@@ -377,6 +380,11 @@ impl Shard {
     /// So many channels at home on the shard have subscribers at this moment.
     pub fn channels(&mut self, channels: usize) {
         self.channels.0 = channels as i64;
+    }
+
+    /// What is counted of listening to Redis.
+    pub fn redis(&mut self) -> &mut Redis {
+        &mut self.redis
     }
 
     /// What is counted of shared-poll channels.

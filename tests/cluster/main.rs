@@ -12,6 +12,7 @@ mod support;
 
 mod both;
 mod faults;
+mod metrics;
 mod talker;
 
 use std::process::Command;
@@ -51,6 +52,7 @@ fn config(redis: &Redis) -> Value {
     json!({
         "client": {"insecure": true},
         "http_api": {"insecure": true},
+        "prometheus": {"enabled": true},
         "engine": {"type": "redis", "redis": {"address": format!("unix://{}", redis.socket().display())}},
         "channel": {"namespaces": [
             with(json!({"name": "plain"})),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
 use spindle::base::ids::{ClientId, ConnId};
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket, Trouble};
 use spindle::channel::name::ChannelName;
 use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::{ClientInfo, Publication};
@@ -29,6 +29,8 @@ pub struct Shards {
     tickets: u32,
     /// What came and was not asked for yet.
     pub events: Vec<BrokerEvent>,
+    /// What went wrong so far.
+    pub troubles: Vec<Trouble>,
     ending: Ending,
     served: Option<tokio::task::JoinHandle<()>>,
     runtime: tokio::runtime::Runtime,
@@ -73,7 +75,7 @@ impl Shards {
             let _ = rings.send(shard);
         }));
         let served = Some(served);
-        Ok(Self { lines, rung, bell, tickets: 0, events: Vec::new(), ending, served, runtime })
+        Ok(Self { lines, rung, bell, tickets: 0, events: Vec::new(), troubles: Vec::new(), ending, served, runtime })
     }
 
     /// Ends the driver, which does first what it was asked.
@@ -141,7 +143,12 @@ impl Shards {
                         let home = channel(event).map(|channel| channel.home(count).index());
                         assert!(home.is_none_or(|home| home == shard), "{event:?} comes to its home");
                     }
-                    self.events.extend(events);
+                    for event in events {
+                        match event {
+                            BrokerEvent::Trouble(trouble) => self.troubles.push(trouble),
+                            event => self.events.push(event),
+                        }
+                    }
                 }
             }
             let sleeps = self.lines.iter_mut().all(|line| line.prepare_to_sleep());
@@ -166,7 +173,7 @@ fn channel(event: &BrokerEvent) -> Option<&ChannelName> {
         | BrokerEvent::Join(name, _)
         | BrokerEvent::Leave(name, _)
         | BrokerEvent::Resumed(name) => Some(name),
-        BrokerEvent::Reply(..) | BrokerEvent::Told(..) | BrokerEvent::Control(_) => None,
+        BrokerEvent::Reply(..) | BrokerEvent::Told(..) | BrokerEvent::Control(_) | BrokerEvent::Trouble(_) => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Trouble};
 
 use super::driver::{ALL, Shards, at, publish};
 use super::redis::Redis;
@@ -95,6 +95,8 @@ fn redis_ends_and_comes_back() {
     }
     redis.restart();
     resumed(&mut shards, "a");
+    let [lost, unopened] = [Trouble::Connection, Trouble::SubscribeShardChannel];
+    assert!(shards.troubles.contains(&lost) && shards.troubles.contains(&unopened), "{:?}", shards.troubles);
     publish_at_last(&mut shards, "a", "two");
     assert_eq!(shards.heard("a"), "two");
     shards.subscribe("b");

@@ -1,6 +1,7 @@
 //! What is written wrong about Redis: a start says so in one line, which names the section, the server and what to look
 //! at, and never a password.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::driver::{Shards, at, free_port};
@@ -42,6 +43,26 @@ fn we_are_not_let_in() {
     refused(&at(&open, r#","db":99"#), &["unix://", "DB index is out of range", "(look at db)"]);
     let narrow = Redis::with(&["--user", "ann", "on", ">hush", "~*", "&*", "+@all", "-script"]);
     refused(&at(&narrow, r#","user":"ann","password":"hush""#), &["NOPERM", "look at its rights in Redis"]);
+}
+
+/// Servers before Redis 6 know no HELLO, Sentinels of that time no AUTH, and what they do not know they repeat.
+#[test]
+fn a_server_that_repeats_the_password() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        for command in ["HELLO", "AUTH"] {
+            let mut heard = [0; 512];
+            let count = socket.read(&mut heard).unwrap();
+            assert!(heard[..count].ends_with(b"hush\r\n"), "{}", heard[..count].escape_ascii());
+            let error = format!("-ERR unknown command '{command}', with args beginning with: 'x' 'hush' \r\n");
+            socket.write_all(error.as_bytes()).unwrap();
+        }
+    });
+    let words = [&*address.to_string(), "ERR unknown command 'AUTH'"];
+    refused(&format!(r#"{{"address":"{address}","password":"hush"}}"#), &words);
+    served.join().unwrap();
 }
 
 #[test]

@@ -193,7 +193,9 @@ impl Brokered {
             BrokerEvent::Join(name, info) => self.tell(&name, |name| Delivery::Join(name, info.clone()), out),
             BrokerEvent::Leave(name, info) => self.tell(&name, |name| Delivery::Leave(name, info.clone()), out),
             BrokerEvent::Resumed(name) => self.resume(&name, out),
-            BrokerEvent::Told(..) | BrokerEvent::Control(_) => debug_assert!(false, "these are no home's business"),
+            BrokerEvent::Told(..) | BrokerEvent::Control(_) | BrokerEvent::Trouble(_) => {
+                debug_assert!(false, "these are no home's business")
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! Messages of servers and libraries say what happened, and not which option it has to do with. No message holds a
 //! secret: servers do not repeat passwords, and neither do we.
 
-/// Behind an error of connecting or logging in; empty where the error speaks for itself. Options have this `prefix`:
+/// Behind an error of connecting, of logging in or of a request; empty where the error speaks for itself. Options have this `prefix`:
 /// `sentinel_` or nothing.
 pub fn on(error: &str, speaks_tls: bool, prefix: &str) -> String {
     let begins = |codes: &[&str]| codes.iter().any(|code| error.starts_with(code));
@@ -18,6 +18,10 @@ pub fn on(error: &str, speaks_tls: bool, prefix: &str) -> String {
         format!(" (the {prefix}user may not do this: look at its rights in Redis)")
     } else if says(&["DB index is out of range", "SELECT is not allowed in cluster mode"]) {
         look_at(&["db"])
+    } else if begins(&["READONLY"]) {
+        " (it is a replica: look at address, or have Sentinels name the master)".to_owned()
+    } else if says(&["Unknown Redis command", "ERR unknown command"]) {
+        " (is it too old? presence_hash_field_ttl needs Redis 7.4, sharded_pub_sub_partitions 7.0)".to_owned()
     } else if says(&["failed to lookup address"]) {
         " (no host has this name)".to_owned()
     } else if says(&["invalid peer certificate"]) {
@@ -73,6 +77,14 @@ mod tests {
             "sentinel_",
             " (look at sentinel_tls.cert_pem and sentinel_tls.key_pem)",
         );
+        check(
+            "READONLY You can't",
+            false,
+            "",
+            " (it is a replica: look at address, or have Sentinels name the master)",
+        );
+        let old = " (is it too old? presence_hash_field_ttl needs Redis 7.4, sharded_pub_sub_partitions 7.0)";
+        check("ERR Error running script: Unknown Redis command called from script", false, "", old);
         let no_tls = " (it seems not to speak TLS: look at tls.enabled)";
         check("received corrupt message of type InvalidContentType", true, "", no_tls);
         check(TOO_LONG, true, "sentinel_", " (look at sentinel_tls.enabled and connect_timeout)");

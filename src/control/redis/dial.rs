@@ -303,7 +303,8 @@ impl Dial {
         }
     }
 
-    fn advice(&self, error: &str) -> String {
+    /// What an operator may have to change, behind an error of a request.
+    pub fn advice(&self, error: &str) -> String {
         advice::on(error, self.tls.is_some(), "")
     }
 }
@@ -444,7 +445,9 @@ impl Talk {
     }
 }
 
+/// An error of a server. One that does not know a command repeats its arguments, which may be a password.
 fn text(code: &str, details: Option<&str>) -> String {
+    let details = details.map(|details| details.split(", with args").next().unwrap_or_default());
     details.map_or_else(|| code.to_owned(), |details| format!("{code} {details}"))
 }
 

@@ -28,7 +28,7 @@ use super::request::Lay;
 use super::resp::{self, Message};
 use super::slots;
 use crate::broker::frame;
-use crate::channel::broker_op::{BrokerEvent, BrokerReply};
+use crate::channel::broker_op::{BrokerEvent, BrokerReply, Trouble};
 use crate::channel::name::{ChannelName, hash_of};
 
 /// Most channels of one request.
@@ -193,6 +193,7 @@ impl Ear {
                 }
                 Change::Failed => {
                     self.is_down = true;
+                    events.trouble(self.unopened());
                     self.fail_waiting(None, events);
                 }
             }
@@ -233,6 +234,7 @@ impl Ear {
 
     /// Takes what came.
     fn hear(&mut self, events: &mut Events) -> Result<(), String> {
+        let unopened = self.unopened();
         let Self { link, lay, wanted, sent, is_control, .. } = self;
         let mut problem = Ok(());
         loop {
@@ -241,7 +243,7 @@ impl Ear {
                 Message::Message(name, body) => deliver(lay, wanted, name, body, events),
                 Message::Subscribed(name) => problem = confirm(lay, wanted, sent, name, false, events),
                 Message::Unsubscribed(name) => problem = confirm(lay, wanted, sent, name, true, events),
-                Message::Failed(error) => problem = refuse(wanted, sent, error, events),
+                Message::Failed(error) => problem = refuse(wanted, sent, error, unopened, events),
                 Message::Other => {}
             });
             problem.clone()?;
@@ -289,8 +291,14 @@ impl Ear {
         }
     }
 
+    /// As what it counts that no connection comes about.
+    fn unopened(&self) -> Trouble {
+        if self.is_control { Trouble::SubscribeControlChannel } else { Trouble::SubscribeShardChannel }
+    }
+
     fn lose(&mut self, reason: &str, events: &mut Events) {
         self.link.lose(reason);
+        events.trouble(if self.is_control { Trouble::ControlConnection } else { Trouble::Connection });
         self.again = Vec::new();
         self.pinged_at = None;
         for wanted in &mut self.wanted {
@@ -351,7 +359,10 @@ fn deliver(lay: &Lay, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], even
         Ok(frame::Message::Leave(info)) => {
             events.tell(&wanted.channel, |channel| BrokerEvent::Leave(channel, Arc::new(info)));
         }
-        Err(unreadable) => tracing::error!(channel, %unreadable, "a message was dropped"),
+        Err(unreadable) => {
+            tracing::error!(channel, %unreadable, "a message was dropped");
+            events.trouble(Trouble::HandleClientMessage);
+        }
     }
 }
 
@@ -400,6 +411,7 @@ fn refuse(
     wanted: &mut HashTable<Wanted>,
     sent: &mut VecDeque<Request>,
     error: &[u8],
+    unopened: Trouble,
     events: &mut Events,
 ) -> Result<(), String> {
     let error = String::from_utf8_lossy(error);
@@ -409,11 +421,15 @@ fn refuse(
     // Channels that had been subscribed to stay lost as long as the connection lives, so it must not.
     let is_missed = |kind: &Kind| matches!(kind, Kind::Again(_) | Kind::Fixed);
     let mut is_needed = is_missed(&request.kind);
+    let is_opening = matches!(request.kind, Kind::Fixed);
     fail(wanted, request, events);
     while !is_last && let Some(request) = sent.pop_front() {
         is_last = request.is_last;
         is_needed |= is_missed(&request.kind);
         fail(wanted, request, events);
+    }
+    if is_needed {
+        events.trouble(if is_opening { unopened } else { Trouble::SubscribeChannel });
     }
     // Another member may have the slot by now, or soon.
     let is_elsewhere = ["MOVED", "CLUSTERDOWN"].iter().any(|code| error.starts_with(code));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::pipe::Asker;
-use crate::channel::broker_op::{BrokerEvent, BrokerReply};
+use crate::channel::broker_op::{BrokerEvent, BrokerReply, Trouble};
 use crate::channel::name::ChannelName;
 
 /// See the module.
@@ -29,6 +29,11 @@ impl Events {
     /// A message of another node.
     pub fn control(&mut self, message: &[u8]) {
         self.0[0].push(BrokerEvent::Control(Bytes::copy_from_slice(message)));
+    }
+
+    /// Something went wrong.
+    pub fn trouble(&mut self, trouble: Trouble) {
+        self.0[0].push(BrokerEvent::Trouble(trouble));
     }
 
     /// Something about a channel, for its home.

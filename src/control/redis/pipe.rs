@@ -292,7 +292,9 @@ impl Pipe {
     fn complain(&mut self, problem: &dyn fmt::Display, now: Instant) {
         if self.complained_at.is_none_or(|at| now.duration_since(at) > COMPLAIN_EVERY) {
             self.complained_at = Some(now);
-            tracing::error!(redis = self.link.dial().name(), %problem, "a request failed");
+            let problem = problem.to_string();
+            let problem = format!("{problem}{}", self.link.dial().advice(&problem));
+            tracing::error!(redis = self.link.dial().name(), problem, "a request failed");
         }
     }
 
