@@ -7,6 +7,9 @@
 #[path = "../support/redis.rs"]
 mod redis;
 #[allow(dead_code)]
+#[path = "../support/redis_cluster.rs"]
+mod redis_cluster;
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,11 +23,17 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use redis::Redis;
+use redis_cluster::Cluster;
 use support::PATIENCE;
 use support::server::{Server, free_port};
 
-/// The configuration of every node.
-fn config(redis: &Redis) -> Value {
+/// The options of a node about a Redis.
+fn at(redis: &Redis) -> Value {
+    json!({"address": format!("unix://{}", redis.socket().display())})
+}
+
+/// The configuration of every node, with the options of `engine.redis`.
+fn config(redis: &Value) -> Value {
     let channel = json!({
         "allow_subscribe_for_client": true,
         "allow_subscribe_for_anonymous": true,
@@ -53,7 +62,7 @@ fn config(redis: &Redis) -> Value {
         "client": {"insecure": true},
         "http_api": {"insecure": true},
         "prometheus": {"enabled": true},
-        "engine": {"type": "redis", "redis": {"address": format!("unix://{}", redis.socket().display())}},
+        "engine": {"type": "redis", "redis": redis},
         "channel": {"namespaces": [
             with(json!({"name": "plain"})),
             kept_as(json!({"name": "kept"})),
@@ -69,11 +78,11 @@ fn config(redis: &Redis) -> Value {
 
 /// One of our nodes.
 fn ours(redis: &Redis) -> Server {
-    Server::start(config(redis))
+    Server::start(config(&at(redis)))
 }
 
 /// A node of the reference.
-fn reference(binary: &str, redis: &Redis) -> Server {
+fn reference(binary: &str, redis: &Value) -> Server {
     let port = free_port();
     let mut config = config(redis);
     config["http_server"] = json!({"address": "127.0.0.1", "port": port.to_string()});
@@ -125,9 +134,35 @@ fn ours_and_a_reference() {
         return;
     };
     let redis = Redis::start();
-    let (us, them) = (ours(&redis), reference(&binary, &redis));
+    let (us, them) = (ours(&redis), reference(&binary, &at(&redis)));
     meet([&us, &them]);
     both::check(&us, &them);
     redis.connect().send(&["FLUSHALL"]);
+    both::check(&them, &us);
+}
+
+/// The same where channels are spread over the members of a Redis Cluster: names have braces, and messages pass from
+/// member to member.
+#[test]
+fn on_a_redis_cluster() {
+    let cluster = Cluster::start();
+    let plain: Value = serde_json::from_str(&cluster.options("")).expect("options");
+    let sharded: Value = serde_json::from_str(&cluster.options(r#","sharded_pub_sub_partitions":8"#)).expect("options");
+    let node = |options: &Value| Server::start(config(options));
+    for options in [&plain, &sharded] {
+        let (one, other) = (node(options), node(options));
+        meet([&one, &other]);
+        both::check(&one, &other);
+        drop((one, other));
+        cluster.clear();
+    }
+    let Ok(binary) = std::env::var("SPINDLE_REFERENCE") else {
+        println!("not with a reference: SPINDLE_REFERENCE names no binary");
+        return;
+    };
+    let (us, them) = (node(&plain), reference(&binary, &plain));
+    meet([&us, &them]);
+    both::check(&us, &them);
+    cluster.clear();
     both::check(&them, &us);
 }

@@ -87,5 +87,5 @@ fn names_types_and_labels() {
         return;
     };
     let redis = Redis::start();
-    assert_eq!(after_trouble(&redis, &crate::reference(&binary, &redis)), expected, "the reference");
+    assert_eq!(after_trouble(&redis, &crate::reference(&binary, &crate::at(&redis))), expected, "the reference");
 }

@@ -1,100 +1,12 @@
 //! A Redis Cluster of three members: requests find the member that has the slot, also while slots move.
 
-use spindle::broker::{Value, spread};
+use spindle::broker::spread;
 use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
 
 use super::driver::{ALL, Shards, client, everything, free_port, publish};
 use super::faults::publish_at_last;
-use super::redis::{Connection, Redis};
-
-struct Cluster {
-    members: Vec<(Redis, u16)>,
-}
-
-/// What a member says, as text.
-fn text(connection: &mut Connection, request: &[&str]) -> String {
-    match connection.send(request) {
-        Value::Bytes(text) => String::from_utf8_lossy(&text).into_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let members: Vec<_> = (0..3).map(|_| Self::member()).collect();
-        let mut first = members[0].0.connect();
-        for (number, (redis, port, bus)) in members.iter().enumerate() {
-            let (from, to) = (number * 16_384 / 3, (number + 1) * 16_384 / 3 - 1);
-            redis.connect().send(&["CLUSTER", "ADDSLOTSRANGE", &from.to_string(), &to.to_string()]);
-            first.send(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);
-        }
-        for (redis, ..) in &members {
-            let mut connection = redis.connect();
-            let is_ready = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
-            while !is_ready(text(&mut connection, &["CLUSTER", "INFO"])) {
-                // Waits for a replica that does not come: the time members need to hear of each other.
-                connection.send(&["WAIT", "1", "20"]);
-            }
-        }
-        Self { members: members.into_iter().map(|(redis, port, _)| (redis, port)).collect() }
-    }
-
-    fn member() -> (Redis, u16, u16) {
-        let (port, bus) = (free_port(), free_port());
-        let (port_text, bus_text) = (port.to_string(), bus.to_string());
-        let redis = Redis::with(
-            &[
-                ["--port", &port_text],
-                ["--cluster-port", &bus_text],
-                ["--cluster-enabled", "yes"],
-                ["--cluster-node-timeout", "1000"],
-                ["--cluster-require-full-coverage", "no"],
-            ]
-            .concat(),
-        );
-        (redis, port, bus)
-    }
-
-    /// One more member, which follows a master, once everybody knows of it.
-    fn join_as_replica_of(&self, number: usize) -> (Redis, u16, u16) {
-        let (replica, port, bus) = Self::member();
-        let (mut connection, id) = (replica.connect(), self.id(number));
-        let mut master = self.members[number].0.connect();
-        master.send(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);
-        // It must have heard of its master.
-        while connection.try_send(&[b"CLUSTER", b"REPLICATE", id.as_bytes()]).is_err() {
-            master.send(&["WAIT", "1", "20"]);
-        }
-        for (redis, _) in &self.members {
-            let mut connection = redis.connect();
-            while !format!("{:?}", connection.send(&["CLUSTER", "SLOTS"])).contains(&format!("Int({port})")) {
-                connection.send(&["WAIT", "2", "20"]);
-            }
-        }
-        (replica, port, bus)
-    }
-
-    /// The options of `engine.redis`.
-    fn options(&self, more: &str) -> String {
-        format!(r#"{{"cluster_address":["127.0.0.1:{},127.0.0.1:{}"]{more}}}"#, self.members[0].1, self.members[1].1)
-    }
-
-    /// The number of the member that has a channel's slot, and the slot.
-    fn owner(&self, channel: &str) -> (usize, String) {
-        self.owner_of(&format!("centrifugo.stream.{{{channel}}}"))
-    }
-
-    /// The same of a key.
-    fn owner_of(&self, key: &str) -> (usize, String) {
-        let Value::Int(slot) = self.members[0].0.connect().send(&["CLUSTER", "KEYSLOT", key]) else { panic!() };
-        let owner = (0..3).find(|number| slot < ((number + 1) * 16_384 / 3) as i64);
-        (owner.unwrap(), slot.to_string())
-    }
-
-    fn id(&self, number: usize) -> String {
-        text(&mut self.members[number].0.connect(), &["CLUSTER", "MYID"])
-    }
-}
+use super::redis::Redis;
+use super::redis_cluster::{Cluster, text};
 
 #[test]
 fn homes_get_what_they_ask_for() {

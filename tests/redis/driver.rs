@@ -1,7 +1,6 @@
 //! The driver at work: shards ask over their lines, as they do in the server, and Redis is real.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
@@ -20,6 +19,7 @@ use spindle::mesh::{Line, line};
 
 use super::PATIENCE;
 use super::redis::Redis;
+pub use super::redis::free_port;
 
 /// Shards that ask, and the driver that serves them.
 pub struct Shards {
@@ -356,9 +356,4 @@ fn nodes_tell_each_other() {
     shards.ring();
     shards.wait(|event| matches!(event, BrokerEvent::Told(told, true) if *told == ticket));
     shards.wait(|event| matches!(event, BrokerEvent::Control(message) if &**message == b"three"));
-}
-
-/// A port of this machine that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -3,6 +3,10 @@
 
 #[path = "../support/redis.rs"]
 mod redis;
+// Another test needs more of it.
+#[allow(dead_code)]
+#[path = "../support/redis_cluster.rs"]
+mod redis_cluster;
 
 mod cluster;
 mod control;

@@ -1,6 +1,7 @@
 //! A Redis of its own for a test, and a connection to it.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,6 +74,11 @@ impl Redis {
         connection.set_read_timeout(Some(PATIENCE)).expect("a bound");
         Connection(connection)
     }
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
 }
 
 fn folder() -> PathBuf {
