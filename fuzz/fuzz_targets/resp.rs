@@ -24,14 +24,20 @@ fn read(
     (found, None)
 }
 
+fn reply(incoming: &mut Incoming) -> Result<Option<String>, Broken> {
+    Ok(incoming.reply()?.map(|reply| format!("{reply:?}")))
+}
+
+fn message(incoming: &mut Incoming) -> Result<Option<String>, Broken> {
+    incoming.message(|message| format!("{message:?}"))
+}
+
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says how long the pieces are.
     let Some((piece, bytes)) = bytes.split_first() else { return };
     let whole = bytes.len().max(1);
-    let replies = |incoming: &mut Incoming| Ok(incoming.reply()?.map(|reply| format!("{reply:?}")));
-    let messages = |incoming: &mut Incoming| incoming.message(|message| format!("{message:?}"));
     for piece in [1, usize::from(*piece).max(1)] {
-        assert_eq!(read(bytes, piece, replies), read(bytes, whole, replies));
-        assert_eq!(read(bytes, piece, messages), read(bytes, whole, messages));
+        assert_eq!(read(bytes, piece, reply), read(bytes, whole, reply));
+        assert_eq!(read(bytes, piece, message), read(bytes, whole, message));
     }
 });
