@@ -11,8 +11,9 @@ use rand::RngExt;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::dial::{Dial, Opened, Socket};
+use super::dial::{Dial, Opened};
 use super::resp::Incoming;
+use super::talk::Socket;
 
 /// First pause before a connection is tried again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);

@@ -15,6 +15,7 @@ mod pipe;
 mod request;
 pub mod resp;
 mod slots;
+mod talk;
 mod tls;
 
 use std::sync::Arc;
