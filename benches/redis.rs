@@ -19,9 +19,8 @@ use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::Publication;
 use spindle::config::load::{Sources, load};
 use spindle::config::prepare::{Host, prepare};
-use spindle::config::snapshot::{Broker, Presence};
+use spindle::control::broker::Broker;
 use spindle::control::plane::Bell;
-use spindle::control::redis::Redis as Driver;
 use spindle::mesh::{Line, line};
 
 /// A failure bound, not a pace.
@@ -91,9 +90,9 @@ fn main() {
     let loaded =
         load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] }).expect("options");
     let snapshot = prepare(&loaded.options, &Host { name: "bench", resolve: &|_| None }, false).expect("options");
-    let (Broker::Redis(broker), Presence::Redis(presence)) = (&snapshot.broker, &snapshot.presence) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
-    let driver = runtime.block_on(Driver::find(broker, presence)).expect("Redis");
+    let driver =
+        runtime.block_on(Broker::find(&snapshot.broker, &snapshot.presence)).expect("Redis").expect("not in memory");
     let ((line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
     let ring = move |_| {
         // Whoever waited may have ended.

@@ -15,6 +15,9 @@ use crate::protocol::proto::{decode, encode};
 /// The tag that has the epoch of a publication with a place. Clients never see it.
 const EPOCH_TAG: &str = "__centrifugo_epoch";
 
+/// Longest subject: servers take lines of 4,096 bytes.
+const MAX_SUBJECT: usize = 4_000;
+
 /// Messages are payloads and nothing else, on subjects that others choose (`raw_mode`): no joins, no leaves, no places.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Raw {
@@ -58,15 +61,13 @@ pub struct Nats {
     wildcards: bool,
 }
 
-/// A message that came.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Told<'a> {
-    /// Whose subscribers are told.
-    pub channel: Cow<'a, str>,
-    /// The channel of the publication, where that may be another one (`Publication.channel`).
-    pub specific: Option<Cow<'a, str>>,
-    /// What happened.
-    pub message: Message,
+/// Why a channel has no subject.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unfit {
+    /// It has wildcards where none may be.
+    Wildcards,
+    /// No server takes it.
+    Malformed,
 }
 
 impl Nats {
@@ -94,27 +95,48 @@ impl Nats {
         }
     }
 
-    /// Whether the channel may be published to. Centrifugo takes blanks, too; then the server ends the connection.
-    pub fn can_publish(&self, channel: &str) -> bool {
-        !channel.is_empty() && !channel.bytes().any(|byte| matches!(byte, b'*' | b'>' | ..=b' ' | 0x7F))
+    /// Whether messages are payloads and nothing else.
+    pub fn is_raw(&self) -> bool {
+        self.raw.is_some()
     }
 
-    /// Whether the channel may be subscribed to.
-    pub fn can_subscribe(&self, channel: &str) -> bool {
-        let bare = if self.wildcards { channel.replace(['*', '>'], "x") } else { channel.into() };
-        self.can_publish(&bare)
+    /// Whether the channel may be published to.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fits_publishing(&self, channel: &str) -> Result<(), Unfit> {
+        if has_wildcards(channel) {
+            return Err(Unfit::Wildcards);
+        }
+        if is_told_whole(&self.subject(channel)) { Ok(()) } else { Err(Unfit::Malformed) }
     }
 
-    /// A publication, with its place when it has history elsewhere.
+    /// The subject for subscribing to the channel.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn fits_subscribing(&self, channel: &str) -> Result<String, Unfit> {
+        // A server takes no words behind such a one.
+        let is_odd = || channel.rsplit('.').skip(1).any(|word| word == ">");
+        if has_wildcards(channel) && (!self.wildcards || is_odd()) {
+            return Err(Unfit::Wildcards);
+        }
+        let subject = self.subject(channel);
+        let is_whole = is_told_whole(&subject) && subject.split('.').all(|word| !word.is_empty());
+        if is_whole { Ok(subject) } else { Err(Unfit::Malformed) }
+    }
+
+    /// Appends a publication, with its place when it has history elsewhere.
     pub fn publication(
         &self,
         channel: &str,
         publication: &Publication,
         delta: bool,
         place: Option<Position>,
-    ) -> Vec<u8> {
+        out: &mut Vec<u8>,
+    ) {
         if self.raw.is_some() {
-            return publication.data.to_vec();
+            return out.extend_from_slice(&publication.data);
         }
         let mut id: IdText = [0; 36];
         let mut message = stored::message(publication, &mut id);
@@ -126,44 +148,49 @@ impl Nats {
             message.time = 0;
             message.tags.push((EPOCH_TAG.into(), place.epoch.as_str().into_owned().into()));
         }
-        encoded(&Push { channel: channel.into(), r#pub: Some(message), ..Push::default() })
+        encode(&Push { channel: channel.into(), r#pub: Some(message), ..Push::default() }, out);
     }
 
-    /// A client joined; nothing in raw mode.
-    pub fn join(&self, channel: &str, info: &ClientInfo) -> Option<Vec<u8>> {
+    /// Appends that a client joined; false in raw mode, where nobody is told.
+    pub fn join(&self, channel: &str, info: &ClientInfo, out: &mut Vec<u8>) -> bool {
         let join = Join { info: Some(client::ClientInfo::of(info)) };
-        self.raw.is_none().then(|| encoded(&Push { channel: channel.into(), join: Some(join), ..Push::default() }))
+        encode(&Push { channel: channel.into(), join: Some(join), ..Push::default() }, out);
+        self.raw.is_none()
     }
 
-    /// A client left; nothing in raw mode.
-    pub fn leave(&self, channel: &str, info: &ClientInfo) -> Option<Vec<u8>> {
+    /// Appends that a client left; false in raw mode, where nobody is told.
+    pub fn leave(&self, channel: &str, info: &ClientInfo, out: &mut Vec<u8>) -> bool {
         let leave = Leave { info: Some(client::ClientInfo::of(info)) };
-        self.raw.is_none().then(|| encoded(&Push { channel: channel.into(), leave: Some(leave), ..Push::default() }))
+        encode(&Push { channel: channel.into(), leave: Some(leave), ..Push::default() }, out);
+        self.raw.is_none()
     }
 
-    /// Reads what came on a subject to a subscription of a channel. Payloads stay slices of the message.
-    pub fn read<'a>(&self, subscribed: &'a str, subject: &'a str, bytes: &'a Bytes) -> Result<Told<'a>, Unreadable> {
+    /// Reads what came on a subject to a subscription of a channel; nothing when it is about another channel. Payloads
+    /// stay slices of the message.
+    pub fn read(&self, subscribed: &str, subject: &str, bytes: &Bytes) -> Result<Option<Message>, Unreadable> {
+        let publication = |publication| Ok(Some(Message::Publication(publication, None)));
         if let Some(raw) = &self.raw {
-            let specific = subject.strip_prefix(&*raw.prefix).unwrap_or(subject);
-            let message = Message::Publication(Publication::bare(bytes.clone()), None);
-            return Ok(Told { channel: subscribed.into(), specific: Some(specific.into()), message });
+            let channel = subject.strip_prefix(&*raw.prefix).unwrap_or(subject);
+            return publication(Publication { channel: Some(channel.into()), ..Publication::bare(bytes.clone()) });
         }
-        let push: Push<'a> = decode(bytes)?;
+        let push: Push<'_> = decode(bytes)?;
+        let is_own = push.channel == subscribed;
         if let Some(mut message) = push.r#pub {
             let at = message.tags.iter().position(|(key, _)| key == EPOCH_TAG);
             let epoch = at.map(|at| message.tags.remove(at).1);
-            let mut publication = stored::publication(bytes, message)?.publication;
+            let mut found = stored::publication(bytes, message)?.publication;
             match epoch {
-                Some(epoch) if publication.offset > 0 => publication.epoch = value::epoch(epoch.as_bytes())?,
-                _ => publication.offset = 0,
+                Some(epoch) if found.offset > 0 => found.epoch = value::epoch(epoch.as_bytes())?,
+                _ => found.offset = 0,
             }
-            let message = Message::Publication(publication, None);
-            return Ok(match self.wildcards {
-                true => Told { channel: subscribed.into(), specific: Some(push.channel), message },
-                false => Told { channel: push.channel, specific: None, message },
-            });
+            if self.wildcards {
+                found.channel = Some(push.channel.into());
+            } else if !is_own {
+                return Ok(None);
+            }
+            return publication(found);
         }
-        let info = |info: Option<client::ClientInfo<'a>>| {
+        let info = |info: Option<client::ClientInfo<'_>>| {
             stored::client_info(bytes, info.ok_or(Unreadable("nobody joined or left"))?)
         };
         let message = match (push.join, push.leave) {
@@ -171,14 +198,18 @@ impl Nats {
             (None, Some(leave)) => Message::Leave(info(leave.info)?),
             (None, None) => return Err(Unreadable("a message of an unknown kind")),
         };
-        Ok(Told { channel: push.channel, specific: None, message })
+        Ok(Some(message).filter(|_| is_own))
     }
 }
 
-fn encoded(push: &Push<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode(push, &mut out);
-    out
+fn has_wildcards(channel: &str) -> bool {
+    channel.contains(['*', '>'])
+}
+
+/// Whether a server takes the subject for one word of a line that it reads.
+fn is_told_whole(subject: &str) -> bool {
+    let is_word = |byte| byte > b' ' && byte != 0x7F;
+    !subject.is_empty() && subject.len() <= MAX_SUBJECT && subject.bytes().all(is_word)
 }
 
 #[cfg(test)]
@@ -222,35 +253,51 @@ mod tests {
 
     #[test]
     fn channels() {
+        let (fits, wildcards, malformed) = (Ok(()), Err(Unfit::Wildcards), Err(Unfit::Malformed));
         for (channel, publish, subscribe, with_wildcards) in [
-            ("a.b", true, true, true),
-            ("é/#", true, true, true),
-            ("a.*", false, false, true),
-            ("a.>", false, false, true),
-            ("", false, false, false),
-            ("a b", false, false, false),
-            ("a\r\nPUB x 0\r\n", false, false, false),
+            ("a.b", fits, fits, fits),
+            ("é/#", fits, fits, fits),
+            ("a.*", wildcards, wildcards, fits),
+            ("a.>", wildcards, wildcards, fits),
+            ("a.>.b", wildcards, wildcards, wildcards),
+            ("a>", wildcards, wildcards, fits),
+            // Whoever publishes there is heard by nobody.
+            ("a..b", fits, malformed, malformed),
+            ("a.", fits, malformed, malformed),
+            ("", fits, malformed, malformed),
+            ("a b", malformed, malformed, malformed),
+            ("a\r\nPUB x 0\r\n", malformed, malformed, malformed),
+            (&*"x".repeat(MAX_SUBJECT), malformed, malformed, malformed),
         ] {
-            assert_eq!(nats(true).can_publish(channel), publish, "{channel:?}");
-            assert_eq!(nats(false).can_subscribe(channel), subscribe, "{channel:?}");
-            assert_eq!(nats(true).can_subscribe(channel), with_wildcards, "{channel:?}");
+            assert_eq!(nats(true).fits_publishing(channel), publish, "{channel:?}");
+            assert_eq!(nats(false).fits_subscribing(channel).map(drop), subscribe, "{channel:?}");
+            assert_eq!(nats(true).fits_subscribing(channel).map(drop), with_wildcards, "{channel:?}");
         }
+        assert_eq!(raw(&[("/", " ")]).fits_publishing("a/b"), malformed);
+        assert_eq!(raw(&[("/", ".")]).fits_subscribing("a/*"), Ok("raw.a.*".into()));
     }
 
     const JOIN: &[u8] = b"\x12\x03a.b*5\n3\n\x01u\x12$9da44049-71c5-4f0a-aa55-12840183b0e9\x1a\x08{\"i\": 1}";
     const LEAVE: &[u8] = b"\x12\x03a.b25\n3\n\x01u\x12$9da44049-71c5-4f0a-aa55-12840183b0e9\x1a\x08{\"i\": 1}";
 
+    /// A publication to the channel `a.b`.
+    fn made(nats: &Nats, publication: &Publication, delta: bool, place: Option<Position>) -> Bytes {
+        let mut out = Vec::new();
+        nats.publication("a.b", publication, delta, place, &mut out);
+        out.into()
+    }
+
     /// Recorded of Centrifugo: the message comes of the publication, and the publication of the message.
     #[track_caller]
     fn recorded(publication: Publication, delta: bool, expected: &'static [u8]) {
-        let bytes = nats(false).publication("a.b", &publication, delta, None);
+        let bytes = made(&nats(false), &publication, delta, None);
         assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
         let (subject, bytes) = ("p.client.a.b", Bytes::from_static(expected));
-        let message = Message::Publication(publication, None);
-        let told = Told { channel: "a.b".into(), specific: None, message: message.clone() };
-        assert_eq!(nats(false).read("a.b", subject, &bytes), Ok(told));
-        let told = Told { channel: "a.*".into(), specific: Some("a.b".into()), message };
-        assert_eq!(nats(true).read("a.*", subject, &bytes), Ok(told));
+        let message = |publication| Ok(Some(Message::Publication(publication, None)));
+        assert_eq!(nats(false).read("a.b", subject, &bytes), message(publication.clone()));
+        assert_eq!(nats(false).read("a.c", subject, &bytes), Ok(None));
+        let named = Publication { channel: Some("a.b".into()), ..publication };
+        assert_eq!(nats(true).read("a.*", subject, &bytes), message(named));
     }
 
     #[test]
@@ -273,37 +320,37 @@ mod tests {
 
     #[test]
     fn joins_and_leaves() {
-        let nats = nats(true);
-        assert_eq!(nats.join("a.b", &info()).unwrap(), JOIN);
-        assert_eq!(nats.leave("a.b", &info()).unwrap(), LEAVE);
+        let (mut join, mut leave) = (Vec::new(), Vec::new());
+        assert!(nats(true).join("a.b", &info(), &mut join) && nats(true).leave("a.b", &info(), &mut leave));
+        assert_eq!((&join[..], &leave[..]), (JOIN, LEAVE));
         for (bytes, message) in [(JOIN, Message::Join(info())), (LEAVE, Message::Leave(info()))] {
-            let told = Told { channel: "a.b".into(), specific: None, message };
-            assert_eq!(nats.read("a.*", "p.client.a.b", &Bytes::from_static(bytes)), Ok(told));
+            let bytes = Bytes::from_static(bytes);
+            assert_eq!(nats(true).read("a.b", "p.client.a.b", &bytes), Ok(Some(message)));
+            assert_eq!(nats(true).read("a.*", "p.client.a.b", &bytes), Ok(None), "whose subscribers are told");
         }
-        assert_eq!((raw(&[]).join("a", &info()), raw(&[]).leave("a", &info())), (None, None));
+        assert!(!raw(&[]).join("a", &info(), &mut join) && !raw(&[]).leave("a", &info(), &mut leave));
     }
 
     #[test]
     fn a_place_goes_along() {
         let place = Position { offset: 7, epoch: Epoch::from_random([0; 8]) };
-        let bytes = nats(false).publication("a", &publication("1", 5), false, Some(place)).into();
-        let told = nats(false).read("a", "p.client.a", &bytes).unwrap();
+        let told = |place| {
+            let bytes = made(&nats(false), &publication("1", 5), false, Some(place));
+            nats(false).read("a.b", "p.client.a.b", &bytes).unwrap()
+        };
         let expected = Publication { offset: 7, epoch: place.epoch, ..publication("1", 0) };
-        assert_eq!(told.message, Message::Publication(expected, None));
+        assert_eq!(told(place), Some(Message::Publication(expected, None)));
         // Remembered by its idempotency key alone, without history.
-        let bytes = nats(false).publication("a", &publication("1", 5), false, Some(Position::default())).into();
-        let told = nats(false).read("a", "p.client.a", &bytes).unwrap();
-        assert_eq!(told.message, Message::Publication(publication("1", 0), None));
+        assert_eq!(told(Position::default()), Some(Message::Publication(publication("1", 0), None)));
     }
 
     #[test]
     fn raw_messages_are_payloads() {
         let nats = raw(&[("/", ".")]);
-        let bytes = Bytes::from(nats.publication("a/b", &publication("{}", 5), true, None));
+        let bytes = made(&nats, &publication("{}", 5), true, None);
         assert_eq!(&bytes[..], b"{}");
-        let told = nats.read("a/b", "raw.a.b", &bytes).unwrap();
-        assert_eq!((told.channel, told.specific), ("a/b".into(), Some("a.b".into())));
-        assert_eq!(told.message, Message::Publication(publication("{}", 0), None));
+        let named = Publication { channel: Some("a.b".into()), ..publication("{}", 0) };
+        assert_eq!(nats.read("a/*", "raw.a.b", &bytes), Ok(Some(Message::Publication(named, None))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::base::ids::ClientId;
 use crate::channel::publication::ClientInfo;
 
 /// How presence is kept; the same on every node that shares the Redis.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keeping {
     /// Seconds an entry stays unless it is renewed (`presence_ttl`).
     pub ttl_s: u32,

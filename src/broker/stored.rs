@@ -57,6 +57,7 @@ pub(super) fn publication(whole: &Bytes, message: client::Publication<'_>) -> Re
         info: message.info.map(|info| client_info(whole, info)).transpose()?.map(Arc::new),
         tags: tags(message.tags),
         entry: (!entry.key.is_empty()).then(|| Box::new(entry)),
+        channel: None,
         version: message.version,
         offset: message.offset,
         epoch: Epoch::parse(&message.epoch)

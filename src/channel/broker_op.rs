@@ -12,6 +12,7 @@ use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Position, Publication};
+use crate::protocol::error::Error;
 
 /// Names a request while it is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,6 +69,13 @@ pub enum BrokerOp {
     PresenceStats,
 }
 
+impl BrokerOp {
+    /// Whether presence is what it is about.
+    pub fn is_presence(&self) -> bool {
+        matches!(self, Self::AddPresence(_) | Self::RemovePresence(_) | Self::Presence | Self::PresenceStats)
+    }
+}
+
 /// A piece of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Read {
@@ -94,6 +102,8 @@ pub enum BrokerReply {
     Presence(Vec<Arc<ClientInfo>>),
     /// Number of clients and of distinct users present.
     PresenceStats(u32, u32),
+    /// It is none that the broker carries out.
+    Refused(Error),
     /// The broker could not be asked, or did not answer in time. Whether it carried the request out is unknown.
     Failed,
 }

@@ -51,6 +51,7 @@ impl<'a> client::Publication<'a> {
             epoch: if publication.offset == 1 { publication.epoch.as_str() } else { "".into() },
             key: publication.entry.as_ref().map_or("".into(), |entry| Cow::Borrowed(&*entry.key)),
             removed: publication.entry.as_ref().is_some_and(|entry| entry.removed),
+            channel: Cow::Borrowed(publication.channel.as_deref().unwrap_or("")),
             version: publication.version,
             ..Self::default()
         }
@@ -139,6 +140,7 @@ mod tests {
             info: Some(Arc::new(info)),
             tags: Some(Arc::new(tags)),
             entry: None,
+            channel: None,
             version: 3,
             offset,
             epoch: Epoch::from_random([0; 8]),

@@ -120,6 +120,13 @@ impl Homes {
         self.table.find(channel).is_some()
     }
 
+    /// Whether the channel is a map or a shared-poll channel that is kept here.
+    pub fn holds_map(&mut self, channel: &ChannelName) -> bool {
+        let is_map = |home: &mut Home| home.map.is_some();
+        let slot = self.table.find(channel);
+        self.polled.contains(channel) || slot.and_then(|slot| self.table.get(slot)).is_some_and(is_map)
+    }
+
     /// Keys that clients of any shard track.
     pub fn polled_keys(&self) -> usize {
         self.polls.keys

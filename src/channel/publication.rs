@@ -116,6 +116,8 @@ pub struct Publication {
     pub tags: Option<Arc<Tags>>,
     /// What it means for a map; none elsewhere.
     pub entry: Option<Box<MapEntry>>,
+    /// The channel it was published to, where its subscribers may have subscribed to several at once by wildcards.
+    pub channel: Option<Box<str>>,
     /// Version of what it tells, as the publisher counts; 0 = none.
     pub version: u64,
     /// Place in the stream; 0 without history.
@@ -136,6 +138,7 @@ impl Publication {
             info: None,
             tags: None,
             entry: None,
+            channel: None,
             version: 0,
             offset: 0,
             epoch: Epoch::NONE,

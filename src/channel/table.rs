@@ -143,6 +143,11 @@ impl<T: Entry> Table<T> {
         self.homes.get(key).map(|_| key.slot)
     }
 
+    /// Slots ever used: the bound for walks by [`Table::get`].
+    pub fn slots(&self) -> u32 {
+        self.homes.slots()
+    }
+
     /// Removes the channel in a slot.
     pub fn remove(&mut self, slot: u32) {
         let Some((key, home)) = self.homes.at(slot) else { return };

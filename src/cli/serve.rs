@@ -9,9 +9,9 @@ use crate::api::Node;
 use crate::auth::Verifiers;
 use crate::cli::{Again, Start};
 use crate::config::origin::Origins;
-use crate::config::snapshot::{Broker, Presence, Snapshot};
+use crate::config::snapshot::Snapshot;
+use crate::control::broker::Broker;
 use crate::control::plane::{self, Plane};
-use crate::control::redis::Redis;
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
 use crate::control::{cores, limits};
@@ -40,11 +40,9 @@ pub fn run(start: Start) -> Result<(), String> {
     let uid: Box<str> = uuid::Builder::from_random_bytes(rand::random()).as_uuid().to_string().into();
     let mut beside =
         Beside { bell, windows, at_once: at_once(&config, assigned.len()), plane: None, runs_errands: false };
-    let redis = match (&config.broker, &config.presence) {
-        (Broker::Redis(broker), Presence::Redis(presence)) => {
-            Some(beside.plane()?.wait_for(Redis::find(broker, presence))?)
-        }
-        _ => None,
+    let broker = match config.broker.is_shared() || config.presence.is_shared() {
+        true => beside.plane()?.wait_for(Broker::find(&config.broker, &config.presence))?,
+        false => None,
     };
     let (lines, far_ends): (Vec<ShardLine>, Vec<_>) = assigned.iter().map(|_| line()).unzip();
     let startup = Startup {
@@ -56,7 +54,7 @@ pub fn run(start: Start) -> Result<(), String> {
             // As the reply to connect has it.
             version: format!("{} OSS", super::version::VERSION).into(),
         }),
-        lines: lines.into_iter().map(|line| redis.is_some().then_some(line)).collect(),
+        lines: lines.into_iter().map(|line| broker.is_some().then_some(line)).collect(),
         desks,
         ring_plane: Arc::new({
             let (bell, broker_bell) = (beside.bell.clone(), broker_bell.clone());
@@ -68,11 +66,11 @@ pub fn run(start: Start) -> Result<(), String> {
     };
     let mut signals = signals::install().map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let running = shard::start(startup).map_err(|error| error.to_string())?;
-    let driver = match redis {
+    let driver = match broker {
         None => None,
-        Some(redis) => {
-            let ending = redis.ending();
-            let task = beside.plane()?.spawn(redis.serve(uid, far_ends, broker_bell.clone(), running.ringer()));
+        Some(broker) => {
+            let ending = broker.ending();
+            let task = beside.plane()?.spawn(broker.serve(uid, far_ends, broker_bell.clone(), running.ringer()));
             task.map(|task| (task, ending))
         }
     };

@@ -109,6 +109,8 @@ pub fn run<E: Display>(
     let broker = match snapshot.broker {
         Broker::Memory => "memory",
         Broker::Redis(_) => "redis",
+        Broker::Nats(_) => "nats",
+        Broker::RedisNats(..) => "redisnats",
     };
     tracing::info!(version, pid, broker, "starting Spindle");
     warn(&snapshot, &loaded);

@@ -12,12 +12,14 @@ use super::endpoint::Endpoint;
 
 mod map;
 mod map_rules;
+mod nats;
 mod poll;
 mod proxy;
 mod redis;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
+pub use nats::{NatsBroker, NatsLogin, NatsRawMode, NatsServer};
 pub use poll::{PollOptions, PollPlan, TrackKeys};
 pub use proxy::{DEFAULT_PROXY, HttpProxy, Proxies};
 pub use redis::{Broker, ClientTls, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};

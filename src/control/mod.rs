@@ -2,11 +2,15 @@
 //! what is slow or foreign. Nothing here is on a message's way.
 
 mod backend;
+pub mod broker;
 mod complaints;
 pub mod cores;
+mod dial;
 mod http;
 mod key_sets;
 pub mod limits;
+mod link;
+pub mod nats;
 pub mod plane;
 mod polls;
 pub mod redis;

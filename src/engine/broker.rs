@@ -2,7 +2,9 @@
 
 use super::{Engine, TURN_BUDGET, requests};
 use crate::channel::broker_op::{BrokerEvent, BrokerRequest};
-use crate::channel::brokered::{Brokered, Limits};
+use crate::channel::brokered::{Admission, Brokered, Limits};
+use crate::channel::op::Op;
+use crate::config::snapshot::Snapshot;
 use crate::mesh::{FarEnd, Line};
 use crate::metrics::labels::Suppressed;
 
@@ -12,8 +14,25 @@ pub type ShardLine = Line<BrokerRequest, BrokerEvent>;
 /// The broker's end of it.
 pub type ShardFarEnd = FarEnd<BrokerRequest, BrokerEvent>;
 
+/// What lives at a broker, and not here.
+#[derive(Clone, Copy, Debug)]
+pub struct AtBroker {
+    /// Channels other than maps and shared-poll channels. Then there may be other nodes.
+    pub channels: bool,
+    /// Their presence.
+    pub presence: bool,
+}
+
+impl AtBroker {
+    /// By the configuration of a server.
+    pub fn by(config: &Snapshot) -> Self {
+        Self { channels: config.broker.is_shared(), presence: config.presence.is_shared() }
+    }
+}
+
 /// Homes of channels that live at a broker, and the line to it.
 pub(super) struct Broker {
+    pub(super) at: AtBroker,
     pub(super) homes: Brokered,
     line: ShardLine,
     /// For other nodes.
@@ -23,8 +42,13 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(line: ShardLine) -> Self {
-        Self { homes: Brokered::new(Limits::default()), line, tells: Vec::new(), events: Vec::new() }
+    pub(super) fn new(line: ShardLine, at: AtBroker) -> Self {
+        let limits = Limits::default();
+        let mut homes = Brokered::new(limits);
+        if !at.presence {
+            homes.keep_presence(limits.channels);
+        }
+        Self { at, homes, line, tells: Vec::new(), events: Vec::new() }
     }
 
     /// The next event.
@@ -80,8 +104,12 @@ impl Engine {
                 Some(BrokerEvent::Trouble(trouble)) => self.metrics.redis().trouble(trouble),
                 Some(BrokerEvent::Told(ticket, is_told)) => self.on_told(ticket, is_told),
                 Some(event) => {
-                    let Self { id, port, local, now, .. } = self;
-                    broker.homes.event(event, *now, &mut requests::outlet(*id, local, port));
+                    let Self { id, homes, port, local, now, .. } = self;
+                    let mut out = requests::outlet(*id, local, port);
+                    broker.homes.event(event, *now, &mut out);
+                    while let Some(Admission { from, reply, channel, op, .. }) = broker.homes.take_admitted() {
+                        homes.handle(from, &channel, Op::Subscribe(op), reply, *now, &mut out);
+                    }
                     if let Some(reason) = broker.homes.take_suppressed() {
                         self.metrics.suppressed(Suppressed::Publish, reason.name());
                     }

@@ -87,7 +87,7 @@ impl Engine {
             now: engine.now,
             config: &engine.config,
             shards: engine.shards,
-            is_clustered: engine.broker.is_some(),
+            is_clustered: engine.is_clustered(),
             effects,
             metrics: &mut engine.metrics,
             node: &engine.node,

@@ -109,7 +109,7 @@ impl Engine {
             self.send_control(shard, ControlFrame::DisconnectOthers { user, except, disconnect });
         }
         self.disconnect_others(&user, except, &disconnect);
-        if self.broker.is_some() {
+        if self.is_clustered() {
             let target = Target { user, whitelist: [except].into(), ..Target::default() };
             self.ask_nodes(Ask::of_nobody(Control::Sessions(target, Some(SessionControl::Disconnect(disconnect)))));
         }

@@ -69,7 +69,7 @@ use crate::mesh::{Desk, Port, Window};
 use crate::metrics::{Interval, Shard as Metrics};
 use crate::session::{Departure, Effect, Output};
 
-pub use broker::{ShardFarEnd, ShardLine};
+pub use broker::{AtBroker, ShardFarEnd, ShardLine};
 pub use calls::CallState;
 pub use connections::Opening;
 pub use errands::{MAX_ERRANDS, Ticket};
@@ -246,8 +246,8 @@ pub struct Parts {
     pub port: ShardPort,
     /// Its desk at the control plane.
     pub desk: ShardDesk,
-    /// Its line to the broker, where channels live at one.
-    pub line: Option<ShardLine>,
+    /// Its line to the broker, and what lives there, if anything does.
+    pub line: Option<(ShardLine, AtBroker)>,
     /// Number of shards.
     pub shards: u16,
     /// The configuration.
@@ -267,7 +267,8 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let mut rng = StdRng::from_seed(parts.seed);
         let interval_ms = parts.config.node_info_metrics_interval_ms;
-        let is_clerk = parts.line.is_some() && parts.id == clerk::CLERK;
+        let is_clustered = parts.line.as_ref().is_some_and(|(_, at)| at.channels);
+        let is_clerk = is_clustered && parts.id == clerk::CLERK;
         let clerk = is_clerk.then(|| Box::new(clerk::Clerk::new(&parts.node.uid)));
         Self {
             id: parts.id,
@@ -287,7 +288,7 @@ impl Engine {
             refreshing: 0,
             homes: Homes::new(StdRng::from_rng(&mut rng)),
             clerk,
-            broker: parts.line.map(|line| Box::new(broker::Broker::new(line))),
+            broker: parts.line.map(|(line, at)| Box::new(broker::Broker::new(line, at))),
             wheel: Wheel::new(),
             pool: Pool::new(IDLE_OUTBOXES),
             trims_at: 0,
@@ -406,7 +407,9 @@ impl Engine {
         let interval = Some(self.interval.next_ms()).filter(|at| *at != NEVER);
         let clerk = self.clerk.as_ref().map(|clerk| clerk.cluster.next_ms());
         let homes = self.homes.next_expiry();
-        let next = self.wheel.next_expiry().into_iter().chain(homes).chain(interval).chain(clerk).min()?;
+        let presence = self.broker.as_ref().and_then(|broker| broker.homes.next_expiry());
+        let next =
+            self.wheel.next_expiry().into_iter().chain(homes).chain(presence).chain(interval).chain(clerk).min()?;
         Some(next.saturating_sub(self.now.mono_ms))
     }
 
@@ -472,6 +475,11 @@ impl Engine {
 
     fn brokered_with_subscribers(&self) -> usize {
         self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers())
+    }
+
+    /// Whether there may be other nodes.
+    fn is_clustered(&self) -> bool {
+        self.broker.as_ref().is_some_and(|broker| broker.at.channels)
     }
 
     /// What was encoded and handed to other shards so far.

@@ -23,13 +23,22 @@ impl Engine {
 
     fn handle_request(&mut self, from: ShardId, request: Request) {
         let Self { id, homes, broker, port, local, now, metrics, .. } = self;
-        let Request { channel, op, reply } = request;
+        let Request { channel, mut op, reply } = request;
         let suppressible = count(metrics, &op);
         if let Some(broker) = broker
             && !matches!(op, Op::Map(_) | Op::Poll(_))
-            && !homes.holds(&channel)
         {
-            return broker.homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
+            let mut out = outlet(*id, local, port);
+            if broker.at.channels {
+                if !homes.holds(&channel) {
+                    return broker.homes.handle(from, &channel, op, reply, *now, &mut out);
+                }
+            } else if broker.at.presence && !homes.holds_map(&channel) {
+                match broker.homes.pass(from, &channel, op, reply, &mut out) {
+                    Some(rest) => op = rest,
+                    None => return,
+                }
+            }
         }
         homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
         if let (Some(request), Some(reason)) = (suppressible, homes.take_suppressed()) {
@@ -43,8 +52,11 @@ impl Engine {
         if self.overfull > 0 || self.port.deliveries_congested() || self.local.len() >= TURN_BUDGET {
             return;
         }
-        let Self { id, homes, port, local, now, .. } = self;
+        let Self { id, homes, broker, port, local, now, .. } = self;
         homes.expire(*now, TURN_BUDGET, &mut outlet(*id, local, port));
+        if let Some(broker) = broker {
+            broker.homes.expire(*now, TURN_BUDGET);
+        }
     }
 
     /// Takes what other shards sent. Deliveries always; requests only while what they cause can be handed over, so

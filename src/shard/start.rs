@@ -25,7 +25,7 @@ use crate::base::ids::ShardId;
 use crate::base::wheel::Wheel;
 use crate::config::origin::Origins;
 use crate::config::snapshot::{Shards, Snapshot};
-use crate::engine::{Engine, Parts, ShardDesk, ShardLine, ShardPort};
+use crate::engine::{AtBroker, Engine, Parts, ShardDesk, ShardLine, ShardPort};
 use crate::mesh::{Limits, mesh};
 use crate::net::bell::Bell;
 use crate::net::listener;
@@ -283,7 +283,7 @@ pub fn start(startup: Startup) -> Result<Running, StartError> {
             id: ShardId(index as u16),
             port,
             desk,
-            line,
+            line: line.map(|line| (line, AtBroker::by(&startup.rules.config))),
             shards: shards as u16,
             config: startup.rules.config.clone(),
             verifiers: startup.rules.verifiers.clone(),

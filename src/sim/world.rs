@@ -20,9 +20,12 @@ use crate::api::{self, Node};
 use crate::auth::Verifiers;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::time::Now;
-use crate::engine::{Action, Engine, Opening, Parts, ShardPort};
+use crate::engine::{Action, AtBroker, Engine, Opening, Parts, ShardPort};
 use crate::mesh::{Limits, desk, line, mesh};
 use crate::protocol::Protocol;
+
+/// What lives at the simulated broker.
+const EVERYTHING: AtBroker = AtBroker { channels: true, presence: true };
 
 /// So small that lanes are full all the time.
 const LANES: Limits = Limits { requests: 2, deliveries: 2, control: 2, staged: 8 };
@@ -150,7 +153,7 @@ impl World {
                     id: ShardId(index as u16),
                     port,
                     desk,
-                    line: setup.is_brokered().then_some(line),
+                    line: setup.is_brokered().then_some((line, EVERYTHING)),
                     shards: setup.shards,
                     config: config.clone(),
                     verifiers: verifiers.clone(),

@@ -19,7 +19,7 @@ fn data(publications: &Value) -> Vec<&Value> {
     publications.as_array().into_iter().flatten().map(|publication| &publication["data"]).collect()
 }
 
-fn publications_history_and_recovery(one: &Server, other: &Server) {
+pub fn publications_history_and_recovery(one: &Server, other: &Server) {
     let mut subscriber = Talker::connect(other);
     subscriber.subscribe(json!({"channel": "plain:1"}));
     one.api("publish", json!({"channel": "plain:1", "data": 7, "tags": {"t": "v"}}));
@@ -64,7 +64,7 @@ fn publications_history_and_recovery(one: &Server, other: &Server) {
     assert_eq!(data(&cached["publications"]), ["newest"]);
 }
 
-fn presence_joins_and_leaves(one: &Server, other: &Server) {
+pub fn presence_joins_and_leaves(one: &Server, other: &Server) {
     let mut watcher = Talker::connect(other);
     watcher.subscribe(json!({"channel": "kept:2"}));
     assert_eq!(watcher.pushed("join")["info"]["client"], watcher.id);
@@ -84,7 +84,7 @@ fn presence_joins_and_leaves(one: &Server, other: &Server) {
     assert_eq!(one.api("presence_stats", json!({"channel": "kept:2"}))["num_clients"], 1);
 }
 
-fn results_of_publications(one: &Server, other: &Server) {
+pub fn results_of_publications(one: &Server, other: &Server) {
     let with_key = json!({"channel": "kept:3", "data": 1, "idempotency_key": "key"});
     assert_eq!(one.api("publish", with_key.clone()), other.api("publish", with_key));
     let first = one.api("publish", json!({"channel": "kept:3", "data": 2, "version": 10}));
@@ -106,7 +106,7 @@ fn deltas(one: &Server, other: &Server) {
     assert_eq!(are_patches, [false, true, true], "{came:?}");
 }
 
-fn calls_about_sessions(one: &Server, other: &Server) {
+pub fn calls_about_sessions(one: &Server, other: &Server) {
     let mut client = Talker::connect(other);
     let about = |more: Value| {
         let mut request = json!({"user": "", "client": client_id(&client)});
@@ -129,7 +129,7 @@ fn client_id(client: &Talker) -> &str {
     &client.id
 }
 
-fn calls_about_nodes(one: &Server, other: &Server) {
+pub fn calls_about_nodes(one: &Server, other: &Server) {
     let mut clients = [Talker::connect(one), Talker::connect(other)];
     clients.iter_mut().for_each(|client| drop(client.subscribe(json!({"channel": "plain:here"}))));
     let channels = one.api("channels", json!({"pattern": "plain:h*"}))["channels"].clone();

@@ -16,6 +16,8 @@ mod support;
 mod both;
 mod faults;
 mod metrics;
+// Tests with NATS need more of it.
+#[allow(dead_code)]
 mod talker;
 
 use std::process::Command;

@@ -12,6 +12,8 @@ pub struct Talker {
     client: Client,
     came: VecDeque<Value>,
     last_id: u32,
+    /// The server is none of ours.
+    is_at_reference: bool,
     /// The id that the server gave it.
     pub id: String,
 }
@@ -19,8 +21,16 @@ pub struct Talker {
 impl Talker {
     #[track_caller]
     pub fn connect(server: &Server) -> Self {
-        let mut talker = Self { client: Client::open(server), came: VecDeque::new(), last_id: 0, id: String::new() };
+        let mut talker = Self {
+            client: Client::open(server),
+            came: VecDeque::new(),
+            last_id: 0,
+            is_at_reference: false,
+            id: String::new(),
+        };
         let reply = talker.ask(json!({"connect": {}}));
+        let version = reply["connect"]["version"].as_str().expect("a version");
+        talker.is_at_reference = !version.starts_with(env!("CARGO_PKG_VERSION"));
         talker.id = reply["connect"]["client"].as_str().expect("a client id").to_owned();
         talker
     }
@@ -49,11 +59,35 @@ impl Talker {
         Some(reply)
     }
 
+    /// Sends a command that ends the connection; the code that it is closed with.
+    #[track_caller]
+    pub fn ended_by(&mut self, mut command: Value) -> Option<u16> {
+        self.last_id += 1;
+        command["id"] = self.last_id.into();
+        self.client.send(&[command]);
+        self.close_code()
+    }
+
     #[track_caller]
     pub fn subscribe(&mut self, request: Value) -> Value {
-        let reply = self.ask(json!({"subscribe": request}));
+        let reply = self.ask(json!({"subscribe": &request}));
         assert!(reply["subscribe"].is_object(), "{reply}");
+        if self.is_at_reference {
+            // With NATS it answers before it is subscribed there; another question takes longer than that.
+            self.ask(json!({"presence_stats": {"channel": request["channel"]}}));
+        }
         reply["subscribe"].clone()
+    }
+
+    /// The next push as it is.
+    #[track_caller]
+    pub fn pushed_whole(&mut self) -> Value {
+        loop {
+            let message = self.next();
+            if message["push"].is_object() {
+                return message["push"].clone();
+            }
+        }
     }
 
     /// The next push with this member: `pub`, `join`, …; others before it are passed over.

@@ -12,9 +12,8 @@ use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::{ClientInfo, Publication};
 use spindle::config::load::{Sources, load};
 use spindle::config::prepare::{Host, prepare};
-use spindle::config::snapshot::{Broker, Presence};
+use spindle::control::broker::{Broker, Ending};
 use spindle::control::plane::Bell;
-use spindle::control::redis::{Ending, Redis as Driver};
 use spindle::mesh::{Line, line};
 
 use super::PATIENCE;
@@ -61,11 +60,8 @@ impl Shards {
         let loaded = loaded.map_err(|error| error.to_string())?;
         let snapshot = prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false);
         let snapshot = snapshot.map_err(|error| error.to_string())?;
-        let (Broker::Redis(broker), Presence::Redis(presence)) = (&snapshot.broker, &snapshot.presence) else {
-            panic!("not Redis");
-        };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let driver = runtime.block_on(Driver::find(broker, presence))?;
+        let driver = runtime.block_on(Broker::find(&snapshot.broker, &snapshot.presence))?.expect("not in memory");
         let (lines, far_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| line()).unzip();
         let (rings, rung) = mpsc::channel();
         let bell = Bell::default();

@@ -188,6 +188,7 @@ fn published(data: &'static [u8]) -> Answer {
         info: Some(Arc::new(info("u", 1))),
         tags: Some(Arc::new(Box::new([("t".into(), "<".into())]))),
         entry: None,
+        channel: None,
         version: 0,
         offset: 1,
         epoch: top(1).epoch,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::course::Course;
 use super::place::Moment;
 use super::task::Task;
-use super::{Brokered, Link, Out};
+use super::{Brokered, Link, Out, task};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::respond;
@@ -31,12 +31,13 @@ pub(super) struct Join {
     recover: Option<Recover>,
     wants_position: bool,
     meta_ttl_s: u32,
-    presence: Option<Arc<ClientInfo>>,
+    /// Perhaps with the milliseconds that it is present for.
+    presence: Option<(Arc<ClientInfo>, u64)>,
     join: Option<Arc<ClientInfo>>,
     /// Replies that are still to come.
     left: u8,
     tries: u8,
-    has_failed: bool,
+    failed: Option<Error>,
     /// The channel's place remembers what comes, for this subscriber.
     is_reading: bool,
     read: Option<(Vec<Arc<Publication>>, Position)>,
@@ -65,19 +66,19 @@ impl Join {
         self.left -= 1;
         match reply {
             BrokerReply::History(publications, top) => self.read = Some((publications, top)),
-            _ => self.has_failed = true,
+            reply => self.failed = task::failure(reply),
         }
     }
 
     /// The client, where others see it.
     fn shown(&self) -> Option<ClientId> {
-        self.join.as_ref().or(self.presence.as_ref()).map(|info| info.client)
+        self.join.as_ref().or(self.presence.as_ref().map(|(info, _)| info)).map(|info| info.client)
     }
 
     /// The client is present, or not.
-    pub(super) fn take_presence(&mut self, is_done: bool) {
+    pub(super) fn take_presence(&mut self, failed: Option<Error>) {
         self.left -= 1;
-        self.has_failed |= !is_done;
+        self.failed = failed.or(self.failed.take());
     }
 
     fn next(&mut self, course: &mut Course) -> Next {
@@ -159,11 +160,11 @@ impl Brokered {
             wants_position: op.position || op.recover.is_some(),
             recover: op.recover,
             meta_ttl_s: op.meta_ttl_s,
-            presence: op.presence.map(|(info, _)| info),
+            presence: op.presence,
             join: op.join,
             left: 0,
             tries: 0,
-            has_failed: false,
+            failed: None,
             is_reading: false,
             read: None,
             resumptions: 0,
@@ -195,14 +196,15 @@ impl Brokered {
     }
 
     /// The broker sends the channel's messages from now on, or cannot.
-    pub(super) fn linked(&mut self, slot: u32, is_up: bool, out: &mut Out<'_>) {
+    pub(super) fn linked(&mut self, slot: u32, failed: Option<Error>, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
-        let Link::Asked(waiting) = std::mem::replace(&mut channel.link, if is_up { Link::Up } else { Link::Down })
-        else {
-            return;
-        };
+        let link = if failed.is_none() { Link::Up } else { Link::Down };
+        let Link::Asked(waiting) = std::mem::replace(&mut channel.link, link) else { return };
         for ticket in waiting {
-            if is_up { self.start(ticket, out) } else { self.fail_join(ticket, Error::INTERNAL, out) }
+            match &failed {
+                None => self.start(ticket, out),
+                Some(error) => self.fail_join(ticket, error.clone(), out),
+            }
         }
     }
 
@@ -218,8 +220,14 @@ impl Brokered {
             let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.meta_ttl_s)));
             join.recover.is_some() || !is_certain(course)
         };
-        join.left = u8::from(presence.is_some());
-        if let Some(info) = presence {
+        let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
+        join.left = 0;
+        if let (Some((info, ttl_ms)), Some(present)) = (&presence, &mut self.present) {
+            if let Answer::Failed(error) = present.add(&channel, info.clone(), *ttl_ms, self.now) {
+                return self.fail_join(ticket, error, out);
+            }
+        } else if let Some((info, _)) = presence {
+            join.left = 1;
             match self.tasks.insert(Task::Presence(ticket)) {
                 Ok(key) => self.request(&channel, BrokerOp::AddPresence(info), Some(Ticket(key))),
                 Err(_) => return self.fail_join(ticket, Error::INTERNAL, out),
@@ -251,8 +259,8 @@ impl Brokered {
         if join.left > 0 {
             return;
         }
-        if join.has_failed {
-            return self.fail_join(ticket, Error::INTERNAL, out);
+        if let Some(error) = join.failed.take() {
+            return self.fail_join(ticket, error, out);
         }
         let Some(slot) = self.table.slot(join.key) else {
             return self.fail_join(ticket, Error::INTERNAL, out);
@@ -296,8 +304,8 @@ impl Brokered {
 
     pub(super) fn fail_join(&mut self, ticket: Ticket, error: Error, out: &mut Out<'_>) {
         if let Some(join) = self.end_join(ticket) {
-            if let Some(info) = join.presence {
-                self.request(&join.channel, BrokerOp::RemovePresence(info), None);
+            if let Some((info, _)) = join.presence {
+                self.remove_presence(&join.channel, info);
             }
             respond(join.from, join.reply, Answer::Failed(error), out);
         }

@@ -8,12 +8,14 @@
 //! Upstream: node.go and client.go of centrifuge, where each client merges its own recovery with messages; here it is
 //! done once for each channel and node.
 
+mod admission;
 mod course;
 mod joining;
 mod place;
+mod present;
 mod task;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::ids::{ClientId, ConnId, ShardId};
@@ -29,7 +31,9 @@ use crate::channel::publication::{ClientInfo, Epoch};
 use crate::channel::table::{Entry, Table};
 use crate::protocol::error::Error;
 
+pub use admission::Admission;
 use course::Course;
+use present::Present;
 use task::Task;
 
 /// Bounds of [`Brokered`].
@@ -107,6 +111,13 @@ pub struct Brokered {
     requests: Vec<BrokerRequest>,
     /// Why the last publication that was answered changed nothing, if so.
     suppressed: Option<Suppression>,
+    /// Who is present, where the broker is not asked about that.
+    present: Option<Present>,
+    /// Subscribers of channels that live here, which are to be present at the broker first.
+    admitting: HashMap<(ChannelName, ClientId), Ticket>,
+    /// Those of them that are.
+    admitted: VecDeque<Admission>,
+    now: Now,
 }
 
 impl Brokered {
@@ -117,7 +128,16 @@ impl Brokered {
             tasks: Slab::new(limits.requests),
             requests: Vec::new(),
             suppressed: None,
+            present: None,
+            admitting: HashMap::new(),
+            admitted: VecDeque::new(),
+            now: Now::default(),
         }
+    }
+
+    /// Presence is kept here, for this node alone, in so many channels at most.
+    pub fn keep_presence(&mut self, channels: u32) {
+        self.present = Some(Present::new(channels));
     }
 
     /// Channels with subscribers on any shard.
@@ -155,6 +175,7 @@ impl Brokered {
         now: Now,
         out: &mut Out<'_>,
     ) {
+        self.now = now;
         let plain = Task::Plain { from, reply };
         match op {
             Op::Publish(op) => self.publish(channel, op, plain, now, out),
@@ -163,9 +184,10 @@ impl Brokered {
                 self.unsubscribe(channel, last.then_some(from), presence, leave, out);
                 respond(from, reply, Answer::Done, out);
             }
-            Op::PresenceUpdate { info, .. } => self.ask(channel, BrokerOp::AddPresence(info), plain, out),
-            Op::Presence => self.ask(channel, BrokerOp::Presence, plain, out),
-            Op::PresenceStats => self.ask(channel, BrokerOp::PresenceStats, plain, out),
+            Op::PresenceUpdate { .. } | Op::Presence | Op::PresenceStats => match &mut self.present {
+                Some(present) => respond(from, reply, present.answer(channel, op, now), out),
+                None => self.ask(channel, presence_op(op), plain, out),
+            },
             Op::History { since: Some(Since { offset: 0, .. }), reverse: true, .. } => {
                 respond(from, reply, Answer::Failed(Error::BAD_REQUEST), out);
             }
@@ -181,6 +203,7 @@ impl Brokered {
 
     /// Takes what the broker tells.
     pub fn event(&mut self, event: BrokerEvent, now: Now, out: &mut Out<'_>) {
+        self.now = now;
         match event {
             BrokerEvent::Reply(ticket, reply) => self.reply(ticket, reply, out),
             BrokerEvent::Publication(name, mut publication, previous) => {
@@ -217,7 +240,7 @@ impl Brokered {
     ) {
         let client = present.as_ref().or(leave.as_ref()).map(|info| info.client);
         if let Some(info) = present {
-            self.request(channel, BrokerOp::RemovePresence(info), None);
+            self.remove_presence(channel, info);
         }
         let Some(slot) = self.table.find(channel) else { return };
         let was_joining = client.is_some_and(|client| self.forget_join(slot, client));
@@ -260,12 +283,13 @@ impl Brokered {
             Some(Task::Position { from, reply: to }) => respond(from, to, task::position_answer(&reply), out),
             Some(Task::Link(key)) => {
                 if let Some(slot) = self.table.slot(key) {
-                    self.linked(slot, matches!(reply, BrokerReply::Done), out);
+                    self.linked(slot, task::failure(reply), out);
                 }
             }
+            Some(Task::Admit(admission)) => self.admit(*admission, reply, out),
             Some(Task::Presence(of)) => {
                 if let Some(Task::Join(join)) = self.tasks.get_mut(of.0) {
-                    join.take_presence(matches!(reply, BrokerReply::Done));
+                    join.take_presence(task::failure(reply));
                     self.go_on(of, out);
                 }
             }
@@ -280,6 +304,26 @@ impl Brokered {
                 }
             }
         }
+    }
+
+    /// A client is not present any more.
+    fn remove_presence(&mut self, channel: &ChannelName, info: Arc<ClientInfo>) {
+        match &mut self.present {
+            Some(present) => present.remove(channel, info.client),
+            None => self.request(channel, BrokerOp::RemovePresence(info), None),
+        }
+    }
+
+    /// Drops presence entries that are past their time; at most `budget` are looked at.
+    pub fn expire(&mut self, now: Now, budget: usize) {
+        if let Some(present) = &mut self.present {
+            present.expire(now, budget);
+        }
+    }
+
+    /// When [`Brokered::expire`] has something to do, on the clock of [`Now::mono_ms`].
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.present.as_ref()?.next_expiry()
     }
 
     /// The channel's slot and key.
@@ -314,6 +358,15 @@ impl Brokered {
         {
             dispatch::to_all(&channel.name, &channel.interest, delivery, out);
         }
+    }
+}
+
+/// What the broker is asked about presence.
+fn presence_op(op: Op) -> BrokerOp {
+    match op {
+        Op::PresenceUpdate { info, .. } => BrokerOp::AddPresence(info),
+        Op::PresenceStats => BrokerOp::PresenceStats,
+        _ => BrokerOp::Presence,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::channel::broker_op::{BrokerReply, Ticket};
 use crate::channel::op::{Answer, ReplyTo, Since};
 use crate::protocol::error::Error;
 
+use super::admission::Admission;
 use super::joining::Join;
 
 /// See the module.
@@ -39,6 +40,8 @@ pub(super) enum Task {
     Join(Box<Join>),
     /// A subscriber, whose ticket this is, waits to be present.
     Presence(Ticket),
+    /// A subscriber of a channel that lives here waits to be present.
+    Admit(Box<Admission>),
     /// What is missing in the channel was read.
     Fill(ConnId),
     /// The top of the channel's stream was read.
@@ -53,7 +56,17 @@ pub(super) fn answer(reply: BrokerReply) -> Answer {
         BrokerReply::History(publications, top) => Answer::History(publications, top),
         BrokerReply::Presence(infos) => Answer::Presence(infos),
         BrokerReply::PresenceStats(clients, users) => Answer::PresenceStats { clients, users },
+        BrokerReply::Refused(error) => Answer::Failed(error),
         BrokerReply::Failed => Answer::Failed(Error::INTERNAL),
+    }
+}
+
+/// Why a request failed, if it did.
+pub(super) fn failure(reply: BrokerReply) -> Option<Error> {
+    match reply {
+        BrokerReply::Done => None,
+        BrokerReply::Refused(error) => Some(error),
+        _ => Some(Error::INTERNAL),
     }
 }
 
@@ -71,6 +84,7 @@ pub(super) fn history_answer(reply: BrokerReply, since: Option<&Since>) -> Answe
 pub(super) fn position_answer(reply: &BrokerReply) -> Answer {
     match reply {
         BrokerReply::History(_, top) => Answer::Position(*top),
+        BrokerReply::Refused(error) => Answer::Failed(error.clone()),
         _ => Answer::Failed(Error::INTERNAL),
     }
 }

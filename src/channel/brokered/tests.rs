@@ -325,6 +325,77 @@ fn a_broker_that_fails_is_told_to_those_who_wait() {
     assert_eq!(bench.homes.pending(), 0);
 }
 
+/// A subscriber that others see.
+fn seen(client: u8) -> (SubscribeOp, Arc<ClientInfo>) {
+    let info = info(client, "ann");
+    (SubscribeOp { presence: Some((info.clone(), 1_000)), join: Some(info.clone()), ..plain() }, info)
+}
+
+fn leaves(info: Arc<ClientInfo>) -> Op {
+    Op::Unsubscribe { last: false, presence: Some(info.clone()), leave: Some(info) }
+}
+
+#[test]
+fn presence_may_be_kept_here() {
+    let mut bench = Bench::new();
+    bench.homes.keep_presence(10);
+    let (subscriber, info) = seen(1);
+    assert_eq!(bench.ask(0, subscribe(subscriber)).len(), 2, "an answer and a join");
+    assert_eq!((bench.ask(1, Op::Presence), bench.model.present.len()), (vec!["1:Presence ann".to_owned()], 0));
+    let renewed = Op::PresenceUpdate { info: info.clone(), ttl_ms: 5_000 };
+    assert_eq!(bench.ask(0, renewed), ["0:Done"]);
+    assert_eq!(bench.homes.next_expiry(), Some(1_000));
+    bench.homes.expire(Now { mono_ms: 4_999, ..Now::default() }, 10);
+    assert_eq!(bench.ask(1, Op::PresenceStats), ["1:PresenceStats 1 1"]);
+    bench.ask(0, leaves(info));
+    assert_eq!(bench.ask(1, Op::Presence), ["1:Presence "]);
+    // Who is not let in is not present.
+    bench.model.fails = true;
+    let (subscriber, _) = seen(2);
+    assert_eq!(bench.ask(0, subscribe(SubscribeOp { position: true, ..subscriber })), ["0:Failed 100"]);
+    assert_eq!((bench.ask(1, Op::Presence), bench.homes.next_expiry()), (vec!["1:Presence ".to_owned()], None));
+}
+
+/// Asks of a home that is elsewhere on this node; what is left of the request for that.
+fn pass(bench: &mut Bench, op: Op) -> Option<Op> {
+    let Bench { homes, sent, .. } = bench;
+    let name = ChannelName::new(CHANNEL);
+    let rest = homes.pass(ShardId(0), &name, op, REPLY, &mut |shard, delivery| sent.push((shard, delivery)));
+    bench.requests.extend(bench.homes.take_requests());
+    rest
+}
+
+#[test]
+fn presence_alone_may_be_kept_there() {
+    let mut bench = Bench::new();
+    assert!(pass(&mut bench, publish("x")).is_some() && pass(&mut bench, subscribe(plain())).is_some());
+    let (subscriber, info) = seen(1);
+    assert!(pass(&mut bench, subscribe(subscriber)).is_none() && bench.homes.take_admitted().is_none());
+    assert!(bench.settle().is_empty(), "the home answers");
+    let admitted = bench.homes.take_admitted().expect("it is present");
+    assert!(admitted.op.presence.is_none() && admitted.op.join.is_some());
+    assert_eq!((bench.model.present.len(), bench.homes.pending()), (1, 0));
+    assert!(pass(&mut bench, Op::PresenceStats).is_none());
+    assert_eq!(bench.settle(), ["0:PresenceStats 1 1"]);
+    let rest = pass(&mut bench, leaves(info)).expect("the home is told");
+    assert!(matches!(rest, Op::Unsubscribe { presence: None, leave: Some(_), .. }));
+    bench.settle();
+    assert!(bench.model.present.is_empty());
+
+    // Who leaves on the way in is not let in any more, and was not there.
+    let (subscriber, info) = seen(2);
+    pass(&mut bench, subscribe(subscriber));
+    let rest = pass(&mut bench, leaves(info)).expect("the home is told");
+    assert!(matches!(rest, Op::Unsubscribe { presence: None, leave: None, .. }));
+    assert_eq!(bench.settle(), ["0:Failed 100"]);
+    assert!(bench.homes.take_admitted().is_none() && bench.model.present.is_empty());
+
+    bench.model.fails = true;
+    pass(&mut bench, subscribe(seen(3).0));
+    assert_eq!(bench.settle(), ["0:Failed 100"]);
+    assert_eq!((bench.homes.take_admitted().is_none(), bench.homes.pending()), (true, 0));
+}
+
 #[test]
 fn too_many_requests_are_refused() {
     let mut bench = Bench::with_limits(Limits { channels: 10, requests: 1 });

@@ -311,10 +311,10 @@ fn what_no_option_has_is_reported() {
 fn options_without_effect_are_reported_once_when_set_to_something() {
     let file = r#"{"client":{"concurrency":8,"channel_limit":5,"insecure":false},"sse":{"enabled":true,"handler_prefix":"/connection/sse"},
         "channel":{"namespaces":[{"name":"aa","map":{"publish_proxy_name":"pp"}}]},"proxies":[{"name":"pp","endpoint":"x","binary_encoding":true}],
-        "broker":{"nats":{"tls":{"enabled":true}}},"usage_stats":{"disabled":true}}"#;
+        "broker":{"redisnats":{"nats":{"tls":{"enabled":true}}}},"usage_stats":{"disabled":true}}"#;
     let idle = load_all(Some(("config.json", file)), &[], &[]).unwrap().idle;
     let expected = [
-        "broker.nats.tls.enabled",
+        "broker.redisnats.nats.tls.enabled",
         "client.concurrency",
         "channel.namespaces.[0].map.publish_proxy_name",
         "proxies.[0].binary_encoding",

@@ -16,25 +16,25 @@ pub const BROKER: &[Opt] = &[
     switch("enabled", "Use a broker of its own in place of the engine's.").live(),
     text("type", "memory", "Kind of broker: memory, redis, nats or postgres.").live(),
     section("redis", BROKER_REDIS, "Redis as broker."),
-    section("nats", BROKER_NATS, "NATS as broker, which keeps no history.").idle(),
+    section("nats", BROKER_NATS, "NATS as broker, which keeps no history."),
     section("postgres", BROKER_POSTGRES, "PostgreSQL as broker.").idle(),
-    section("redisnats", REDISNATS, "Redis for history and NATS for delivery; unreleased.").idle(),
+    section("redisnats", REDISNATS, "Of no effect: with type redisnats, broker.redis and broker.nats count.").idle(),
 ];
 
 const BROKER_NATS: &[Opt] = &[
-    text("prefix", "centrifugo", "Prefix of all subjects."),
-    text("url", "nats://localhost:4222", "Address of the NATS server."),
-    duration("dial_timeout", "1s", "Longest time to connect to NATS."),
-    duration("write_timeout", "1s", "Longest time of one write to NATS."),
+    text("prefix", "centrifugo", "Prefix of all subjects.").live(),
+    text("url", "nats://localhost:4222", "Address of the NATS server.").live(),
+    duration("dial_timeout", "1s", "Longest time to connect to NATS.").live(),
+    duration("write_timeout", "1s", "Longest time of one write to NATS.").live(),
     section("tls", TLS, "TLS towards NATS."),
-    switch("allow_wildcards", "Let clients subscribe to subjects with wildcards."),
+    switch("allow_wildcards", "Let clients subscribe to subjects with wildcards.").live(),
     section("raw_mode", RAW_MODE, "Plain subjects, without the envelope around publications."),
 ];
 
 const RAW_MODE: &[Opt] = &[
-    switch("enabled", "Consume and publish raw subjects."),
-    map("channel_replacements", "Replacements made in channel names to get subjects."),
-    text("prefix", "", "Prefix of raw subjects."),
+    switch("enabled", "Consume and publish raw subjects.").live(),
+    map("channel_replacements", "Replacements made in channel names to get subjects.").live(),
+    text("prefix", "", "Prefix of raw subjects.").live(),
 ];
 
 const REDISNATS: &[Opt] =

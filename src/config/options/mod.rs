@@ -55,7 +55,7 @@ pub const ROOT: &[Opt] = &[
     section("node", server::NODE, "This node as part of a cluster."),
     section("shutdown", server::SHUTDOWN, "The end of the process."),
     text("pid_file", "", "File that holds the process ID while the server runs.").live(),
-    switch("enable_unreleased_features", "Allow features that are not released yet."),
+    switch("enable_unreleased_features", "Allow features that are not released yet.").live(),
     section("shards", server::SHARDS, "Cores and shards.").own(),
 ];
 

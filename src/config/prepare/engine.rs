@@ -1,38 +1,38 @@
 //! Where channels live (upstream: internal/app/engine.go); and what this version cannot do and must not pass over in
 //! silence: other engines, and everything whose absence would make a server less safe than its configuration says.
 
-use super::redis;
+use super::{nats, redis};
 use crate::config::error::Error;
 use crate::config::snapshot::{Broker, Presence};
 use crate::config::value::Section;
 
 /// Where channels live, and where their presence is kept.
 pub fn places(options: &Section) -> Result<(Broker, Presence), Error> {
-    let (broker_of, broker_redis, elsewhere): (_, _, &[&str]) = match options.bool("broker.enabled") {
-        true => ("broker.type", "broker.redis", &["nats", "postgres", "redisnats"]),
-        false => ("engine.type", "engine.redis", &[]),
+    let broker = match options.bool("broker.enabled") {
+        true => match options.text("broker.type") {
+            "redis" => Broker::Redis(redis::broker(options, "broker.redis")?),
+            "nats" => Broker::Nats(nats::broker(options)?),
+            "redisnats" if !options.bool("enable_unreleased_features") => {
+                return Err(Error::invalid("broker.type", "redisnats needs enable_unreleased_features"));
+            }
+            // Not by `broker.redisnats.*`, as upstream.
+            "redisnats" => Broker::RedisNats(redis::broker(options, "broker.redis")?, nats::broker(options)?),
+            _ => memory_only(options, "broker.type", &["postgres"]).map(|()| Broker::Memory)?,
+        },
+        false => match options.text("engine.type") {
+            "redis" => Broker::Redis(redis::broker(options, "engine.redis")?),
+            _ => memory_only(options, "engine.type", &[]).map(|()| Broker::Memory)?,
+        },
     };
     let (presence_of, presence_redis) = match options.bool("presence_manager.enabled") {
         true => ("presence_manager.type", "presence_manager.redis"),
         false => ("engine.type", "engine.redis"),
     };
-    let is_redis = |path: &str, elsewhere| match options.text(path) {
-        "redis" => Ok(true),
-        _ => memory_only(options, path, elsewhere).map(|()| false),
+    let presence = match options.text(presence_of) {
+        "redis" => Presence::Redis(redis::presence(options, presence_redis)?),
+        _ => memory_only(options, presence_of, &[]).map(|()| Presence::Memory)?,
     };
-    // Homes ask one broker for everything.
-    let apart = |path: &str, other: &str| {
-        Err(Error::Unavailable { option: path.to_owned(), value: format!("memory beside {other} in Redis") })
-    };
-    match (is_redis(broker_of, elsewhere)?, is_redis(presence_of, &[])?) {
-        (false, false) => Ok((Broker::Memory, Presence::Memory)),
-        (true, false) => apart(presence_of, "a broker"),
-        (false, true) => apart(broker_of, "presence"),
-        (true, true) => Ok((
-            Broker::Redis(redis::broker(options, broker_redis)?),
-            Presence::Redis(redis::presence(options, presence_redis)?),
-        )),
-    }
+    Ok((broker, presence))
 }
 
 /// Refuses what is unknown or not available.

@@ -10,6 +10,7 @@ mod cores;
 mod engine;
 mod map;
 mod map_rules;
+pub mod nats;
 mod poll;
 mod proxy;
 mod redis;

@@ -111,7 +111,8 @@ fn addresses(list: &str, option: &str) -> Result<Vec<RedisAddress>, Error> {
     list.split(',').map(address).collect()
 }
 
-fn tls(options: &Section, section: &str, name: &str) -> Option<ClientTls> {
+/// TLS towards servers of a section.
+pub(super) fn tls(options: &Section, section: &str, name: &str) -> Option<ClientTls> {
     let tls = options.section(name);
     let text = |name: &str| Box::from(tls.text(name));
     let read = ClientTls {

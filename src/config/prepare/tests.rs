@@ -4,7 +4,7 @@ use super::*;
 
 use crate::config::dev;
 use crate::config::load::{Sources, load};
-use crate::config::snapshot::{DataFormat, HistoryOptions, SubscriptionType};
+use crate::config::snapshot::{Broker, DataFormat, HistoryOptions, Presence, SubscriptionType};
 use crate::config::validate::validate;
 
 fn make(json: &str, env: &[(&str, &str)]) -> Result<Snapshot, Error> {
@@ -122,12 +122,12 @@ fn cores() {
 #[test]
 fn what_is_not_available_is_refused() {
     refused(r#"{"engine":{"type":"strange"}}"#, "engine.type: unknown value \"strange\"");
-    refused(r#"{"broker":{"enabled":true,"type":"nats"}}"#, "broker.type: nats is not available");
-    refused(r#"{"presence_manager":{"enabled":true,"type":"redis"}}"#, "engine.type: memory beside presence in Redis");
+    refused(r#"{"broker":{"enabled":true,"type":"postgres"}}"#, "broker.type: postgres is not available");
     refused(
-        r#"{"engine":{"type":"redis"},"presence_manager":{"enabled":true}}"#,
-        "presence_manager.type: memory beside a broker in Redis is not available",
+        r#"{"broker":{"enabled":true,"type":"redisnats"}}"#,
+        "broker.type: redisnats needs enable_unreleased_features",
     );
+    refused(r#"{"presence_manager":{"enabled":true,"type":"nats"}}"#, "presence_manager.type: unknown value");
     refused(r#"{"map_broker":{"type":"redis"}}"#, "map_broker.type: redis is not available");
     refused(r#"{"controller":{"enabled":true,"type":"postgres"}}"#, "controller.type: postgres is not available");
     refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\"");
@@ -138,6 +138,81 @@ fn what_is_not_available_is_refused() {
     // Types that nothing uses do not matter.
     snapshot(r#"{"broker":{"type":"nats"},"presence_manager":{"type":"redis"},"controller":{"type":"x"}}"#);
     snapshot(r#"{"engine":{"type":"x"},"broker":{"enabled":true},"presence_manager":{"enabled":true}}"#);
+}
+
+/// Where channels live, where presence is kept, and the options of the first Redis.
+#[track_caller]
+fn places(json: &str, broker: &str, presence: &str, option: &str) {
+    let snapshot = snapshot(json);
+    let (found, redis) = match &snapshot.broker {
+        Broker::Memory => ("memory", None),
+        Broker::Redis(broker) => ("redis", Some(&broker.redis)),
+        Broker::Nats(_) => ("nats", None),
+        Broker::RedisNats(broker, _) => ("redisnats", Some(&broker.redis)),
+    };
+    let (found_presence, of_presence) = match &snapshot.presence {
+        Presence::Memory => ("memory", None),
+        Presence::Redis(presence) => ("redis", Some(&presence.redis)),
+    };
+    assert_eq!((found, found_presence), (broker, presence), "{json}");
+    assert_eq!(redis.or(of_presence).map_or("", |redis| redis.option), option, "{json}");
+}
+
+#[test]
+fn parts_of_different_kinds() {
+    let redis = r#""type":"redis""#;
+    places("{}", "memory", "memory", "");
+    places(&format!(r#"{{"engine":{{{redis}}}}}"#), "redis", "redis", "engine.redis");
+    let nats = r#""broker":{"enabled":true,"type":"nats"}"#;
+    places(&format!("{{{nats}}}"), "nats", "memory", "");
+    places(&format!(r#"{{{nats},"engine":{{{redis}}}}}"#), "nats", "redis", "engine.redis");
+    let presence = r#""presence_manager":{"enabled":true,"type":"redis"}"#;
+    places(&format!("{{{nats},{presence}}}"), "nats", "redis", "presence_manager.redis");
+    places(&format!("{{{presence}}}"), "memory", "redis", "presence_manager.redis");
+    places(&format!(r#"{{"broker":{{"enabled":true,{redis}}}}}"#), "redis", "memory", "broker.redis");
+    places(
+        &format!(r#"{{"engine":{{{redis}}},"presence_manager":{{"enabled":true}}}}"#),
+        "redis",
+        "memory",
+        "engine.redis",
+    );
+    places(&format!(r#"{{"engine":{{{redis}}},"broker":{{"enabled":true}}}}"#), "memory", "redis", "engine.redis");
+    places(
+        r#"{"enable_unreleased_features":true,"broker":{"enabled":true,"type":"redisnats"}}"#,
+        "redisnats",
+        "memory",
+        "broker.redis",
+    );
+}
+
+#[test]
+fn nats() {
+    let nats =
+        |options: &str| match snapshot(&format!(r#"{{"broker":{{"enabled":true,"type":"nats","nats":{options}}}}}"#))
+            .broker
+        {
+            Broker::Nats(nats) => nats,
+            other => panic!("{other:?}"),
+        };
+    let plain = nats("{}");
+    assert_eq!((&*plain.prefix, plain.wildcards, plain.raw), ("centrifugo", false, None));
+    assert_eq!((plain.dial_timeout_ms, plain.write_timeout_ms, plain.tls.is_some()), (1_000, 1_000, false));
+    assert_eq!(plain.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["localhost:4222"]);
+    let other = nats(
+        r#"{"url":"tls://a:1,b","prefix":"x.y","allow_wildcards":true,"dial_timeout":"3s",
+            "raw_mode":{"enabled":true,"prefix":"raw.","channel_replacements":{":":"."}}}"#,
+    );
+    assert_eq!((other.servers.len(), other.wildcards, other.dial_timeout_ms), (2, true, 3_000));
+    assert_eq!(other.tls.unwrap().option, "broker.nats.tls");
+    let raw = other.raw.unwrap();
+    assert_eq!((&*raw.prefix, &raw.replacements[..]), ("raw.", &[(":".into(), ".".into())][..]));
+    assert!(nats(r#"{"tls":{"enabled":true,"insecure_skip_verify":true}}"#).tls.unwrap().skips_verification);
+    for (options, words) in [
+        (r#"{"prefix":"a b"}"#, "broker.nats.prefix: must be words between dots"),
+        (r#"{"url":"http://h"}"#, "broker.nats.url: address 1: must be host:port"),
+    ] {
+        refused(&format!(r#"{{"broker":{{"enabled":true,"type":"nats","nats":{options}}}}}"#), words);
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ const CONFIGURATIONS: &[&str] = &[
     r#"{"engine":{"type":"redis"}}"#,
     r#"{"proxies":[{"name":"aa","endpoint":"http://backend.example"}]}"#,
     r#"{"broker":{"enabled":true,"type":"redis"},"presence_manager":{"enabled":true,"type":"redis"}}"#,
+    r#"{"broker":{"enabled":true,"type":"redisnats"},"enable_unreleased_features":true}"#,
     r#"{"channel":{"namespaces":[{"name":"aa","map":{"mode":"persistent"}}],
         "without_namespace":{"map":{"mode":"persistent"}}}}"#,
 ];

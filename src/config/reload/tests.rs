@@ -53,6 +53,7 @@ const UNSEEN: &[&str] = &[
     "controller.enabled",
     "controller.type",
     "usage_stats.disabled",
+    "enable_unreleased_features",
     "client.token.insecure_skip_jwks_endpoint_safety_check",
     "client.subscription_token.insecure_skip_jwks_endpoint_safety_check",
     "client.token.rsa_public_key",
@@ -132,8 +133,8 @@ fn what_is_taken_over_is_what_the_lists_say() {
     let running = snapshot(&base);
     let (before, mut paths) = (show(&running), Vec::new());
     in_force(&base, "", &mut paths);
-    // What is said of Redis counts where Redis is used: see below.
-    paths.retain(|path| !path.contains(".redis."));
+    // What is said of Redis and NATS counts where they are used: see below.
+    paths.retain(|path| !path.contains(".redis.") && !path.contains(".nats."));
     for path in paths.iter().filter(|path| !UNSEEN.contains(&path.as_str())) {
         let newer = changed(&base, path);
         let wanted = snapshot(&newer);
@@ -155,13 +156,18 @@ fn what_is_taken_over_is_what_the_lists_say() {
 }
 
 #[test]
-fn redis_stays_where_it_is_until_the_next_start() {
-    let at = |address: &str| options(&format!(r#"{{"engine":{{"type":"redis","redis":{{"address":"{address}"}}}}}}"#));
-    let (old, new) = (at("a:1"), at("b:2"));
+fn brokers_stay_where_they_are_until_the_next_start() {
+    let redis = |address: &str| format!(r#"{{"engine":{{"type":"redis","redis":{{"address":"{address}"}}}}}}"#);
+    let nats = |url: &str| format!(r#"{{"broker":{{"enabled":true,"type":"nats","nats":{{"url":"{url}"}}}}}}"#);
     let places = |snapshot: &Snapshot| format!("{:?} {:?}", snapshot.broker, snapshot.presence);
-    assert_ne!(places(&snapshot(&old)), places(&snapshot(&new)));
-    assert_eq!(places(&snapshot(&old).reloaded(snapshot(&new))), places(&snapshot(&old)));
-    assert_eq!(waiting(&old, &new), ["engine.redis.address"]);
+    let check = |old: String, new: String, option: &str| {
+        let (old, new) = (options(&old), options(&new));
+        assert_ne!(places(&snapshot(&old)), places(&snapshot(&new)));
+        assert_eq!(places(&snapshot(&old).reloaded(snapshot(&new))), places(&snapshot(&old)));
+        assert_eq!(waiting(&old, &new), [option]);
+    };
+    check(redis("a:1"), redis("b:2"), "engine.redis.address");
+    check(nats("a:1"), nats("b:2"), "broker.nats.url");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
+use super::NatsBroker;
+
 /// Where channels live.
 #[derive(Clone, Debug, Default)]
 pub enum Broker {
@@ -11,6 +13,17 @@ pub enum Broker {
     Memory,
     /// In Redis, together with other nodes.
     Redis(RedisBroker),
+    /// Nowhere: publications are told over NATS, together with other nodes, and forgotten.
+    Nats(NatsBroker),
+    /// In Redis, and told over NATS.
+    RedisNats(RedisBroker, NatsBroker),
+}
+
+impl Broker {
+    /// Whether there may be other nodes.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, Self::Memory)
+    }
 }
 
 /// Where presence is kept.
@@ -21,6 +34,13 @@ pub enum Presence {
     Memory,
     /// In Redis, together with other nodes.
     Redis(RedisPresence),
+}
+
+impl Presence {
+    /// Whether it is kept together with other nodes.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, Self::Memory)
+    }
 }
 
 /// `engine.redis.*` or `broker.redis.*`.

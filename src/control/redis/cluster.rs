@@ -20,13 +20,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::dial::Dial;
-use super::events::Events;
-use super::pipe::{Asker, Misled, Pipe};
+use super::pipe::{Misled, Pipe};
 use super::request::{Kind, Lay};
 use super::slots::{Map, Redirect, slot};
 use crate::broker::Call;
 use crate::channel::broker_op::BrokerReply;
 use crate::config::snapshot::RedisAddress;
+use crate::control::broker::events::{Asker, Events};
 
 /// Shortest time between two readings of the map.
 const READ_EVERY: Duration = Duration::from_millis(100);

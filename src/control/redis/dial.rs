@@ -1,7 +1,7 @@
 //! Finding a server and connecting to it: an address, a master or replica that Sentinels know, a member of a Cluster.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
@@ -11,8 +11,10 @@ use tokio::time::timeout;
 use super::advice;
 use super::resp::{Incoming, Sha};
 use super::slots::Map;
-use super::talk::{Socket, Talk, Tls, connect};
+use super::talk::{Talk, connect};
 use crate::config::snapshot::{ClientTls, RedisAddress, RedisLogin, RedisPlace, RedisServer};
+use crate::control::dial::{Socket, Tls};
+use crate::control::link::{self, Door, Opening};
 
 /// How a server is reached; made once.
 #[derive(Debug)]
@@ -35,6 +37,31 @@ enum Aim {
     Replica,
     /// The member of the Cluster that has this slot.
     Slot(usize),
+}
+
+/// A way to the server for a link.
+#[derive(Debug)]
+pub struct Way {
+    /// How the server is reached.
+    pub dial: Arc<Dial>,
+    /// The connection is to run scripts. Then their SHA-1s are what is learned.
+    pub loads_scripts: bool,
+}
+
+impl Door for Way {
+    type Incoming = Incoming;
+    type News = Vec<Sha>;
+
+    fn name(&self) -> String {
+        self.dial.name()
+    }
+
+    fn open(self: Arc<Self>) -> Opening<Self> {
+        Box::pin(async move {
+            let Opened { socket, incoming, scripts, .. } = self.dial.open(self.loads_scripts).await?;
+            Ok(link::Opened { socket, incoming, news: scripts })
+        })
+    }
 }
 
 /// A connection that is logged in.

@@ -1,83 +1,22 @@
-//! The task that runs all connections to Redis.
+//! All connections to Redis: for each server (of a Cluster, each member) a pipe, and two ears, or
+//! with sharded PUB/SUB one more for each partition.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::cluster::Cluster;
 use super::ear::Ear;
-use super::events::Events;
-use super::pipe::{Asker, Pipe};
+use super::pipe::Pipe;
 use super::request::{Kind, Lay};
-use super::{Found, Redis, ShardFarEnd};
+use super::{Found, Redis};
 use crate::broker::{Call, spread};
-use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest};
-use crate::control::plane::Bell;
-
-/// When so many events wait at a shard, no messages are taken from Redis.
-const MAX_WAITING: usize = 65_536;
-
-/// When that is looked at again.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// How often deadlines are looked at, at most and at least.
-const TICKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
-
-/// See [`Redis::serve`].
-pub(super) async fn run(redis: Redis, node: &str, shards: Vec<ShardFarEnd>, bell: Bell, ring: impl Fn(usize) + Send) {
-    let Redis { servers, broker, presence, ending } = redis;
-    let shortest = servers.iter().map(|server| server.dial.io_timeout()).min().unwrap_or_default();
-    let ears = |at: &usize| {
-        let Found { dial, lay, .. } = &servers[*at];
-        match lay.names.partitions() {
-            None => vec![Ear::new(dial.clone(), lay.clone())],
-            Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, lay.clone(), number)).collect(),
-        }
-    };
-    let control_ear = |at: &usize| {
-        let Found { dial, lay, .. } = &servers[*at];
-        Ear::for_control(dial.clone(), lay.clone(), &[&lay.names.control(), &lay.names.node(node)])
-    };
-    let mut driver = Driver {
-        ears: broker.iter().map(ears).collect(),
-        control_ears: broker.iter().map(control_ear).collect(),
-        told: 0,
-        events: Events::new(shards.len()),
-        servers: servers.into_iter().map(Server::new).collect(),
-        broker,
-        presence,
-        shards,
-    };
-    let mut ticks = interval((shortest / 8).clamp(TICKS.0, TICKS.1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pause = pin!(tokio::time::sleep(PAUSE));
-    let mut rung = pin!(bell.rung());
-    poll_fn(|cx| {
-        while rung.as_mut().poll(cx).is_ready() {
-            rung.set(bell.rung());
-        }
-        let now = Instant::now();
-        // The last look is the one that has the next tick wake us.
-        while ticks.poll_tick(cx).is_ready() {
-            driver.tick(now);
-        }
-        let is_ending = ending.has_begun();
-        if driver.turn(cx, now) {
-            cx.waker().wake_by_ref();
-        }
-        if driver.is_congested() {
-            pause.as_mut().reset(now + PAUSE);
-            let _ = pause.as_mut().poll(cx);
-        }
-        driver.hand_over(&ring);
-        if is_ending && driver.is_idle() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
+use crate::channel::broker_op::{BrokerOp, BrokerReply};
+use crate::channel::name::ChannelName;
+use crate::channel::op::PublishOp;
+use crate::control::broker::events::{Asker, Events, Relayed};
 
 /// What requests go to.
 #[derive(Debug)]
@@ -145,8 +84,9 @@ impl Server {
     }
 }
 
-struct Driver {
-    shards: Vec<ShardFarEnd>,
+/// See the module.
+#[derive(Debug)]
+pub struct Servers {
     servers: Vec<Server>,
     /// In the order of `broker`, and of the partitions of each.
     ears: Vec<Vec<Ear>>,
@@ -156,85 +96,118 @@ struct Driver {
     told: usize,
     broker: Vec<usize>,
     presence: Vec<usize>,
-    events: Events,
+    shortest_timeout: Duration,
 }
 
-impl Driver {
-    /// One turn. True when the next one must not wait.
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        for shard in 0..self.shards.len() {
-            while let Some(requests) = self.shards[shard].take() {
-                requests.into_iter().for_each(|request| self.ask(shard, request, now));
+impl Servers {
+    /// Connections of the node with this id, about to be opened.
+    pub fn new(redis: Redis, node: &str) -> Self {
+        let Redis { servers, broker, presence, listens } = redis;
+        let heard = if listens { &broker[..] } else { &[] };
+        let ears = |at: &usize| {
+            let Found { dial, lay, .. } = &servers[*at];
+            match lay.names.partitions() {
+                None => vec![Ear::new(dial.clone(), lay.clone())],
+                Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, lay.clone(), number)).collect(),
             }
+        };
+        let control_ear = |at: &usize| {
+            let Found { dial, lay, .. } = &servers[*at];
+            Ear::for_control(dial.clone(), lay.clone(), &[&lay.names.control(), &lay.names.node(node)])
+        };
+        Self {
+            ears: heard.iter().map(ears).collect(),
+            control_ears: heard.iter().map(control_ear).collect(),
+            told: 0,
+            shortest_timeout: servers.iter().map(|server| server.dial.io_timeout()).min().unwrap_or_default(),
+            servers: servers.into_iter().map(Server::new).collect(),
+            broker,
+            presence,
         }
-        let paused = self.is_congested();
+    }
+
+    /// The shortest time that a request may take.
+    pub fn shortest_timeout(&self) -> Duration {
+        self.shortest_timeout
+    }
+
+    /// Whether channels are kept here, and not presence alone.
+    pub fn keeps_channels(&self) -> bool {
+        !self.broker.is_empty()
+    }
+
+    /// Sends, and takes what came; no messages of channels while it is `paused`. True when it must be called again
+    /// soon.
+    pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, paused: bool, events: &mut Events) -> bool {
         let mut more = false;
         for server in &mut self.servers {
-            more |= server.turn(cx, now, &mut self.events);
+            more |= server.turn(cx, now, events);
         }
         for ear in &mut self.control_ears {
-            more |= ear.turn(cx, now, false, &mut self.events);
+            more |= ear.turn(cx, now, false, events);
         }
         for ear in self.ears.iter_mut().flatten() {
-            more |= ear.turn(cx, now, paused, &mut self.events);
+            more |= ear.turn(cx, now, paused, events);
         }
         more
     }
 
-    fn ask(&mut self, shard: usize, request: BrokerRequest, now: Instant) {
-        let (channel, op, ticket) = match request {
-            BrokerRequest::Channel { channel, op, ticket } => (channel, op, ticket),
-            BrokerRequest::Tell { to, message, ticket } => {
-                self.told = (self.told + 1) % self.broker.len();
-                let server = &mut self.servers[self.broker[self.told]];
-                let call = server.lay.tell(to.as_deref(), &message);
-                return server.ask(call, Asker { shard, ticket, tells: true }, now, &mut self.events);
-            }
-        };
-        let asker = Asker { shard, ticket, tells: false };
-        let servers = if Lay::is_presence(&op) { &self.presence } else { &self.broker };
+    /// Tells another node something, or all of them.
+    pub fn tell(&mut self, to: Option<&str>, message: &[u8], asker: Asker, now: Instant, events: &mut Events) {
+        if self.broker.is_empty() {
+            return events.reply(asker, BrokerReply::Failed);
+        }
+        self.told = (self.told + 1) % self.broker.len();
+        let server = &mut self.servers[self.broker[self.told]];
+        let call = server.lay.tell(to, message);
+        server.ask(call, asker, now, events);
+    }
+
+    /// Asks about a channel.
+    pub fn ask(&mut self, channel: ChannelName, op: BrokerOp, asker: Asker, now: Instant, events: &mut Events) {
+        let servers = if op.is_presence() { &self.presence } else { &self.broker };
+        if servers.is_empty() {
+            return events.reply(asker, BrokerReply::Failed);
+        }
         let at = spread(channel.as_str(), servers.len() as u32) as usize;
         match op {
             BrokerOp::Subscribe | BrokerOp::Unsubscribe => {
                 let partition = self.servers[servers[at]].lay.names.partition(channel.as_str());
                 let ear = &mut self.ears[at][partition as usize];
                 match op {
-                    BrokerOp::Subscribe => ear.subscribe(channel, asker, now, &mut self.events),
+                    BrokerOp::Subscribe => ear.subscribe(channel, asker, now, events),
                     _ => ear.unsubscribe(channel, now),
                 }
             }
             op => {
                 let server = &mut self.servers[servers[at]];
                 match server.lay.call(channel.as_str(), &op) {
-                    Some(call) => server.ask(call, asker, now, &mut self.events),
-                    None => self.events.reply(asker, BrokerReply::Failed),
+                    Some(call) => server.ask(call, asker, now, events),
+                    None => events.reply(asker, BrokerReply::Failed),
                 }
             }
         }
     }
 
-    /// Whether a shard does not get on with what it is told.
-    fn is_congested(&self) -> bool {
-        self.shards.iter().any(|shard| shard.waiting() > MAX_WAITING)
+    /// Keeps a publication, or the result of one, which others tell subscribers of: see [`Events::take_stored`].
+    pub fn store(&mut self, channel: ChannelName, op: Box<PublishOp>, asker: Asker, now: Instant, events: &mut Events) {
+        let at = spread(channel.as_str(), self.broker.len() as u32) as usize;
+        let server = &mut self.servers[self.broker[at]];
+        match server.lay.store(channel.as_str(), &op) {
+            Some(call) => server.ask((call, Kind::Store(Box::new(Relayed { channel, op }))), asker, now, events),
+            None => events.reply(asker, BrokerReply::Failed),
+        }
     }
 
     /// Whether everything that was asked is answered.
-    fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.servers.iter().all(Server::is_idle)
     }
 
-    fn tick(&mut self, now: Instant) {
-        self.servers.iter_mut().for_each(|server| server.tick(now, &mut self.events));
+    /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
+    pub fn tick(&mut self, now: Instant, events: &mut Events) {
+        self.servers.iter_mut().for_each(|server| server.tick(now, events));
         let ears = self.ears.iter_mut().flatten().chain(&mut self.control_ears);
-        ears.for_each(|ear| ear.tick(now, &mut self.events));
-    }
-
-    /// Brings each shard what it is told.
-    fn hand_over(&mut self, ring: &impl Fn(usize)) {
-        for (shard, events) in self.events.take() {
-            if self.shards[shard].bring(events) {
-                ring(shard);
-            }
-        }
+        ears.for_each(|ear| ear.tick(now, events));
     }
 }

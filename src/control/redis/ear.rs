@@ -20,16 +20,15 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 use tokio::time::Instant;
 
-use super::dial::Dial;
-use super::events::Events;
-use super::link::{Change, Link};
-use super::pipe::Asker;
+use super::dial::{Dial, Way};
 use super::request::Lay;
 use super::resp::{self, Message};
 use super::slots;
 use crate::broker::frame;
 use crate::channel::broker_op::{BrokerEvent, BrokerReply, Trouble};
 use crate::channel::name::{ChannelName, hash_of};
+use crate::control::broker::events::{Asker, Events};
+use crate::control::link::{Change, Link};
 
 /// Most channels of one request.
 const BATCH: usize = 512;
@@ -47,7 +46,7 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug)]
 pub struct Ear {
-    link: Link,
+    link: Link<Way>,
     lay: Arc<Lay>,
     is_down: bool,
     /// PUB/SUB channels that are always listened to.
@@ -133,7 +132,7 @@ impl Ear {
     /// An ear for messages of channels that is about to be opened.
     pub fn new(dial: Arc<Dial>, lay: Arc<Lay>) -> Self {
         Self {
-            link: Link::new(dial, false),
+            link: Link::new(Arc::new(Way { dial, loads_scripts: false })),
             lay,
             is_down: false,
             fixed: Vec::new(),
@@ -324,7 +323,7 @@ impl Ear {
 
     /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
     pub fn tick(&mut self, now: Instant, events: &mut Events) {
-        let timeout = self.link.dial().io_timeout();
+        let timeout = self.link.door().dial.io_timeout();
         let since = self.sent.front().map(|request| request.since).into_iter().chain(self.pinged_at).min();
         // While something comes, it may take longer.
         if since.is_some_and(|since| now.duration_since(since.max(self.link.heard_at)) > timeout) {
@@ -350,15 +349,7 @@ fn deliver(lay: &Lay, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], even
     }
     // Copied, so that what is kept of it keeps nothing else alive.
     match frame::read(&Bytes::copy_from_slice(body)) {
-        Ok(frame::Message::Publication(publication, before)) => events.tell(&wanted.channel, |channel| {
-            BrokerEvent::Publication(channel, Arc::new(publication), before.map(Arc::new))
-        }),
-        Ok(frame::Message::Join(info)) => {
-            events.tell(&wanted.channel, |channel| BrokerEvent::Join(channel, Arc::new(info)));
-        }
-        Ok(frame::Message::Leave(info)) => {
-            events.tell(&wanted.channel, |channel| BrokerEvent::Leave(channel, Arc::new(info)));
-        }
+        Ok(message) => events.message(&wanted.channel, message),
         Err(unreadable) => {
             tracing::error!(channel, %unreadable, "a message was dropped");
             events.trouble(Trouble::HandleClientMessage);

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::dial::Dial;
-use super::events::Events;
-use super::link::{Change, Link};
+use super::dial::{Dial, Way};
 use super::request::{Kind, Lay};
 use super::resp::{self, Reply, Sha};
 use super::slots::Redirect;
 use crate::broker::{Call, Script, Verb};
-use crate::channel::broker_op::{BrokerReply, Ticket};
+use crate::channel::broker_op::BrokerReply;
+use crate::control::broker::events::{Asker, Events};
+use crate::control::link::{Change, Link};
 
 /// Most requests that wait or are under way; more fail at once.
 const MAX_REQUESTS: usize = 1 << 18;
@@ -45,7 +45,7 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug)]
 pub struct Pipe {
-    link: Link,
+    link: Link<Way>,
     lay: Arc<Lay>,
     scripts: Vec<Sha>,
     /// Redis could not be reached last time.
@@ -100,22 +100,11 @@ pub struct Misled {
     pub tries: u8,
 }
 
-/// Who waits for a reply.
-#[derive(Clone, Copy, Debug)]
-pub struct Asker {
-    /// The shard.
-    pub shard: usize,
-    /// None when nobody waits.
-    pub ticket: Option<Ticket>,
-    /// What is asked is to tell other nodes something.
-    pub tells: bool,
-}
-
 impl Pipe {
     /// A pipe that is about to be opened.
     pub fn new(dial: Arc<Dial>, lay: Arc<Lay>) -> Self {
         Self {
-            link: Link::new(dial, true),
+            link: Link::new(Arc::new(Way { dial, loads_scripts: true })),
             lay,
             scripts: Vec::new(),
             is_down: false,
@@ -263,6 +252,9 @@ impl Pipe {
                     self.complain(&unreadable, now);
                     BrokerReply::Failed
                 });
+                if let (Kind::Store(publication), BrokerReply::Published(place, None)) = (kind, &reply) {
+                    events.stored(publication, *place);
+                }
                 events.reply(asker, reply);
             }
             Reply::Error(error) if error.starts_with("NOSCRIPT") => {
@@ -293,13 +285,13 @@ impl Pipe {
         if self.complained_at.is_none_or(|at| now.duration_since(at) > COMPLAIN_EVERY) {
             self.complained_at = Some(now);
             let problem = problem.to_string();
-            let problem = format!("{problem}{}", self.link.dial().advice(&problem));
-            tracing::error!(redis = self.link.dial().name(), problem, "a request failed");
+            let problem = format!("{problem}{}", self.link.door().dial.advice(&problem));
+            tracing::error!(redis = self.link.door().dial.name(), problem, "a request failed");
         }
     }
 
     fn redirect(&self, error: &str) -> Option<Redirect> {
-        Redirect::read(error, self.link.dial().address()?)
+        Redirect::read(error, self.link.door().dial.address()?)
     }
 
     /// Has a script loaded, unless it is being loaded.
@@ -337,7 +329,7 @@ impl Pipe {
 
     /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
     pub fn tick(&mut self, now: Instant, events: &mut Events) {
-        let timeout = self.link.dial().io_timeout();
+        let timeout = self.link.door().dial.io_timeout();
         if self.sent.front().is_some_and(|request| now.duration_since(request.since) > timeout) {
             self.lose("no reply within io_timeout", events);
         }

@@ -6,13 +6,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::broker::presence::Keeping;
 use crate::broker::{Call, Names, Unreadable, Value, control, frame, history, presence};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read};
+use crate::channel::op::PublishOp;
 use crate::channel::publication::Epoch;
+use crate::control::broker::events::Relayed;
 
 /// What a reply is read as.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Kind {
     /// Where a publication stands.
     Publish,
+    /// The same, of one that somebody else tells subscribers of.
+    Store(Box<Relayed>),
     /// A piece of a stream.
     History(Read),
     /// Who is present.
@@ -37,14 +41,6 @@ pub struct Lay {
 }
 
 impl Lay {
-    /// Whether presence is what a request is about.
-    pub fn is_presence(op: &BrokerOp) -> bool {
-        matches!(
-            op,
-            BrokerOp::AddPresence(_) | BrokerOp::RemovePresence(_) | BrokerOp::Presence | BrokerOp::PresenceStats
-        )
-    }
-
     /// Whether a replica is to be asked, which tells what was so a moment ago: who is present, nothing else. History is
     /// never read from replicas: reading it writes, too (the epoch, the lifetime of the position), and a position must
     /// not go back behind what was delivered.
@@ -75,6 +71,11 @@ impl Lay {
         })
     }
 
+    /// The call that keeps a publication, or its result, and tells nobody. None when there is nothing to keep.
+    pub fn store(&self, channel: &str, op: &PublishOp) -> Option<Call> {
+        history::publish(&self.names, channel, op, fresh_epoch(), false)
+    }
+
     /// The call that tells another node something, or all of them.
     pub fn tell(&self, to: Option<&str>, message: &[u8]) -> (Call, Kind) {
         (control::tell(&self.names, to, message), Kind::Done)
@@ -87,7 +88,7 @@ impl Lay {
     pub fn reply(&self, kind: &Kind, value: Value) -> Result<BrokerReply, Unreadable> {
         Ok(match kind {
             Kind::Done => BrokerReply::Done,
-            Kind::Publish => {
+            Kind::Publish | Kind::Store(_) => {
                 let (position, suppressed) = history::published(value)?;
                 BrokerReply::Published(position, suppressed)
             }

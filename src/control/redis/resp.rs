@@ -7,6 +7,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::broker::{Call, Value, Verb};
+use crate::control::link::Inlet;
 
 /// Longest reply, bytes. Redis itself keeps no longer text (`proto-max-bulk-len`).
 const MAX_REPLY: usize = 512 << 20;
@@ -74,6 +75,12 @@ pub struct Incoming {
     at: usize,
     /// and so many more of its parts are missing; 0 = it was not looked at.
     missing: u64,
+}
+
+impl Inlet for Incoming {
+    fn buffer(&mut self) -> &mut BytesMut {
+        self.buffer()
+    }
 }
 
 impl Incoming {

@@ -2,69 +2,28 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 use rand::seq::IndexedRandom;
 use redis::{Cmd, FromRedisValue, InfoDict, Value, cmd};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::advice;
 use super::resp::{Incoming, Sha};
-use super::tls;
 use crate::broker::Script;
-use crate::config::snapshot::{ClientTls, RedisAddress, RedisLogin};
-
-/// A connection, whatever it goes over.
-pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
-
-/// TLS, ready for use.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    config: Arc<ClientConfig>,
-    /// Expected in certificates in place of the address's host.
-    name: Option<ServerName<'static>>,
-}
-
-impl Tls {
-    /// Reads what the options name.
-    ///
-    /// # Errors
-    /// What is wrong with which option, in a sentence.
-    pub fn new(options: &ClientTls) -> Result<Self, String> {
-        let name = match &*options.server_name {
-            "" => None,
-            name => Some(
-                ServerName::try_from(name.to_owned())
-                    .map_err(|_| format!("{}.server_name: {name:?} is no name of a host", options.option))?,
-            ),
-        };
-        Ok(Self { config: tls::config(options)?, name })
-    }
-}
+use crate::config::snapshot::{RedisAddress, RedisLogin};
+use crate::control::dial::{Socket, Tls, tcp};
 
 /// Connects, and shakes hands where TLS is spoken.
 ///
 /// # Errors
 /// Why not.
 pub async fn connect(address: &RedisAddress, tls: Option<&Tls>) -> io::Result<Box<dyn Socket>> {
-    let (host, port) = match address {
-        RedisAddress::Unix(path) => return Ok(Box::new(UnixStream::connect(&**path).await?)),
-        RedisAddress::Tcp(host, port) => (&**host, *port),
-    };
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let Some(tls) = tls else { return Ok(Box::new(stream)) };
-    let name = match &tls.name {
-        Some(name) => name.clone(),
-        None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
-    };
-    Ok(Box::new(TlsConnector::from(tls.config.clone()).connect(name, stream).await?))
+    match (address, tls) {
+        (RedisAddress::Unix(path), _) => Ok(Box::new(UnixStream::connect(&**path).await?)),
+        (RedisAddress::Tcp(host, port), None) => Ok(Box::new(tcp(host, *port).await?)),
+        (RedisAddress::Tcp(host, port), Some(tls)) => tls.over(tcp(host, *port).await?, host).await,
+    }
 }
 
 /// One request at a time, before the connection goes to work.

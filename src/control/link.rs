@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use rand::RngExt;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::dial::{Dial, Opened};
-use super::resp::Incoming;
-use super::talk::Socket;
+use super::dial::Socket;
 
 /// First pause before a connection is tried again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -24,61 +23,98 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once.
 const READ: usize = 64 << 10;
 
-type Opening = Pin<Box<dyn Future<Output = Result<Opened, String>> + Send>>;
+/// How the connections of a link are opened.
+pub trait Door: fmt::Debug + Send + Sync + 'static {
+    /// What came and was not taken yet.
+    type Incoming: Inlet;
+    /// What was learned while a connection was opened.
+    type News;
+
+    /// Where it leads, for messages.
+    fn name(&self) -> String;
+
+    /// Opens a connection.
+    fn open(self: Arc<Self>) -> Opening<Self>;
+}
+
+/// Where bytes that came are appended to.
+pub trait Inlet: Default {
+    /// See the trait.
+    fn buffer(&mut self) -> &mut BytesMut;
+}
+
+/// A connection that can be worked with.
+pub struct Opened<D: Door + ?Sized> {
+    /// The connection.
+    pub socket: Box<dyn Socket>,
+    /// What came behind the last answer; nothing, with a server that keeps to the protocol.
+    pub incoming: D::Incoming,
+    /// See [`Door::News`].
+    pub news: D::News,
+}
+
+/// A connection that is being opened. Fails in a few words without secrets.
+pub type Opening<D> = Pin<Box<dyn Future<Output = Result<Opened<D>, String>> + Send>>;
 
 /// See the module.
-pub struct Link {
-    dial: Arc<Dial>,
-    loads_scripts: bool,
-    state: State,
+pub struct Link<D: Door> {
+    door: Arc<D>,
+    state: State<D>,
     failures: u32,
     /// Bytes to send; those before `written` are sent.
     out: Vec<u8>,
     written: usize,
     /// What came.
-    pub incoming: Incoming,
+    pub incoming: D::Incoming,
     /// When something came last.
     pub heard_at: Instant,
     /// When it was opened.
     up_at: Instant,
 }
 
-enum State {
+enum State<D: Door> {
     Paused(Pin<Box<Sleep>>),
-    Opening(Opening),
+    Opening(Opening<D>),
     Up(Box<dyn Socket>),
 }
 
 /// How a link changed.
 #[derive(Debug)]
-pub enum Change {
-    /// It is up; with scripts that are loaded.
-    Up(Vec<super::resp::Sha>),
+pub enum Change<N> {
+    /// It is up.
+    Up(N),
     /// It could not be opened, and is tried again later.
     Failed,
 }
 
-impl fmt::Debug for Link {
+impl<D: Door> fmt::Debug for Link<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("dial", &self.dial).field("is_up", &self.is_up()).finish_non_exhaustive()
+        f.debug_struct("Link").field("door", &self.door).field("is_up", &self.is_up()).finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl<D: Door> Link<D> {
     /// A link that is about to be opened.
-    pub fn new(dial: Arc<Dial>, loads_scripts: bool) -> Self {
-        let state = State::Opening(open(&dial, loads_scripts));
+    pub fn new(door: Arc<D>) -> Self {
+        let state = State::Opening(door.clone().open());
         Self {
-            dial,
-            loads_scripts,
+            door,
             state,
             failures: 0,
             out: Vec::new(),
             written: 0,
-            incoming: Incoming::default(),
+            incoming: D::Incoming::default(),
             heard_at: Instant::now(),
             up_at: Instant::now(),
         }
+    }
+
+    /// A link that is up already, and what was learned.
+    pub fn over(door: Arc<D>, opened: Opened<D>) -> (Self, D::News) {
+        let mut link = Self::new(door);
+        link.state = State::Up(opened.socket);
+        link.incoming = opened.incoming;
+        (link, opened.news)
     }
 
     /// Whether it can be written to.
@@ -87,33 +123,33 @@ impl Link {
     }
 
     /// What leads to it.
-    pub fn dial(&self) -> &Dial {
-        &self.dial
+    pub fn door(&self) -> &D {
+        &self.door
     }
 
     /// Goes on with opening it.
-    pub fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Change> {
+    pub fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Change<D::News>> {
         loop {
             match &mut self.state {
                 State::Up(_) => return Poll::Pending,
                 State::Paused(pause) => {
                     ready!(pause.as_mut().poll(cx));
-                    self.state = State::Opening(open(&self.dial, self.loads_scripts));
+                    self.state = State::Opening(self.door.clone().open());
                 }
                 State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(opened) => {
                         if self.failures > 0 {
-                            tracing::info!(redis = self.dial.name(), "connected again");
+                            tracing::info!(server = self.door.name(), "connected again");
                         }
                         self.state = State::Up(opened.socket);
                         self.incoming = opened.incoming;
                         self.up_at = Instant::now();
                         self.heard_at = self.up_at;
-                        return Poll::Ready(Change::Up(opened.scripts));
+                        return Poll::Ready(Change::Up(opened.news));
                     }
                     Err(reason) => {
                         if self.failures.is_power_of_two() {
-                            tracing::error!(redis = self.dial.name(), reason, "cannot connect, trying on");
+                            tracing::error!(server = self.door.name(), reason, "cannot connect, trying on");
                         }
                         self.pause();
                         return Poll::Ready(Change::Failed);
@@ -125,13 +161,13 @@ impl Link {
 
     /// Gives the connection up. Another one is opened, at once if this one was of use for a while.
     pub fn lose(&mut self, reason: &str) {
-        tracing::warn!(redis = self.dial.name(), reason, "connection lost");
+        tracing::warn!(server = self.door.name(), reason, "connection lost");
         self.out = Vec::new();
         self.written = 0;
-        self.incoming = Incoming::default();
+        self.incoming = D::Incoming::default();
         if self.is_up() && self.up_at.elapsed() > LONGEST_PAUSE {
             self.failures = 1;
-            self.state = State::Opening(open(&self.dial, self.loads_scripts));
+            self.state = State::Opening(self.door.clone().open());
         } else {
             self.pause();
         }
@@ -151,7 +187,12 @@ impl Link {
 
     /// Whether something is still to be sent.
     pub fn has_unsent(&self) -> bool {
-        self.written < self.out.len()
+        self.unsent() > 0
+    }
+
+    /// Bytes that are still to be sent.
+    pub fn unsent(&self) -> usize {
+        self.out.len() - self.written
     }
 
     /// Sends what there is to send.
@@ -195,9 +236,4 @@ impl Link {
             Poll::Ready(Err(error)) => Err(error.to_string()),
         }
     }
-}
-
-fn open(dial: &Arc<Dial>, loads_scripts: bool) -> Opening {
-    let dial = dial.clone();
-    Box::pin(async move { dial.open(loads_scripts).await })
 }

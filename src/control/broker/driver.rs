@@ -1,0 +1,170 @@
+//! The task that runs all connections to brokers.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::events::{Asker, Events};
+use super::{Broker, ShardFarEnd};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest};
+use crate::channel::name::ChannelName;
+use crate::control::nats::Courier;
+use crate::control::plane::Bell;
+use crate::control::redis::Servers;
+use crate::protocol::error::Error;
+
+/// When so many events wait at a shard, no messages are taken.
+const MAX_WAITING: usize = 65_536;
+
+/// When that is looked at again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often deadlines are looked at, at most and at least.
+const TICKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// See [`Broker::serve`].
+pub(super) async fn run(broker: Broker, node: &str, shards: Vec<ShardFarEnd>, bell: Bell, ring: impl Fn(usize) + Send) {
+    let Broker { redis, nats, ending } = broker;
+    let redis = redis.map(|redis| Servers::new(redis, node));
+    let nats = nats.map(|nats| Courier::new(nats, node));
+    let shortest = redis.as_ref().map(Servers::shortest_timeout).into_iter();
+    let shortest = shortest.chain(nats.as_ref().map(Courier::shortest_timeout)).min().unwrap_or_default();
+    let mut driver = Driver { redis, nats, events: Events::new(shards.len()), shards };
+    let mut ticks = interval((shortest / 8).clamp(TICKS.0, TICKS.1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = pin!(tokio::time::sleep(PAUSE));
+    let mut rung = pin!(bell.rung());
+    poll_fn(|cx| {
+        while rung.as_mut().poll(cx).is_ready() {
+            rung.set(bell.rung());
+        }
+        let now = Instant::now();
+        // The last look is the one that has the next tick wake us.
+        while ticks.poll_tick(cx).is_ready() {
+            driver.tick(now);
+        }
+        let is_ending = ending.has_begun();
+        if driver.turn(cx, now) {
+            cx.waker().wake_by_ref();
+        }
+        if driver.is_congested() {
+            pause.as_mut().reset(now + PAUSE);
+            let _ = pause.as_mut().poll(cx);
+        }
+        driver.hand_over(&ring);
+        if is_ending && driver.is_idle() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+struct Driver {
+    shards: Vec<ShardFarEnd>,
+    redis: Option<Servers>,
+    /// Whatever is told to subscribers and nodes goes here rather than over Redis.
+    nats: Option<Courier>,
+    events: Events,
+}
+
+impl Driver {
+    /// One turn. True when the next one must not wait.
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        for shard in 0..self.shards.len() {
+            while let Some(requests) = self.shards[shard].take() {
+                requests.into_iter().for_each(|request| self.ask(shard, request, now));
+            }
+        }
+        let paused = self.is_congested();
+        let Self { redis, nats, events, .. } = self;
+        let mut more = false;
+        if let Some(redis) = redis {
+            more |= redis.turn(cx, now, paused, events);
+        }
+        if let Some(nats) = nats {
+            for (publication, place) in events.take_stored() {
+                nats.relay(&publication, place, events);
+            }
+            more |= nats.turn(cx, now, paused, events);
+        }
+        more
+    }
+
+    fn ask(&mut self, shard: usize, request: BrokerRequest, now: Instant) {
+        let Self { redis, nats, events, .. } = self;
+        match request {
+            BrokerRequest::Channel { channel, op, ticket } => {
+                let asker = Asker { shard, ticket, tells: false };
+                self.ask_about(channel, op, asker, now);
+            }
+            BrokerRequest::Tell { to, message, ticket } => {
+                let asker = Asker { shard, ticket, tells: true };
+                match (nats, redis) {
+                    (Some(nats), _) => nats.tell(to.as_deref(), &message, asker, events),
+                    (None, Some(redis)) => redis.tell(to.as_deref(), &message, asker, now, events),
+                    (None, None) => events.reply(asker, BrokerReply::Failed),
+                }
+            }
+        }
+    }
+
+    fn ask_about(&mut self, channel: ChannelName, op: BrokerOp, asker: Asker, now: Instant) {
+        let Self { redis, nats, events, .. } = self;
+        let Some(nats) = nats else {
+            return match redis {
+                Some(redis) => redis.ask(channel, op, asker, now, events),
+                None => events.reply(asker, BrokerReply::Failed),
+            };
+        };
+        let stored = redis.as_mut().filter(|redis| redis.keeps_channels());
+        match (op, stored) {
+            (op, _) if op.is_presence() => match redis {
+                Some(redis) => redis.ask(channel, op, asker, now, events),
+                None => events.reply(asker, BrokerReply::Refused(Error::NOT_AVAILABLE)),
+            },
+            (BrokerOp::Subscribe, _) => nats.subscribe(channel, asker, events),
+            (BrokerOp::Unsubscribe, _) => nats.unsubscribe(&channel),
+            (BrokerOp::Publish(op), Some(redis)) if op.history.is_on() || op.idempotency_key.is_some() => {
+                match nats.can_publish(channel.as_str()) {
+                    Ok(()) => redis.store(channel, op, asker, now, events),
+                    Err(refusal) => events.reply(asker, refusal),
+                }
+            }
+            (BrokerOp::Publish(op), _) => nats.publish(&channel, &op, asker, events),
+            (BrokerOp::Join(info), _) => nats.join(&channel, &info, events),
+            (BrokerOp::Leave(info), _) => nats.leave(&channel, &info, events),
+            (op, Some(redis)) => redis.ask(channel, op, asker, now, events),
+            // NATS keeps nothing.
+            (_, None) => events.reply(asker, BrokerReply::Refused(Error::NOT_AVAILABLE)),
+        }
+    }
+
+    /// Whether a shard does not get on with what it is told.
+    fn is_congested(&self) -> bool {
+        self.shards.iter().any(|shard| shard.waiting() > MAX_WAITING)
+    }
+
+    /// Whether everything that was asked is answered.
+    fn is_idle(&self) -> bool {
+        self.redis.as_ref().is_none_or(Servers::is_idle) && self.nats.as_ref().is_none_or(Courier::is_idle)
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Some(redis) = &mut self.redis {
+            redis.tick(now, &mut self.events);
+        }
+        if let Some(nats) = &mut self.nats {
+            nats.tick(now, &mut self.events);
+        }
+    }
+
+    /// Brings each shard what it is told.
+    fn hand_over(&mut self, ring: &impl Fn(usize)) {
+        for (shard, events) in self.events.take() {
+            if self.shards[shard].bring(events) {
+                ring(shard);
+            }
+        }
+    }
+}

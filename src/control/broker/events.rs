@@ -1,0 +1,99 @@
+//! What homes are told, gathered by shard until the turn's end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::broker::frame::Message;
+use crate::channel::broker_op::{BrokerEvent, BrokerReply, Ticket, Trouble};
+use crate::channel::name::ChannelName;
+use crate::channel::op::PublishOp;
+use crate::channel::publication::Position;
+
+/// Who waits for a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// The shard.
+    pub shard: usize,
+    /// None when nobody waits.
+    pub ticket: Option<Ticket>,
+    /// What is asked is to tell other nodes something.
+    pub tells: bool,
+}
+
+/// A publication that one server keeps and another one tells subscribers of.
+#[derive(Debug)]
+pub struct Relayed {
+    /// Its channel.
+    pub channel: ChannelName,
+    /// What was asked.
+    pub op: Box<PublishOp>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Events {
+    of_shards: Vec<Vec<BrokerEvent>>,
+    /// Kept, and to be told.
+    stored: Vec<(Box<Relayed>, Position)>,
+}
+
+impl Events {
+    /// Nothing, for so many shards.
+    pub fn new(shards: usize) -> Self {
+        Self { of_shards: (0..shards).map(|_| Vec::new()).collect(), stored: Vec::new() }
+    }
+
+    /// A reply, for whoever waits for it.
+    pub fn reply(&mut self, asker: Asker, reply: BrokerReply) {
+        if let Some(ticket) = asker.ticket {
+            self.of_shards[asker.shard].push(match asker.tells {
+                true => BrokerEvent::Told(ticket, matches!(reply, BrokerReply::Done)),
+                false => BrokerEvent::Reply(ticket, reply),
+            });
+        }
+    }
+
+    /// A publication was kept at this place. Subscribers are to be told.
+    pub fn stored(&mut self, publication: Box<Relayed>, place: Position) {
+        self.stored.push((publication, place));
+    }
+
+    /// What was kept since the last call, in order.
+    pub fn take_stored(&mut self) -> std::vec::IntoIter<(Box<Relayed>, Position)> {
+        std::mem::take(&mut self.stored).into_iter()
+    }
+
+    /// A message of a channel, for its home.
+    pub fn message(&mut self, channel: &ChannelName, message: Message) {
+        self.tell(channel, |channel| match message {
+            Message::Publication(publication, before) => {
+                BrokerEvent::Publication(channel, Arc::new(publication), before.map(Arc::new))
+            }
+            Message::Join(info) => BrokerEvent::Join(channel, Arc::new(info)),
+            Message::Leave(info) => BrokerEvent::Leave(channel, Arc::new(info)),
+        });
+    }
+
+    /// A message of another node.
+    pub fn control(&mut self, message: &[u8]) {
+        self.of_shards[0].push(BrokerEvent::Control(Bytes::copy_from_slice(message)));
+    }
+
+    /// Something went wrong.
+    pub fn trouble(&mut self, trouble: Trouble) {
+        self.of_shards[0].push(BrokerEvent::Trouble(trouble));
+    }
+
+    /// Something about a channel, for its home.
+    pub fn tell(&mut self, channel: &ChannelName, event: impl FnOnce(ChannelName) -> BrokerEvent) {
+        let home = channel.home(self.of_shards.len() as u16);
+        self.of_shards[home.index()].push(event(channel.clone()));
+    }
+
+    /// What each shard is told, once.
+    pub fn take(&mut self) -> impl Iterator<Item = (usize, Vec<BrokerEvent>)> {
+        let told = self.of_shards.iter_mut().enumerate().filter(|(_, events)| !events.is_empty());
+        told.map(|(shard, events)| (shard, std::mem::take(events)))
+    }
+}
