@@ -34,8 +34,8 @@ impl Raw {
         Self { prefix: prefix.into(), replacements: replacements.into() }
     }
 
-    fn subject(&self, channel: &str) -> String {
-        let mut subject = self.prefix.to_string();
+    fn write_subject(&self, channel: &str, subject: &mut String) {
+        subject.push_str(&self.prefix);
         let mut rest = channel;
         while let Some(first) = rest.chars().next() {
             match self.replacements.iter().find(|(from, _)| rest.starts_with(&**from)) {
@@ -49,7 +49,6 @@ impl Raw {
                 }
             }
         }
-        subject
     }
 }
 
@@ -87,11 +86,12 @@ impl Nats {
         format!("{}.node.{uid}", self.prefix)
     }
 
-    /// For what happens in a channel.
-    pub fn subject(&self, channel: &str) -> String {
+    /// Writes the subject for what happens in a channel, in place of what is there.
+    pub fn write_subject(&self, channel: &str, subject: &mut String) {
+        subject.clear();
         match &self.raw {
-            Some(raw) => raw.subject(channel),
-            None => format!("{}.client.{channel}", self.prefix),
+            Some(raw) => raw.write_subject(channel, subject),
+            None => subject.extend([&*self.prefix, ".client.", channel]),
         }
     }
 
@@ -100,30 +100,31 @@ impl Nats {
         self.raw.is_some()
     }
 
-    /// Whether the channel may be published to.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn fits_publishing(&self, channel: &str) -> Result<(), Unfit> {
-        if has_wildcards(channel) {
-            return Err(Unfit::Wildcards);
-        }
-        if is_told_whole(&self.subject(channel)) { Ok(()) } else { Err(Unfit::Malformed) }
-    }
-
-    /// The subject for subscribing to the channel.
+    /// Writes the subject for publishing to the channel, in place of what is there.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn fits_subscribing(&self, channel: &str) -> Result<String, Unfit> {
+    pub fn publishing(&self, channel: &str, subject: &mut String) -> Result<(), Unfit> {
+        if has_wildcards(channel) {
+            return Err(Unfit::Wildcards);
+        }
+        self.write_subject(channel, subject);
+        if is_told_whole(subject) { Ok(()) } else { Err(Unfit::Malformed) }
+    }
+
+    /// Writes the subject for subscribing to the channel, in place of what is there.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn subscribing(&self, channel: &str, subject: &mut String) -> Result<(), Unfit> {
         // A server takes no words behind such a one.
         let is_odd = || channel.rsplit('.').skip(1).any(|word| word == ">");
         if has_wildcards(channel) && (!self.wildcards || is_odd()) {
             return Err(Unfit::Wildcards);
         }
-        let subject = self.subject(channel);
-        let is_whole = is_told_whole(&subject) && subject.split('.').all(|word| !word.is_empty());
-        if is_whole { Ok(subject) } else { Err(Unfit::Malformed) }
+        self.write_subject(channel, subject);
+        let is_whole = is_told_whole(subject) && subject.split('.').all(|word| !word.is_empty());
+        if is_whole { Ok(()) } else { Err(Unfit::Malformed) }
     }
 
     /// Appends a publication, with its place when it has history elsewhere.
@@ -242,13 +243,19 @@ mod tests {
         Publication { unix_ms, ..Publication::bare(data.into()) }
     }
 
+    fn subject(nats: &Nats, channel: &str) -> String {
+        let mut subject = "something that was there".to_owned();
+        nats.write_subject(channel, &mut subject);
+        subject
+    }
+
     #[test]
     fn subjects() {
         let plain = nats(false);
         assert_eq!((plain.control(), plain.node("1-2")), ("p.control".into(), "p.node.1-2".into()));
-        assert_eq!(plain.subject("a.b"), "p.client.a.b");
+        assert_eq!(subject(&plain, "a.b"), "p.client.a.b");
         let raw = raw(&[("/", "."), ("ab", "1"), ("abc", "2"), ("", "x")]);
-        assert_eq!(raw.subject("x/é/abcab*"), "raw.x.é.21*");
+        assert_eq!(subject(&raw, "x/é/abcab*"), "raw.x.é.21*");
     }
 
     #[test]
@@ -269,12 +276,14 @@ mod tests {
             ("a\r\nPUB x 0\r\n", malformed, malformed, malformed),
             (&*"x".repeat(MAX_SUBJECT), malformed, malformed, malformed),
         ] {
-            assert_eq!(nats(true).fits_publishing(channel), publish, "{channel:?}");
-            assert_eq!(nats(false).fits_subscribing(channel).map(drop), subscribe, "{channel:?}");
-            assert_eq!(nats(true).fits_subscribing(channel).map(drop), with_wildcards, "{channel:?}");
+            let mut subject = String::new();
+            assert_eq!(nats(true).publishing(channel, &mut subject), publish, "{channel:?}");
+            assert_eq!(nats(false).subscribing(channel, &mut subject), subscribe, "{channel:?}");
+            assert_eq!(nats(true).subscribing(channel, &mut subject), with_wildcards, "{channel:?}");
         }
-        assert_eq!(raw(&[("/", " ")]).fits_publishing("a/b"), malformed);
-        assert_eq!(raw(&[("/", ".")]).fits_subscribing("a/*"), Ok("raw.a.*".into()));
+        let mut subject = String::new();
+        assert_eq!(raw(&[("/", " ")]).publishing("a/b", &mut subject), malformed);
+        assert_eq!((raw(&[("/", ".")]).subscribing("a/*", &mut subject), &*subject), (fits, "raw.a.*"));
     }
 
     const JOIN: &[u8] = b"\x12\x03a.b*5\n3\n\x01u\x12$9da44049-71c5-4f0a-aa55-12840183b0e9\x1a\x08{\"i\": 1}";

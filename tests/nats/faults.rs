@@ -2,10 +2,20 @@
 //! be told.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use serde_json::{Value, json};
+use spindle::base::ids::ConnId;
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Ticket};
+use spindle::channel::name::ChannelName;
+use spindle::config::load::{Sources, load};
+use spindle::config::prepare::{Host, prepare};
+use spindle::control::broker::Broker;
+use spindle::control::plane::Bell;
+use spindle::mesh::line;
 
 use crate::nats::Nats;
+use crate::support::PATIENCE;
 use crate::support::server::Server;
 use crate::talker::Talker;
 use crate::{config, meet, nodes_known, ours, try_api, wait_until};
@@ -107,22 +117,45 @@ fn a_node_goes_over_to_another_server() {
     publish_until_it_comes(&other, "plain:1", &mut client, "over there");
 }
 
+/// More channels than are asked for at once, each with its home at one shard.
 #[test]
 fn many_channels_are_subscribed_to_again() {
     const CHANNELS: usize = 40_000;
     let mut nats = Nats::start();
-    let mut options = config(&nats, json!({}));
-    options["client"]["channel_limit"] = json!(CHANNELS);
-    let node = Server::start(options);
-    let mut client = Talker::connect(&node);
-    for n in 0..CHANNELS {
-        client.subscribe(json!({"channel": format!("plain:{n}")}));
-    }
+    let options = config(&nats, json!({})).to_string();
+    let loaded = load(Sources { file: Some(("a.json", &options)), env: &Default::default(), flags: &[] });
+    let host = Host { name: "test", resolve: &|_| None };
+    let snapshot = prepare(&loaded.expect("options").options, &host, false).expect("options");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+    let found = runtime.block_on(Broker::find(&snapshot.broker, &snapshot.presence));
+    let driver = found.expect("it is there").expect("not in memory");
+    let ((mut line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
+    runtime.spawn(driver.serve("node".into(), vec![far_end], bell.clone(), move |_| {
+        // A test that is over listens no more.
+        let _ = rings.send(());
+    }));
+    let ask = |number: usize| BrokerRequest::Channel {
+        channel: ChannelName::new(&format!("plain:{number}")),
+        op: BrokerOp::Subscribe,
+        ticket: Some(Ticket(ConnId { slot: number as u32, generation: 0 })),
+    };
+    line.send((0..CHANNELS).map(ask).collect());
+    bell.ring();
+    let mut count = |counts: fn(&BrokerEvent) -> bool| {
+        let mut found = 0;
+        while found < CHANNELS {
+            match line.take() {
+                Some(events) => found += events.iter().filter(|event| counts(event)).count(),
+                None if line.prepare_to_sleep() => {
+                    rung.recv_timeout(PATIENCE).expect("something comes");
+                    line.awake();
+                }
+                None => {}
+            }
+        }
+    };
+    count(|event| matches!(event, BrokerEvent::Reply(_, BrokerReply::Done)));
     nats.kill();
-    node.wait_for_log_lines("connection lost", 2);
     nats.restart();
-    // Beyond what is asked for at once.
-    let last = format!("plain:{}", CHANNELS - 1);
-    publish_until_it_comes(&node, &last, &mut client, "last");
-    publish_until_it_comes(&node, "plain:0", &mut client, "first");
+    count(|event| matches!(event, BrokerEvent::Resumed(_)));
 }

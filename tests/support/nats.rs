@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::PATIENCE;
+use crate::PATIENCE;
 
 /// A running `nats-server`, or what the environment variable `NATS_SERVER` names.
 pub struct Nats {

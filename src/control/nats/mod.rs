@@ -25,6 +25,9 @@ use crate::protocol::error::Error;
 use dial::Dial;
 use post::Post;
 
+/// Memory for messages that is kept; a large message has its own.
+const MAX_KEPT: usize = 256 << 10;
+
 /// Nobody waits.
 const NOBODY: Asker = Asker { shard: 0, ticket: None, tells: false };
 
@@ -63,8 +66,9 @@ pub struct Courier {
     format: Arc<Format>,
     channels: Post,
     control: Post,
-    /// Where messages are written.
-    scratch: Vec<u8>,
+    /// Where subjects and messages are written.
+    subject: String,
+    message: Vec<u8>,
     write_timeout: Duration,
 }
 
@@ -79,7 +83,8 @@ impl Courier {
             channels: Post::new(dial.clone(), channels, format.clone(), Vec::new()),
             control: Post::new(dial, control, format.clone(), fixed),
             format,
-            scratch: Vec::new(),
+            subject: String::new(),
+            message: Vec::new(),
         }
     }
 
@@ -92,8 +97,8 @@ impl Courier {
     ///
     /// # Errors
     /// The reply that says that it may not.
-    pub fn can_publish(&self, channel: &str) -> Result<(), BrokerReply> {
-        self.format.fits_publishing(channel).map_err(refusal)
+    pub fn can_publish(&mut self, channel: &str) -> Result<(), BrokerReply> {
+        self.format.publishing(channel, &mut self.subject).map_err(refusal)
     }
 
     /// Publishes; NATS keeps nothing, so there is no place and no suppression (upstream: natsbroker `Publish`).
@@ -101,50 +106,55 @@ impl Courier {
         if let Err(refusal) = self.can_publish(channel.as_str()) {
             return events.reply(asker, refusal);
         }
-        self.scratch.clear();
-        self.format.publication(channel.as_str(), &op.publication, op.delta, None, &mut self.scratch);
-        self.send(channel.as_str(), asker, events);
+        self.send(asker, events, |format, out| {
+            format.publication(channel.as_str(), &op.publication, op.delta, None, out);
+            true
+        });
     }
 
     /// Tells of a publication that was kept elsewhere. Whether that works changes nothing for the publisher: who
     /// misses it reads it there. In raw mode there is no way to tell its place, so it is not told (upstream:
     /// redisnatsbroker `Publish`).
     pub fn relay(&mut self, relayed: &Relayed, place: Position, events: &mut Events) {
-        if self.format.is_raw() {
+        let Relayed { channel, op } = relayed;
+        if self.format.is_raw() || self.can_publish(channel.as_str()).is_err() {
             return;
         }
-        let Relayed { channel, op } = relayed;
-        self.scratch.clear();
-        self.format.publication(channel.as_str(), &op.publication, op.delta, Some(place), &mut self.scratch);
-        self.send(channel.as_str(), NOBODY, events);
+        self.send(NOBODY, events, |format, out| {
+            format.publication(channel.as_str(), &op.publication, op.delta, Some(place), out);
+            true
+        });
     }
 
     /// Tells of a client that joined; not in raw mode.
     pub fn join(&mut self, channel: &ChannelName, info: &ClientInfo, events: &mut Events) {
-        self.scratch.clear();
-        let fits = self.format.fits_subscribing(channel.as_str()).is_ok();
-        if fits && self.format.join(channel.as_str(), info, &mut self.scratch) {
-            self.send(channel.as_str(), NOBODY, events);
+        if self.format.subscribing(channel.as_str(), &mut self.subject).is_ok() {
+            self.send(NOBODY, events, |format, out| format.join(channel.as_str(), info, out));
         }
     }
 
     /// Tells of a client that left; not in raw mode.
     pub fn leave(&mut self, channel: &ChannelName, info: &ClientInfo, events: &mut Events) {
-        self.scratch.clear();
-        let fits = self.format.fits_subscribing(channel.as_str()).is_ok();
-        if fits && self.format.leave(channel.as_str(), info, &mut self.scratch) {
-            self.send(channel.as_str(), NOBODY, events);
+        if self.format.subscribing(channel.as_str(), &mut self.subject).is_ok() {
+            self.send(NOBODY, events, |format, out| format.leave(channel.as_str(), info, out));
         }
     }
 
-    fn send(&mut self, channel: &str, asker: Asker, events: &mut Events) {
-        self.channels.publish(&self.format.subject(channel), &self.scratch, asker, events);
+    /// Sends a message on the subject that was written last, if there is one.
+    fn send(&mut self, asker: Asker, events: &mut Events, write: impl FnOnce(&Format, &mut Vec<u8>) -> bool) {
+        self.message.clear();
+        if write(&self.format, &mut self.message) {
+            self.channels.publish(&self.subject, &self.message, asker, events);
+        }
+        if self.message.capacity() > MAX_KEPT {
+            self.message = Vec::new();
+        }
     }
 
     /// Has messages of a channel brought to its home.
     pub fn subscribe(&mut self, channel: ChannelName, asker: Asker, events: &mut Events) {
-        match self.format.fits_subscribing(channel.as_str()) {
-            Ok(subject) => self.channels.subscribe(channel, &subject, asker, events),
+        match self.format.subscribing(channel.as_str(), &mut self.subject) {
+            Ok(()) => self.channels.subscribe(channel, &self.subject, asker, events),
             Err(unfit) => events.reply(asker, refusal(unfit)),
         }
     }

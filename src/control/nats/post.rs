@@ -262,15 +262,15 @@ impl Post {
 
     /// Goes on with subscribing to all channels on a new connection.
     fn subscribe_again(&mut self) {
+        let mut subject = String::new();
         while let Some(slot) = self.again
             && self.link.is_up()
             && self.asked.len() < UNCONFIRMED
         {
             self.again = Some(slot + 1).filter(|next| *next < self.wanted.slots());
             let Some(key) = self.wanted.key(slot) else { continue };
-            let Some(subject) = self.wanted.get(slot).map(|wanted| self.format.subject(wanted.0.as_str())) else {
-                continue;
-            };
+            let Some(Wanted(channel)) = self.wanted.get(slot) else { continue };
+            self.format.write_subject(channel.as_str(), &mut subject);
             self.put(|out| wire::subscribe(&subject, key, out));
             self.asked.push_back(Asked::Again(key));
         }
