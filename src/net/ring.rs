@@ -255,3 +255,58 @@ fn event_of(completion: &cqueue::Entry) -> Option<Event> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring() -> (Ring, Bell) {
+        let bell = Bell::new().expect("a bell");
+        (Ring::new(&bell).expect("a ring; is io_uring available?"), bell)
+    }
+
+    #[test]
+    fn each_ring_of_the_bell_ends_a_sleep_though_nobody_reads_the_counter() {
+        let (mut ring, bell) = ring();
+        for _ in 0..3 {
+            // Rung before the sleep, and more than once: a ring is never lost, and never counts for the next sleep.
+            bell.ring();
+            bell.ring();
+            ring.sleep(None).expect("it wakes");
+            let more = ring.events(16, |event| panic!("{event:?} is news of no socket"));
+            assert!(!more.expect("the bell stays watched"));
+        }
+        let other = std::thread::spawn({
+            let bell = bell.clone();
+            move || bell.ring()
+        });
+        ring.sleep(None).expect("it wakes");
+        other.join().expect("it rang");
+    }
+
+    #[test]
+    fn news_and_the_time_end_a_sleep() {
+        let (mut ring, _bell) = ring();
+        ring.sleep(Some(Duration::from_millis(1))).expect("the time is over");
+        let (ours, peer) = std::os::unix::net::UnixStream::pair().expect("sockets");
+        let token = Token { slot: 7, generation: 3 };
+        ring.watch(&ours, token).expect("it is watched");
+        ring.sleep(None).expect("there is room to write");
+        let mut seen = Vec::new();
+        let mut look = |ring: &mut Ring| {
+            ring.events(16, |event| match event {
+                Event::Ready { token, readable, writable, ending, .. } => {
+                    assert!(token.names(7, 3));
+                    seen.push((readable, writable, ending));
+                }
+                other => panic!("{other:?}"),
+            })
+            .expect("it looks");
+        };
+        look(&mut ring);
+        drop(peer);
+        ring.sleep(None).expect("the peer is gone");
+        look(&mut ring);
+        assert_eq!((seen[0], seen.last()), ((false, true, false), Some(&(true, true, true))));
+    }
+}
