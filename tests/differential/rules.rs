@@ -1,5 +1,7 @@
 //! The configuration that both servers run with: many namespaces, each with other options.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 /// Signs the tokens.
@@ -12,11 +14,30 @@ pub enum Kind {
     Tokens,
     /// Whatever is allowed to nobody is allowed to all; low limits.
     Open,
+    /// Shared-poll channels and their backend.
+    Polls,
+    /// What is short-lived ends soon after its time.
+    Expiry,
 }
 
 /// The configuration of a kind of server.
-pub fn config(port: u16, kind: Kind) -> Value {
+pub fn config(port: u16, kind: Kind, backend: SocketAddr) -> Value {
     let mut config = tokens(port);
+    if matches!(kind, Kind::Expiry) {
+        for (option, value) in [
+            ("expired_close_delay", json!("1s")),
+            ("expired_sub_close_delay", json!("1s")),
+            ("presence_update_interval", json!("1s")),
+        ] {
+            config["client"][option] = value;
+        }
+    }
+    if matches!(kind, Kind::Polls) {
+        config["shared_poll"] = json!({"hmac_secret_key": POLL_SECRET});
+        config["proxies"] = json!([{"name": "backend", "endpoint": format!("http://{backend}/")}]);
+        let namespaces = config["channel"]["namespaces"].as_array_mut().expect("a list");
+        namespaces.extend(POLLS.iter().map(|name| polls(name)));
+    }
     if matches!(kind, Kind::Open) {
         for (option, value) in [
             ("insecure", json!(true)),
@@ -52,6 +73,29 @@ fn tokens(port: u16) -> Value {
             "namespaces": namespaces(),
         },
     })
+}
+
+/// Signs lists of tracked keys.
+pub const POLL_SECRET: &str = "poll-secret";
+
+/// Namespaces for shared polls.
+pub const POLLS: &[&str] = &["poll", "pollh", "polld", "pollm"];
+
+/// Whether the backend numbers the versions of keys; else each server does.
+pub fn is_numbered_by_backend(channel: &str) -> bool {
+    !channel.starts_with("pollh")
+}
+
+fn polls(name: &str) -> Value {
+    let is_numbered = is_numbered_by_backend(name);
+    json!({"name": name, "subscription_type": "shared_poll", "allow_subscribe_for_client": true,
+        "allowed_delta_types": if name == "polld" { json!(["fossil"]) } else { json!([]) },
+        "shared_poll": {"proxy_name": "backend", "refresh_interval": "50ms",
+            "mode": if is_numbered { "versioned" } else { "versionless" },
+            "publish_enabled": is_numbered,
+            // Never, so that it is not a matter of time which versions are forgotten.
+            "channel_shutdown_delay": "1h",
+            "max_keys_per_connection": if name == "pollm" { 2 } else { 0 }}})
 }
 
 /// Namespaces for streams.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::backend::Change;
+
 /// Stands for the number of the conversation wherever it occurs, so that conversations do not meet.
 pub const RUN: &str = "~";
 
@@ -21,6 +23,10 @@ pub enum Step {
     Leave { connection: usize },
     /// Calls the server API.
     Api { method: &'static str, body: Value },
+    /// Something becomes true at the backend of a shared-poll channel.
+    Backend { channel: String, change: Change },
+    /// So much time passes.
+    Pass { seconds: u64 },
     /// Calls the server API with a body that need not be JSON.
     RawApi { path: &'static str, body: Vec<u8> },
 }
@@ -40,8 +46,22 @@ impl Step {
         match self {
             Self::Connect { first: Frame::Commands(commands), .. }
             | Self::Send { frame: Frame::Commands(commands), .. } => commands.len() as u64,
-            Self::Leave { .. } => 0,
+            Self::Leave { .. } | Self::Backend { .. } | Self::Pass { .. } => 0,
             _ => 1,
+        }
+    }
+}
+
+impl Step {
+    /// The shared-poll channel that it may change something about, as a symbol.
+    pub fn polled(&self) -> Option<&str> {
+        match self {
+            Self::Backend { channel, .. } => Some(channel),
+            Self::Api { method: "shared_poll_publish", body } => body["channel"].as_str(),
+            Self::Send { frame: Frame::Commands(commands), .. } => {
+                commands.iter().find_map(|command| command["sub_refresh"]["channel"].as_str())
+            }
+            _ => None,
         }
     }
 }
@@ -55,6 +75,8 @@ impl fmt::Display for Step {
             Self::Send { connection, frame } => write!(f, "  {connection}: {frame}"),
             Self::Leave { connection } => write!(f, "  {connection} leaves"),
             Self::Api { method, body } => write!(f, "  api {method} {body}"),
+            Self::Backend { channel, change } => write!(f, "  backend {channel}: {change:?}"),
+            Self::Pass { seconds } => write!(f, "  {seconds} s pass"),
             Self::RawApi { path, body } => write!(f, "  api {path} {}", body.escape_ascii()),
         }
     }

@@ -2,12 +2,14 @@
 
 use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use spindle::base::ids::ShardId;
 use spindle::channel::name::ChannelName;
 use spindle::protocol::Protocol;
 
+use crate::backend::Backend;
 use crate::memory::Memory;
 use crate::normalise::Names;
 use crate::rules::Kind;
@@ -30,6 +32,10 @@ pub struct Heard {
 /// A server and the conversation that is going on with it.
 pub struct World {
     server: Server,
+    backend: Backend,
+    kind: Kind,
+    /// When the last step was over.
+    last: Instant,
     api: TcpStream,
     connections: [Option<Connection>; CONNECTIONS],
     pub memory: Memory,
@@ -44,7 +50,9 @@ impl World {
     pub fn start(binary: &str, is_ours: bool, kind: Kind) -> Self {
         let port = free_port();
         let path = format!("{}/differential-{}-{port}.json", env!("CARGO_TARGET_TMPDIR"), std::process::id());
-        std::fs::write(&path, rules::config(port, kind).to_string()).expect("a configuration file");
+        let backend = Backend::start();
+        let config = rules::config(port, kind, backend.address);
+        std::fs::write(&path, config.to_string()).expect("a configuration file");
         let mut command = Command::new(binary);
         command.args(["-c", &path]);
         let server = if is_ours {
@@ -60,6 +68,9 @@ impl World {
         };
         Self {
             server,
+            backend,
+            kind,
+            last: Instant::now(),
             api,
             connections: Default::default(),
             memory: Memory::new(0),
@@ -96,8 +107,28 @@ impl World {
                 self.call(&format!("/api/{method}"), body.as_bytes());
             }
             Step::RawApi { path, body } => self.call(path, body),
+            Step::Backend { channel, change } => {
+                self.backend.change(&values::name(channel, &self.memory), change);
+            }
+            Step::Pass { seconds } => self.pass(Duration::from_secs(*seconds)),
         }
         self.settle();
+        if let (Kind::Polls, Some(channel)) = (self.kind, step.polled()) {
+            self.backend.settle(&values::name(channel, &self.memory));
+            self.settle();
+        }
+        self.last = Instant::now();
+    }
+
+    /// Listens until it is so long since the last step, or nobody is left to listen to.
+    fn pass(&mut self, time: Duration) {
+        let until = self.last + time;
+        for at in 0..CONNECTIONS {
+            if let Some(connection) = &mut self.connections[at] {
+                connection.hear_for(until);
+                self.hear_rest(at);
+            }
+        }
     }
 
     fn send(&mut self, at: usize, frame: &Frame) {
@@ -113,6 +144,10 @@ impl World {
 
     fn call(&mut self, path: &str, body: &[u8]) {
         let body = rename(body, &self.memory.run);
+        // Where much is waited for, the connection may have been idle for too long.
+        if matches!(self.kind, Kind::Polls | Kind::Expiry) {
+            self.api = self.server.dial();
+        }
         http::write_post(&mut self.api, path, &body);
         let response = http::read(&mut self.api).expect("an answer of the server API");
         let text = String::from_utf8_lossy(&response.body).into_owned();
@@ -171,6 +206,7 @@ impl World {
             }
             self.memory.note(at, message.channel.as_deref(), &message.value);
             let text = self.names.message(&mut connection.patches, &message);
+            let text = without_made_up_epoch(&text);
             self.heard.connections[at].push(text);
         }
         if let Some(end) = connection.end() {
@@ -178,6 +214,17 @@ impl World {
             self.connections[at] = None;
         }
     }
+}
+
+/// Where the server numbers versions of polled keys, the reference tells another epoch before the first key is tracked
+/// than later.
+fn without_made_up_epoch(text: &str) -> String {
+    let is_of_polls = text.contains(r#","subscribe":{"#) && text.contains(r#""type":4"#);
+    let Some((before, rest)) = text.split_once(r#""epoch":"epoch-"#).filter(|_| is_of_polls) else {
+        return text.to_owned();
+    };
+    let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    format!(r#"{before}"epoch":"epoch{rest}"#)
 }
 
 fn rename(bytes: &[u8], run: &str) -> Vec<u8> {

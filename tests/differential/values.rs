@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value};
+use spindle::auth::track::{Tracked, sign};
 
 use crate::memory::Memory;
 use crate::step::RUN;
@@ -11,7 +12,7 @@ use crate::step::RUN;
 /// A number larger than any integer; written where a value is this text.
 pub const HUGE: &str = "$huge";
 
-/// The text to send. What is filled in: `{"$token": claims, "key": ..}`, `{"$now": seconds}`, `{"$offset": channel,
+/// The text to send. What is filled in: `{"$token": claims, "key": ..}`, `{"$track": keys, ..}`, `{"$now": seconds}`, `{"$offset": channel,
 /// "add": n}`, and the texts `$epoch:channel`, `$cursor:channel`, `$client:number`.
 pub fn text(value: &Value, memory: &Memory) -> String {
     let text = filled(value, memory).to_string();
@@ -30,6 +31,10 @@ pub fn filled(value: &Value, memory: &Memory) -> Value {
         Value::String(text) => string(text, memory).into(),
         other => other.clone(),
     }
+}
+
+fn now_s() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
 }
 
 fn string(text: &str, memory: &Memory) -> String {
@@ -54,9 +59,20 @@ fn object(map: &Map<String, Value>, memory: &Memory) -> Value {
         let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(key.as_bytes()));
         return token.expect("plain claims").into();
     }
+    if let Some(keys) = map.get("$track") {
+        let text = |member: &str| string(map[member].as_str().expect("a text"), memory);
+        let (user, channel, secret) = (text("user"), text("channel"), text("key"));
+        let keys: Vec<&str> = keys.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let now = now_s();
+        let expires = match map["lives"].as_i64().expect("a number") {
+            0 => 0,
+            lives => now + lives,
+        };
+        let tracked = Tracked { user: &user, channel: &channel, keys: &keys.join("\0") };
+        return sign(&secret, (now, expires), tracked).into();
+    }
     if let Some(seconds) = map.get("$now") {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
-        return (now + seconds.as_i64().expect("a number")).into();
+        return (now_s() + seconds.as_i64().expect("a number")).into();
     }
     if let Some(channel) = map.get("$offset") {
         let channel = name(channel.as_str().expect("a channel"), memory);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::TcpStream;
+use std::time::Instant;
 
 use serde_json::Value;
 use spindle::protocol::client::{ClientInfo, Command, Publication, Reply};
@@ -10,7 +11,8 @@ use spindle::protocol::{Protocol, json, proto, reply};
 
 use crate::patches::{BYTES, Patches};
 use crate::step::id_of;
-use crate::support::ws::{CLOSE, Client, HANDSHAKE, TEXT, frame};
+use crate::support::PATIENCE;
+use crate::support::ws::{CLOSE, Client, Frame, HANDSHAKE, TEXT, frame};
 
 const BINARY: u8 = 0x82;
 
@@ -115,6 +117,21 @@ impl Connection {
         }
     }
 
+    /// Hears what comes until then, or until the end.
+    pub fn hear_for(&mut self, until: Instant) {
+        while self.end.is_none()
+            && let left = until.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+        {
+            self.client.stream.set_read_timeout(Some(left)).expect("a timeout");
+            match self.client.frame_or_silence() {
+                Ok(frame) => self.take_frame(frame),
+                Err(_) => break,
+            }
+        }
+        self.client.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    }
+
     /// Hears up to the answer with this id. False when the stream ended before.
     pub fn hear_until(&mut self, id: u64) -> bool {
         let mut looked_at = 0;
@@ -136,6 +153,11 @@ impl Connection {
             self.end = Some("says nothing any more".to_owned());
             return false;
         };
+        self.take_frame(frame);
+        self.end.is_none()
+    }
+
+    fn take_frame(&mut self, frame: Option<Frame>) {
         match frame {
             None => self.end = Some("ends without a close frame".to_owned()),
             Some((CLOSE, payload)) => {
@@ -158,7 +180,6 @@ impl Connection {
             }
             Some((first, payload)) => panic!("a frame {first:#x} {payload:?}"),
         }
-        self.end.is_none()
     }
 
     fn arrive(&mut self, text: String) {

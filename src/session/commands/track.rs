@@ -26,10 +26,18 @@ impl Session {
         request: &SubRefreshRequest<'_>,
         local: LocalChannel,
     ) -> Outcome {
-        // Of a key that stands in several batches, the last one counts.
-        let mut wanted: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+        // Of a key that stands in several batches, the last one counts, in the place of the first: keys are asked for,
+        // and numbered, in their order.
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut wanted: Vec<(&str, u64, usize)> = Vec::new();
         for (at, batch) in request.track.iter().enumerate() {
-            wanted.extend(batch.items.iter().map(|item| (&*item.key, (item.version, at))));
+            for item in &batch.items {
+                let place = *places.entry(&item.key).or_insert(wanted.len());
+                match wanted.get_mut(place) {
+                    Some(known) => *known = (&item.key, item.version, at),
+                    None => wanted.push((&item.key, item.version, at)),
+                }
+            }
         }
         if wanted.is_empty() {
             return Err(Error::BAD_REQUEST.into());
@@ -43,16 +51,16 @@ impl Session {
         let untracked: BTreeSet<&str> = request.untrack.iter().map(|key| &**key).collect();
         let is_tracked = |key: &str| self.tracks(local, cx.tracked.find_name(&key_name(channel.as_str(), key)));
         let gone = untracked.iter().filter(|key| is_tracked(key)).count();
-        let new = wanted.keys().filter(|key| !untracked.contains(*key) && !is_tracked(key)).count();
+        let new = places.keys().filter(|key| !untracked.contains(*key) && !is_tracked(key)).count();
         if self.tracked_keys(local) - gone + new > options.poll.max_keys {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
         let ends = request.track.iter().map(|batch| self.verify_batch(cx, channel.as_str(), batch));
         let ends = ends.collect::<Result<Vec<i64>, Refusal>>()?;
-        let expire_at = wanted.values().map(|(_, at)| ends[*at]).filter(|end| *end > 0).min().unwrap_or(0);
+        let expire_at = wanted.iter().map(|(_, _, at)| ends[*at]).filter(|end| *end > 0).min().unwrap_or(0);
         let mut names = Vec::with_capacity(wanted.len());
         let mut held = Vec::with_capacity(wanted.len());
-        for (key, (version, at)) in wanted.into_iter().filter(|(key, _)| !untracked.contains(key)) {
+        for (key, version, at) in wanted.into_iter().filter(|(key, ..)| !untracked.contains(key)) {
             let name = key_name(channel.as_str(), key);
             held.push(Wanted { key: cx.tracked.retain(&name), version, expire_at: ends[at] });
             names.push((name, version));
