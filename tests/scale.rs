@@ -10,7 +10,7 @@ use allocations::so_far;
 use spindle::config::snapshot::Snapshot;
 use spindle::protocol::Protocol;
 use spindle::protocol::client::{FilterNode, SubscribeRequest};
-use spindle::sim::cluster::{Client, Cluster, config, open_config};
+use spindle::sim::cluster::{Client, Cluster, config, map_config, open_config};
 
 #[global_allocator]
 static COUNTING: allocations::Counting = allocations::Counting;
@@ -232,4 +232,40 @@ fn a_client_with_many_subscriptions_leaves_in_pieces() {
     let (rounds, most) = departure(0);
     assert!(rounds > 10 && most <= 512, "{most} channels in one of {rounds} rounds");
     assert_eq!(departure(20_000), (rounds, most), "others make no difference");
+}
+
+/// Keys of a cleared map that a turn frees at most.
+const KEYS_A_TURN: usize = 4096;
+
+/// Rounds of work and bytes given back in the busiest of them, for a map with so many keys that is cleared.
+fn clearing(keys: usize) -> (usize, i64) {
+    let mut cluster = Cluster::new(1, map_config());
+    for key in 0..keys {
+        let body = format!(r#"{{"channel":"map:a","key":"{key}","data":{{"n":{key}}}}}"#);
+        cluster.call(0, "map_publish", body.as_bytes());
+        cluster.settle();
+    }
+    let held = so_far().live;
+    cluster.call(0, "map_clear", br#"{"channel":"map:a"}"#);
+    let (mut rounds, mut most, mut live) = (0, 0, held);
+    // Until there is nothing to be given back at once.
+    while cluster.round(0) || cluster.engine(0).next_timer_ms() == Some(0) {
+        let now = so_far().live;
+        (rounds, most, live) = (rounds + 1, most.max(live - now), now);
+    }
+    let each = (held - live) / keys as i64;
+    assert!(each > 100, "{each} bytes were given back for each key");
+    (rounds, most)
+}
+
+#[test]
+fn a_map_that_is_cleared_gives_its_memory_back_in_pieces() {
+    let (rounds, most) = clearing(20_000);
+    let (more_rounds, as_most) = clearing(60_000);
+    println!("{rounds} rounds, {most} bytes at most; {more_rounds} rounds, {as_most} bytes");
+    assert!(rounds >= 20_000 / KEYS_A_TURN && more_rounds >= 60_000 / KEYS_A_TURN, "{rounds} and {more_rounds} rounds");
+    assert!(
+        as_most < most + most / 10,
+        "a round gave back {as_most} bytes of the larger map, {most} of the smaller one"
+    );
 }

@@ -9,8 +9,9 @@ use spindle::config::pattern;
 fuzz_target!(|input: &str| {
     let (written, text) = input.split_once('\n').unwrap_or((input, ""));
     if let Ok(regex) = pattern::compile(written) {
-        if let Some(found) = regex.captures(text) {
-            assert!(text.contains(&found[0]));
+        let is_match = regex.is_match(text);
+        if let Some(group) = regex.group(text, "group") {
+            assert!(is_match && text.contains(group));
         }
     }
     if let Ok(glob) = Glob::new(written) {

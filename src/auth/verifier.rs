@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use regex::Regex;
 use serde::Deserialize;
 
 use super::claims::{BadClaims, Connection, ConnectionClaims, Registered, Subscription, SubscriptionClaims};
@@ -14,7 +13,7 @@ use super::keys::Keys;
 use super::proof::{Basis, Need, Obstacle, SignatureCheck};
 use super::public_key::{PublicKey, Signing};
 use crate::config::endpoint::Endpoint;
-use crate::config::pattern;
+use crate::config::pattern::{self, Pattern};
 use crate::config::snapshot::{Snapshot, Token};
 
 /// Why a token is refused. The token itself is not shown.
@@ -90,7 +89,7 @@ enum Source {
 /// What a claim must be like.
 enum Expected {
     Text(Box<str>),
-    Regex(Regex),
+    Regex(Pattern),
 }
 
 /// The header's members that count. The others must be texts where they exist.
@@ -281,8 +280,7 @@ impl Expected {
     /// What a named group of the pattern matches; empty where the group takes no part.
     fn group<'c>(&self, name: &str, claim: &'c str) -> Option<&'c str> {
         let Self::Regex(regex) = self else { return None };
-        regex.capture_names().flatten().find(|known| *known == name)?;
-        Some(regex.captures(claim)?.name(name).map_or("", |group| group.as_str()))
+        regex.group(claim, name)
     }
 }
 

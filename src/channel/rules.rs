@@ -84,11 +84,12 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::config::pattern;
 
     fn channels() -> Channels {
         let chat = ChannelOptions { presence: true, ..ChannelOptions::default() };
         let digits = ChannelOptions {
-            channel_regex: Some(regex::Regex::new("^[0-9é]+$").unwrap()),
+            channel_regex: Some(pattern::compile("^[0-9é]+$").unwrap()),
             ..ChannelOptions::default()
         };
         Channels {
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn a_regex_without_namespace_sees_the_whole_name() {
         let mut channels = channels();
-        channels.without_namespace.channel_regex = Some(regex::Regex::new(r"^\$a$").unwrap());
+        channels.without_namespace.channel_regex = Some(pattern::compile(r"^\$a$").unwrap());
         assert!(is_valid_name(&channels, &channels.without_namespace, "$a"));
         assert!(!is_valid_name(&channels, &channels.without_namespace, "a"));
     }

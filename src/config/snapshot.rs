@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use super::pattern::Pattern;
 
 mod map;
 mod map_rules;
@@ -290,7 +291,7 @@ pub struct ChannelOptions {
     /// `allow_user_limited_channels`.
     pub allow_user_limited_channels: bool,
     /// `channel_regex`, compiled.
-    pub channel_regex: Option<regex::Regex>,
+    pub channel_regex: Option<Pattern>,
     /// Effective `publication_data_format`.
     pub publication_data_format: DataFormat,
     /// `subscription_type`.

@@ -89,7 +89,17 @@ pub fn open_config() -> Arc<Snapshot> {
     )
 }
 
-/// The same, for clients with tokens.
+/// One with maps, for the server API.
+pub fn map_config() -> Arc<Snapshot> {
+    config(
+        r#"{
+            "channel": { "namespaces": [{ "name": "map", "subscription_type": "map", "map": { "mode": "persistent" } }] },
+            "http_api": { "insecure": true }
+        }"#,
+    )
+}
+
+/// The same as [`open_config`], for clients with tokens.
 pub fn token_config() -> Arc<Snapshot> {
     config(
         r#"{

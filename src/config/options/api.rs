@@ -43,7 +43,10 @@ pub const PROMETHEUS: &[Opt] = &[
     text("handler_prefix", "/metrics", "Path of the metrics.").live(),
     switch("instrument_http_handlers", "Measure HTTP handlers.").live(),
     switch("recovered_publications_histogram", "Measure how many publications a recovery returns.").live(),
-    switch("native_histograms", "Offer native histograms beside the classic ones."),
+    switch(
+        "native_histograms",
+        "Histograms without fixed buckets, which only the Protobuf format shows, in the place of summaries.",
+    ),
 ];
 
 /// `health.*`.

@@ -11,6 +11,9 @@ pub const DEPTH_MAX: usize = 128;
 /// Largest count of a repetition, and largest product of nested ones, as in Go.
 const REPEAT_MAX: u32 = 1000;
 
+/// `\B`, as it is translated.
+pub const NO_BOUNDARY: &str = r"(?-u:\B)";
+
 /// Why a pattern is refused, in Go's words where it has some.
 pub type Refused = String;
 
@@ -311,7 +314,7 @@ impl<'p> Parser<'p> {
             Some(b'A') => self.assertion(2, r"\A"),
             Some(b'z') => self.assertion(2, r"\z"),
             Some(b'b') => self.assertion(2, r"(?-u:\b)"),
-            Some(b'B') => self.assertion(2, r"\B"),
+            Some(b'B') => self.assertion(2, NO_BOUNDARY),
             Some(b'Q') => {
                 let quoted = &self.rest[2..];
                 let (text, after) = quoted.split_once(r"\E").unwrap_or((quoted, ""));

@@ -24,7 +24,7 @@ fn all_but(pattern: &str, texts: &[&str]) {
 }
 
 mod tables {
-    use super::{all_but, only};
+    use super::{all_but, compile, only};
 
     #[test]
     fn plain() {
@@ -84,6 +84,21 @@ mod tables {
         );
         only(r"\bfoo\b", &["a foo b"]);
         only(r"a\Bb", &["ab"]);
+        // As Go answers, also beside and within letters that are not ASCII.
+        for (pattern, text, expected) in [
+            (r"\B", "é", true),
+            (r"\B", "aéb", false),
+            (r"\B", "aéé", true),
+            (r"a\Bé", "aé", false),
+            (r"é\Bé", "éé", true),
+            (r"é\Ba", "éa", false),
+            (r"^\B", "éa", true),
+            (r"\B$", "aé", true),
+            (r"\Bé$", "éé", true),
+            (r"^\B$", "", true),
+        ] {
+            assert_eq!(compile(pattern).unwrap().is_match(text), expected, "{pattern} in {text}");
+        }
         only(
             r"^[\w.-]+$",
             &[
@@ -386,9 +401,9 @@ fn what_go_refuses() {
 #[test]
 fn groups_keep_their_numbers_and_names() {
     let found = |pattern: &str| {
-        let regex = compile(pattern).unwrap();
-        let captures = regex.captures("ab").unwrap();
-        let text = |at: usize| captures.get(at).map(|found| found.as_str().to_owned());
+        let regex = compile(pattern).unwrap().0;
+        let captures = regex.captures(b"ab").unwrap();
+        let text = |at: usize| captures.get(at).map(|found| String::from_utf8_lossy(found.as_bytes()).into_owned());
         let names = regex.capture_names().flatten().map(str::to_owned).collect::<Vec<_>>().join(",");
         (text(1), text(2), names)
     };

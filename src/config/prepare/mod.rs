@@ -60,14 +60,14 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         track_keys: poll::track_keys(options),
         polls_at_once: poll::at_once(options),
         proxies,
-        websocket: websocket(options),
+        websocket: websocket(options)?,
         http_api: http_api(options)?,
-        init: endpoint(options, "init"),
-        health: endpoint(options, "health"),
+        init: endpoint(options, "init")?,
+        health: endpoint(options, "health")?,
         admin: admin(options, host)?,
-        swagger: endpoint(options, "swagger"),
-        debug: endpoint(options, "debug"),
-        prometheus: endpoint(options, "prometheus"),
+        swagger: endpoint(options, "swagger")?,
+        debug: endpoint(options, "debug")?,
+        prometheus: endpoint(options, "prometheus")?,
         recovered_publications_histogram: options.bool("prometheus.recovered_publications_histogram"),
         instrument_http_handlers: options.bool("prometheus.instrument_http_handlers"),
         node_name: node_name.into(),
@@ -93,15 +93,18 @@ fn shards(options: &Section) -> Result<Shards, Error> {
     Ok(shards)
 }
 
-fn websocket(options: &Section) -> WebSocket {
-    WebSocket {
-        handler_prefix: (!options.bool("websocket.disabled")).then(|| prefix(options, "websocket.handler_prefix")),
+fn websocket(options: &Section) -> Result<WebSocket, Error> {
+    Ok(WebSocket {
+        handler_prefix: match options.bool("websocket.disabled") {
+            true => None,
+            false => Some(prefix(options, "websocket.handler_prefix")?),
+        },
         message_size_limit: match options.int("websocket.message_size_limit") {
             0 => 65_536,
             size => usize::try_from(size).unwrap_or(UNLIMITED_MESSAGE),
         },
         write_timeout_ms: ms_or(options, "websocket.write_timeout", 1_000),
-    }
+    })
 }
 
 fn http_api(options: &Section) -> Result<HttpApi, Error> {
@@ -116,7 +119,7 @@ fn http_api(options: &Section) -> Result<HttpApi, Error> {
         }
     };
     Ok(HttpApi {
-        handler_prefix: (!disabled).then(|| prefix(options, "http_api.handler_prefix")),
+        handler_prefix: if disabled { None } else { Some(prefix(options, "http_api.handler_prefix")?) },
         key: options.text("http_api.key").into(),
         insecure: options.bool("http_api.insecure"),
         external: options.bool("http_api.external"),
@@ -129,7 +132,7 @@ fn admin(options: &Section, host: &Host<'_>) -> Result<Option<Admin>, Error> {
         return Ok(None);
     }
     Ok(Some(Admin {
-        handler_prefix: options.text("admin.handler_prefix").trim_end_matches('/').into(),
+        handler_prefix: prefix(options, "admin.handler_prefix")?.trim_end_matches('/').into(),
         password: options.text("admin.password").into(),
         secret: options.text("admin.secret").into(),
         insecure: options.bool("admin.insecure"),
@@ -143,15 +146,20 @@ fn admin(options: &Section, host: &Host<'_>) -> Result<Option<Admin>, Error> {
 }
 
 /// The prefix of an endpoint that is off unless enabled.
-fn endpoint(options: &Section, section: &str) -> Option<Box<str>> {
-    options.bool(&format!("{section}.enabled")).then(|| prefix(options, &format!("{section}.handler_prefix")))
+fn endpoint(options: &Section, section: &str) -> Result<Option<Box<str>>, Error> {
+    match options.bool(&format!("{section}.enabled")) {
+        true => prefix(options, &format!("{section}.handler_prefix")).map(Some),
+        false => Ok(None),
+    }
 }
 
-/// A path without slashes at its end; the root is `/`.
-fn prefix(options: &Section, path: &str) -> Box<str> {
+/// A path without slashes at its end; the root is `/`. The reference panics where it does not begin with a slash, or
+/// takes what stands before its first slash for the name of a host.
+fn prefix(options: &Section, path: &str) -> Result<Box<str>, Error> {
     match options.text(path).trim_end_matches('/') {
-        "" => "/".into(),
-        prefix => prefix.into(),
+        "" => Ok("/".into()),
+        prefix if prefix.starts_with('/') => Ok(prefix.into()),
+        prefix => Err(Error::invalid(path, format!("must begin with a slash, found {prefix:?}"))),
     }
 }
 
