@@ -10,6 +10,7 @@ use crate::auth::Verifiers;
 use crate::cli::{Again, Start};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
+use crate::control::backend::Backends;
 use crate::control::broker::Broker;
 use crate::control::plane::{self, Plane};
 use crate::control::signals::{self, Signal};
@@ -38,8 +39,14 @@ pub fn run(start: Start) -> Result<(), String> {
     let (desks, windows): (Vec<ShardDesk>, Vec<_>) = assigned.iter().map(|_| desk(MAX_ERRANDS)).unzip();
     let (bell, broker_bell) = (plane::Bell::default(), plane::Bell::default());
     let uid: Box<str> = uuid::Builder::from_random_bytes(rand::random()).as_uuid().to_string().into();
-    let mut beside =
-        Beside { bell, windows, at_once: at_once(&config, assigned.len()), plane: None, runs_errands: false };
+    let mut beside = Beside {
+        bell,
+        windows,
+        backends: Backends::new(&config)?,
+        at_once: at_once(&config, assigned.len()),
+        plane: None,
+        runs_errands: false,
+    };
     let broker = match config.broker.is_shared() || config.presence.is_shared() {
         true => beside.plane()?.wait_for(Broker::find(&config.broker, &config.presence))?,
         false => None,
@@ -109,6 +116,7 @@ pub fn run(start: Start) -> Result<(), String> {
 struct Beside {
     bell: plane::Bell,
     windows: Vec<ShardWindow>,
+    backends: Backends,
     at_once: plane::AtOnce,
     plane: Option<Plane>,
     runs_errands: bool,
@@ -119,7 +127,8 @@ impl Beside {
     fn provide(&mut self, rules: &Rules, running: &Running) -> Result<(), String> {
         if !self.runs_errands && (rules.verifiers.have_needs() || rules.config.polls()) {
             let (windows, bell) = (self.windows.clone(), self.bell.clone());
-            self.plane()?.run_errands(windows, bell, running.ringer())?;
+            let backends = self.backends.clone();
+            self.plane()?.run_errands(windows, bell, backends, running.ringer())?;
             self.runs_errands = true;
         }
         Ok(())

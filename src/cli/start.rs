@@ -165,12 +165,6 @@ fn warn(snapshot: &Snapshot, loaded: &Loaded) {
     for (option, problem) in skipped_safety(&loaded.options) {
         tracing::warn!(option, problem, "INSECURE insecure_skip_jwks_endpoint_safety_check lets a pattern through");
     }
-    for namespace in snapshot.unpolled() {
-        tracing::warn!(
-            namespace,
-            "the backend of shared-poll channels is asked over http:// and https:// only in this version; clients are answered 108 unless keys are published"
-        );
-    }
     for key in &loaded.unknown_keys {
         tracing::warn!(key, "unknown key in configuration file");
     }

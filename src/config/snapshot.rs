@@ -17,14 +17,16 @@ mod nats;
 mod poll;
 mod proxy;
 mod redis;
+mod tls;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
 pub use nats::{NatsBroker, NatsLogin, NatsRawMode, NatsServer};
 pub use poll::{PollOptions, PollPlan, TrackKeys};
 pub use proxy::{DEFAULT_PROXY, HttpProxy, Proxies};
-pub use redis::{Broker, ClientTls, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};
+pub use redis::{Broker, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};
 pub use redis::{RedisPlace, RedisPresence, RedisServer};
+pub use tls::ClientTls;
 
 /// Everything that the shards, the server API and the command line need to know.
 #[derive(Clone, Debug)]

@@ -4,12 +4,19 @@
 //! are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and the variables for proxies (`HTTP_PROXY`) are not
 //! looked at. HTTP/1.1 only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Url};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
+use super::dial::tls;
+use crate::config::snapshot::ClientTls;
 use crate::errand::{HttpError, HttpRequest, HttpResponse, Method};
 
 /// Redirects that are followed (Go's net/http: 10).
@@ -20,7 +27,11 @@ const IDLE_CONNECTIONS: usize = 255;
 
 /// A client; clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Http(reqwest::Client);
+pub struct Http {
+    client: reqwest::Client,
+    /// Under which name the server is spoken to, where that is not the one of the address.
+    alias: Option<Arc<str>>,
+}
 
 impl Http {
     /// A client without connections. Where the system has no certificates, it speaks plain HTTP only.
@@ -28,18 +39,35 @@ impl Http {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new() -> Result<Self, String> {
-        let builder = || {
-            reqwest::Client::builder()
-                .redirect(Policy::limited(MAX_REDIRECTS))
-                .pool_max_idle_per_host(IDLE_CONNECTIONS)
-                .user_agent(concat!("spindle/", env!("CARGO_PKG_VERSION")))
-                .no_proxy()
-        };
         let client = builder().build().or_else(|error| {
             tracing::warn!(error = %cause(&error), "no certificates to trust: backends are reached by http:// only; install ca-certificates or set SSL_CERT_FILE");
             builder().tls_certs_only([]).build()
         });
-        client.map(Self).map_err(|error| format!("cannot set up an HTTP client: {}", cause(&error)))
+        let client = client.map_err(|error| format!("cannot set up an HTTP client: {}", cause(&error)))?;
+        Ok(Self { client, alias: None })
+    }
+
+    /// A client for one address, with TLS of its own.
+    ///
+    /// # Errors
+    /// What is wrong with which option, in a sentence.
+    pub fn towards(address: &str, options: &ClientTls) -> Result<Self, String> {
+        let config = tls::config(options)?;
+        let mut builder = builder().tls_backend_preconfigured(ClientConfig::clone(&config));
+        let mut alias = None;
+        if !options.server_name.is_empty() {
+            let named = |problem: &str| format!("{}.server_name: {problem}", options.option);
+            let name = match ServerName::try_from(&*options.server_name) {
+                Ok(ServerName::DnsName(name)) => Arc::from(name.as_ref().to_ascii_lowercase()),
+                _ => return Err(named("must be the name of a host")),
+            };
+            let host = Url::parse(address).ok().and_then(|url| url.host_str().map(Arc::from));
+            let host = host.ok_or_else(|| named("the endpoint has no host"))?;
+            builder = builder.dns_resolver(Renamed { name: Arc::clone(&name), host });
+            alias = Some(name);
+        }
+        let client = builder.build().map_err(|error| format!("{}: {}", options.option, cause(&error)))?;
+        Ok(Self { client, alias })
     }
 
     /// Sends a request and reads the whole response.
@@ -52,8 +80,15 @@ impl Http {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let builder = self.0.request(method, &*url).timeout(Duration::from_millis(timeout_ms));
-        let builder = builder.headers(head(&headers)?);
+        let (mut head, mut url) = (head(&headers)?, Url::parse(&url).map_err(|error| malformed(&error))?);
+        if let Some(name) = &self.alias {
+            let host = [Some(url.host_str().unwrap_or_default().to_owned()), url.port().map(|port| port.to_string())];
+            let host = host.into_iter().flatten().collect::<Vec<_>>().join(":");
+            head.insert(HOST, HeaderValue::from_str(&host).map_err(|error| malformed(&error))?);
+            url.set_host(Some(name)).map_err(|error| malformed(&error))?;
+        }
+        let builder = self.client.request(method, url).timeout(Duration::from_millis(timeout_ms));
+        let builder = builder.headers(head);
         let builder = if body.is_empty() { builder } else { builder.body(body) };
         let mut response = builder.send().await.map_err(failure)?;
         let status = response.status().as_u16();
@@ -69,6 +104,35 @@ impl Http {
         }
         Ok(HttpResponse { status, body: Bytes::from(body) })
     }
+}
+
+/// Looks up the host of the address when asked for the name that its server is spoken to under.
+struct Renamed {
+    name: Arc<str>,
+    host: Arc<str>,
+}
+
+impl Resolve for Renamed {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = if *name.as_str() == *self.name { self.host.clone() } else { Arc::from(name.as_str()) };
+        Box::pin(async move {
+            let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let found: Vec<_> = tokio::net::lookup_host((bare, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn builder() -> ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(Policy::limited(MAX_REDIRECTS))
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .user_agent(concat!("spindle/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+}
+
+fn malformed(error: &dyn std::fmt::Display) -> HttpError {
+    HttpError::Malformed(error.to_string().into())
 }
 
 fn head(headers: &[(Box<str>, Box<str>)]) -> Result<HeaderMap, HttpError> {

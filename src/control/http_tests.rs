@@ -23,7 +23,7 @@ pub(in crate::control) fn server(answers: &'static [&'static str]) -> (String, J
 }
 
 /// Head and body, as far as `Content-Length` says.
-fn read_request(socket: &mut impl Read) -> String {
+pub(in crate::control) fn read_request(socket: &mut impl Read) -> String {
     let mut request = String::new();
     loop {
         let mut buffer = [0; 4096];

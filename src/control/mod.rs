@@ -1,7 +1,7 @@
 //! What runs beside the shards: signals and the watchdog on threads of their own, and the control plane, which runs
 //! what is slow or foreign. Nothing here is on a message's way.
 
-mod backend;
+pub mod backend;
 pub mod broker;
 mod complaints;
 pub mod cores;

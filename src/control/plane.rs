@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::backend::Backends;
 use super::http::Http;
 use super::key_sets::KeySets;
 use super::polls::Polls;
@@ -45,7 +46,7 @@ impl Bell {
 pub fn run_alone(errand: Errand) -> Result<Answer, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let office = Office::new(AtOnce { signatures: 1, polls: 1 })?;
+    let office = Office::new(Backends::default(), AtOnce { signatures: 1, polls: 1 })?;
     Ok(runtime.block_on(office.run(errand)))
 }
 
@@ -91,9 +92,10 @@ impl Plane {
         &self,
         windows: Vec<Window<T, Errand, Answer>>,
         bell: Bell,
+        backends: Backends,
         ring: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(), String> {
-        let office = Office::new(self.at_once)?;
+        let office = Office::new(backends, self.at_once)?;
         self.spawn(serve(windows, bell, Arc::new(ring), office));
         Ok(())
     }
@@ -164,10 +166,10 @@ struct Office {
 }
 
 impl Office {
-    fn new(at_once: AtOnce) -> Result<Self, String> {
+    fn new(backends: Backends, at_once: AtOnce) -> Result<Self, String> {
         let http = Http::new()?;
         let key_sets = KeySets::new(http.clone());
-        let polls = Polls::new(http.clone(), at_once.polls);
+        let polls = Polls::new(http.clone(), backends, at_once.polls);
         Ok(Self { http, key_sets, polls, signers: Arc::new(Semaphore::new(at_once.signatures)) })
     }
 
@@ -225,7 +227,7 @@ mod tests {
         let (rings, rung) = mpsc::channel();
         let ring = move |shard: usize| rings.send(shard).expect("the test listens");
         let plane = Plane::start(ALONE).unwrap();
-        plane.run_errands(windows, bell.clone(), ring).unwrap();
+        plane.run_errands(windows, bell.clone(), Backends::default(), ring).unwrap();
         for (shard, desk) in desks.iter_mut().enumerate() {
             for number in 1..8 {
                 let (ticket, errand) = nonsense(number);
@@ -258,7 +260,7 @@ mod tests {
         let (mut desk, window) = desk::<u32, Errand, Answer>(1);
         let bell = Bell::default();
         let plane = Plane::start(ALONE).unwrap();
-        plane.run_errands(vec![window], bell.clone(), |_| ()).unwrap();
+        plane.run_errands(vec![window], bell.clone(), Backends::default(), |_| ()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).into();
         let (ticket, errand) = match nonsense(1) {
             (ticket, Errand::Http(request)) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::backend::ask;
+use super::backend::Backends;
 use super::complaints::Complaints;
 use super::http::Http;
 use crate::channel::name::ChannelName;
@@ -26,6 +26,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Polls {
     http: Http,
+    backends: Backends,
     /// A place for each question that is asked at once (`shared_poll.concurrency_limit`).
     places: Arc<Semaphore>,
     complaints: Complaints,
@@ -33,9 +34,9 @@ pub struct Polls {
 
 impl Polls {
     /// Asks so many questions at once.
-    pub fn new(http: Http, at_once: usize) -> Self {
+    pub fn new(http: Http, backends: Backends, at_once: usize) -> Self {
         let places = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
-        Self { http, places, complaints: Complaints::default() }
+        Self { http, backends, places, complaints: Complaints::default() }
     }
 
     /// Asks when there is a place.
@@ -43,7 +44,7 @@ impl Polls {
         let began = Instant::now();
         let _place = self.places.acquire().await;
         let asked = Instant::now();
-        let answer = tokio::time::timeout(LONGEST, ask(&self.http, &query.proxy, question(&query))).await;
+        let answer = tokio::time::timeout(LONGEST, self.backends.ask(&self.http, &query.proxy, question(&query))).await;
         let answer = answer.unwrap_or(Err(BackendError::Http(HttpError::Timeout)));
         let took_us = asked.elapsed().as_micros() as u64;
         let result = answer.and_then(|answer| read(&query.channel, &answer));

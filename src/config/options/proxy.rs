@@ -25,7 +25,7 @@ pub const SWITCHED_PROXY: &[Opt] = &[switch("enabled", "Ask the backend."), inli
 pub const NAMED_PROXY: &[Opt] = &[text("name", "", "Unique name that namespaces refer to.").live(), inline(PROXY)];
 
 const PROXY_HTTP: &[Opt] = &[
-    section("tls", TLS, "TLS towards the backend.").idle(),
+    section("tls", TLS, "TLS towards the backend."),
     map("static_headers", "Headers added to each request.").live(),
     list("status_to_code_transforms", STATUS_TRANSFORM, "What a client is told for a given status of the backend."),
 ];

@@ -108,7 +108,7 @@ fn channel_options(options: &Section, path: &str, general: &General<'_>) -> Resu
             _ => SubscriptionType::Stream,
         },
         map: super::map::options(options.section("map")),
-        poll: super::poll::options(options.section("shared_poll"), general.proxies),
+        poll: super::poll::options(options, path, general.proxies)?,
         map_rules: super::map_rules::rules(options.section("map")),
         map_clients_prefix: options.text("map_clients_presence_channel_prefix").into(),
         map_users_prefix: options.text("map_users_presence_channel_prefix").into(),

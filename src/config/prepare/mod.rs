@@ -15,6 +15,7 @@ mod poll;
 mod proxy;
 mod redis;
 mod redis_address;
+mod tls;
 
 use super::error::Error;
 use super::snapshot::{Admin, HttpApi, Server, Shards, Snapshot, WebSocket};

@@ -1,6 +1,7 @@
 //! How NATS is reached (upstream: internal/natsbroker; URLs as nats.go reads them).
 
-use super::{ms_or, redis};
+use super::ms_or;
+use super::tls::tls;
 use crate::base::query;
 use crate::config::error::Error;
 use crate::config::snapshot::{ClientTls, NatsBroker, NatsLogin, NatsRawMode, NatsServer};
@@ -17,7 +18,7 @@ const SECTION: &str = "broker.nats";
 pub(super) fn broker(all: &Section) -> Result<NatsBroker, Error> {
     let options = all.section(SECTION);
     let (servers, is_secure) = servers(options.text("url"))?;
-    let tls = redis::tls(options, SECTION, "tls");
+    let tls = tls(options, SECTION, "tls");
     let raw = options.section("raw_mode");
     let read = NatsRawMode {
         prefix: raw.text("prefix").into(),

@@ -1,6 +1,7 @@
 //! Options of shared-poll channels: the built-in defaults.
 
 use super::{ms, ms_or};
+use crate::config::error::Error;
 use crate::config::snapshot::{DEFAULT_PROXY, PollOptions, PollPlan, Proxies, TrackKeys};
 use crate::config::value::Section;
 
@@ -26,13 +27,24 @@ const SHUTDOWN_DELAY_MS: u64 = 1_000;
 const POLLS_AT_ONCE: usize = 64;
 
 /// The `shared_poll` options of a namespace.
-pub(super) fn options(poll: &Section, proxies: &Proxies) -> PollOptions {
+///
+/// # Errors
+/// Its backend cannot be asked.
+pub(super) fn options(namespace: &Section, path: &str, proxies: &Proxies) -> Result<PollOptions, Error> {
+    let poll = namespace.section("shared_poll");
     let positive = |name: &str| usize::try_from(poll.int(name)).ok().filter(|number| *number > 0);
     let proxy = match poll.text("proxy_name") {
         "" => DEFAULT_PROXY,
         name => name,
     };
-    PollOptions {
+    if namespace.text("subscription_type") == "shared_poll" && proxies.shared_poll(proxy).is_none() {
+        let problem = format!(
+            "the backend {proxy:?} is a GRPC one, which is not asked in this version: give it an endpoint that begins \
+             with http:// or https://"
+        );
+        return Err(Error::invalid(format!("{path}.shared_poll.proxy_name"), problem));
+    }
+    Ok(PollOptions {
         proxy: proxy.into(),
         plan: PollPlan {
             is_versioned: poll.text("mode") == "versioned",
@@ -51,7 +63,7 @@ pub(super) fn options(poll: &Section, proxies: &Proxies) -> PollOptions {
             delay_ns => delay_ns / 1_000_000_000,
         },
         publish_enabled: poll.bool("publish_enabled"),
-    }
+    })
 }
 
 /// How many requests for keys the process makes at once.

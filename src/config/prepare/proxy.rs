@@ -4,24 +4,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ms;
+use super::tls::tls;
 use crate::config::snapshot::{DEFAULT_PROXY, HttpProxy, Proxies};
 use crate::config::value::Section;
 
 /// What is asked over HTTP; others cannot be asked.
 pub(super) fn proxies(options: &Section) -> Proxies {
     let mut named = HashMap::new();
-    for entry in options.list("proxies") {
+    for (index, entry) in options.list("proxies").iter().enumerate() {
         let name = entry.text("name");
-        named.extend(proxy(entry, name).map(|proxy| (Box::from(name), proxy)));
+        named.extend(proxy(entry, name, &format!("proxies.[{index}]")).map(|proxy| (Box::from(name), proxy)));
     }
-    let shared_poll_refresh = proxy(options.section("channel.proxy.shared_poll_refresh"), DEFAULT_PROXY);
+    let path = "channel.proxy.shared_poll_refresh";
+    let shared_poll_refresh = proxy(options.section(path), DEFAULT_PROXY, path);
     Proxies { named, shared_poll_refresh }
 }
 
-fn proxy(options: &Section, name: &str) -> Option<Arc<HttpProxy>> {
+fn proxy(options: &Section, name: &str, path: &str) -> Option<Arc<HttpProxy>> {
     let headers = options.map("http.static_headers").iter();
     let headers = headers.map(|(name, value)| (Box::from(&**name), Box::from(&**value))).collect();
-    let (endpoint, timeout_ms) = (options.text("endpoint"), ms(options, "timeout").max(1));
+    let tls = tls(options.section("http"), &format!("{path}.http"), "tls");
+    let timeout_ms = match options.duration_ns("timeout") {
+        ..0 => u64::from(u32::MAX),
+        _ => ms(options, "timeout").max(1),
+    };
+    let endpoint = options.text("endpoint");
     let is_http = endpoint.starts_with("http://") || endpoint.starts_with("https://");
-    is_http.then(|| Arc::new(HttpProxy { name: name.into(), endpoint: endpoint.into(), timeout_ms, headers }))
+    is_http.then(|| Arc::new(HttpProxy { name: name.into(), endpoint: endpoint.into(), timeout_ms, headers, tls }))
 }

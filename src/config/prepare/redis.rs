@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 
 use super::ms_or;
 use super::redis_address::{self, Written};
+use super::tls::tls;
 use crate::config::error::Error;
-use crate::config::snapshot::{ClientTls, Redis, RedisAddress, RedisLogin, RedisPlace, RedisServer};
+use crate::config::snapshot::{Redis, RedisAddress, RedisLogin, RedisPlace, RedisServer};
 use crate::config::snapshot::{RedisBroker, RedisPresence};
 use crate::config::value::Section;
 
@@ -49,8 +50,8 @@ fn redis(all: &Section, section: &'static str) -> Result<Redis, Error> {
 
 fn servers(options: &Section, section: &str) -> Result<Vec<RedisServer>, Error> {
     // All are read, wherever Redis is: what is written wrong is no good for the day it is used.
+    let sentinel_tls = tls(options, section, "sentinel_tls");
     let tls = tls(options, section, "tls");
-    let sentinel_tls = self::tls(options, section, "sentinel_tls");
     let login = |prefix: &str| RedisLogin {
         user: options.text(&format!("{prefix}user")).into(),
         password: options.text(&format!("{prefix}password")).into(),
@@ -109,20 +110,4 @@ fn addresses(list: &str, option: &str) -> Result<Vec<RedisAddress>, Error> {
             .ok_or_else(|| Error::invalid(option, format!("expected addresses as host:port, found {text:?}")))
     };
     list.split(',').map(address).collect()
-}
-
-/// TLS towards servers of a section.
-pub(super) fn tls(options: &Section, section: &str, name: &str) -> Option<ClientTls> {
-    let tls = options.section(name);
-    let text = |name: &str| Box::from(tls.text(name));
-    let read = ClientTls {
-        option: format!("{section}.{name}"),
-        cert_pem: text("cert_pem"),
-        key_pem: text("key_pem"),
-        server_ca_pem: text("server_ca_pem"),
-        client_ca_pem: text("client_ca_pem"),
-        skips_verification: tls.bool("insecure_skip_verify"),
-        server_name: text("server_name"),
-    };
-    tls.bool("enabled").then_some(read)
 }

@@ -369,3 +369,34 @@ fn negative_bounds_of_channels_are_none() {
     assert_eq!(found.namespaces["aa"].history.size, u32::MAX);
     assert_eq!(snapshot(r#"{"channel":{"max_length":0}}"#).channel.max_length, 255);
 }
+
+#[test]
+fn prefixes_begin_with_a_slash() {
+    for section in ["health", "init", "prometheus", "swagger", "debug", "admin"] {
+        let at = |prefix: &str| format!(r#"{{"{section}":{{"enabled":true,"handler_prefix":"{prefix}"}}}}"#);
+        refused(&at("x"), &format!("{section}.handler_prefix: must begin with a slash, found \"x\""));
+        refused(&at("host/x/"), &format!("{section}.handler_prefix: must begin with a slash"));
+        snapshot(&at(""));
+        // Nobody serves it.
+        snapshot(&at("x").replace("true", "false"));
+    }
+    refused(r#"{"websocket":{"handler_prefix":"x"}}"#, "websocket.handler_prefix: must begin");
+    refused(r#"{"http_api":{"handler_prefix":"x"}}"#, "http_api.handler_prefix: must begin");
+}
+
+#[test]
+fn backends_of_shared_polls_speak_http() {
+    let with = |endpoint: &str, name: &str| {
+        format!(
+            r#"{{"shared_poll":{{"hmac_secret_key":"x"}},"proxies":[{{"name":"named","endpoint":"{endpoint}"}}],
+                "channel":{{"proxy":{{"shared_poll_refresh":{{"endpoint":"{endpoint}"}}}},"namespaces":[{{"name":"poll",
+                    "subscription_type":"shared_poll","shared_poll":{{"proxy_name":"{name}"}}}}]}}}}"#
+        )
+    };
+    for name in ["named", "default"] {
+        snapshot(&with("https://backend.example", name));
+        let words = format!("channel.namespaces.poll.shared_poll.proxy_name: the backend {name:?} is a GRPC one");
+        refused(&with("grpc://backend.example", name), &words);
+        refused(&with("backend.example:80", name), "begins with http:// or https://");
+    }
+}

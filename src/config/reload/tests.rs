@@ -11,7 +11,7 @@ const BASE: &str = r#"{"init":{"enabled":true},"health":{"enabled":true},"promet
     "admin":{"enabled":true},"swagger":{"enabled":true},"debug":{"enabled":true},
     "client":{"subscription_token":{"enabled":true},"subscribe_to_user_personal_channel":{"enabled":true}},
     "channel":{"without_namespace":{"map":{"mode":"persistent"}},
-        "proxy":{"shared_poll_refresh":{"endpoint":"http://backend.example"}}},
+        "proxy":{"shared_poll_refresh":{"endpoint":"http://backend.example","http":{"tls":{"enabled":true}}}}},
     "proxies":[{"name":"named","endpoint":"http://backend.example"}]}"#;
 
 /// Options of which not every value is one, or not every change can be seen.
@@ -93,7 +93,13 @@ fn show(snapshot: &Snapshot) -> String {
     // The order of namespaces in their table is nobody's; there is one.
     let track = [&snapshot.track_keys.secret, &snapshot.track_keys.previous];
     let backend = snapshot.proxies.shared_poll_refresh.as_ref();
-    let backend = backend.map(|proxy| (&proxy.endpoint, &proxy.headers));
+    let backend = backend.map(|proxy| {
+        let tls = proxy.tls.as_ref().map(|tls| {
+            let pem = [&tls.cert_pem, &tls.key_pem, &tls.server_ca_pem, &tls.client_ca_pem];
+            (pem, tls.skips_verification, &tls.server_name)
+        });
+        (&proxy.endpoint, &proxy.headers, tls)
+    });
     format!("{snapshot:?} {tokens:?} {track:?} {backend:?}")
 }
 
@@ -118,6 +124,7 @@ fn changed(base: &Section, path: &str) -> Section {
         (None, Value::Bool(value)) => Value::Bool(!value),
         (None, Value::Int(value)) => Value::Int(value + 1),
         (None, Value::Duration(value)) => Value::Duration(value + 1_000_000_000),
+        (None, Value::Text(_)) if path.ends_with(".handler_prefix") => Value::Text("/other".to_owned()),
         (None, Value::Text(_)) => Value::Text("other".to_owned()),
         (None, Value::Texts(_)) => Value::Texts(Some(vec!["other".to_owned()])),
         (None, Value::Map(_)) => Value::Map(vec![("other".to_owned(), "other".to_owned())]),

@@ -1,6 +1,6 @@
 //! Shared-poll channels: what clients may track, and the keys that sign it.
 
-use super::{Snapshot, SubscriptionType};
+use super::{HttpProxy, Snapshot, SubscriptionType};
 
 /// `shared_poll.*` of a namespace, with upstream's defaults filled in.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,19 +48,14 @@ impl PollOptions {
 impl Snapshot {
     /// Whether there are channels whose backend is asked.
     pub fn polls(&self) -> bool {
-        self.poll_options().any(|(_, poll)| poll.plan.asks_backend)
+        self.polled().next().is_some()
     }
 
-    /// Names of namespaces of shared-poll channels whose backend cannot be asked.
-    pub fn unpolled(&self) -> impl Iterator<Item = &str> {
-        self.poll_options().filter(|(_, poll)| !poll.plan.asks_backend).map(|(name, _)| name)
-    }
-
-    fn poll_options(&self) -> impl Iterator<Item = (&str, &PollOptions)> {
-        let namespaces = self.channel.namespaces.iter().map(|(name, options)| (&**name, options));
-        let all = namespaces.chain([("", &self.channel.without_namespace)]);
-        all.filter(|(_, options)| options.subscription_type == SubscriptionType::SharedPoll)
-            .map(|(name, options)| (name, &options.poll))
+    /// Backends that shared-poll channels ask; one may come several times.
+    pub fn polled(&self) -> impl Iterator<Item = &HttpProxy> {
+        let all = self.channel.namespaces.values().chain([&self.channel.without_namespace]);
+        let polls = all.filter(|options| options.subscription_type == SubscriptionType::SharedPoll);
+        polls.filter_map(|options| self.proxies.shared_poll(&options.poll.proxy).map(|proxy| &**proxy))
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::ClientTls;
+
 /// A backend, asked by `POST` with a JSON body. Never printed with its secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpProxy {
@@ -11,10 +13,12 @@ pub struct HttpProxy {
     pub name: Box<str>,
     /// `endpoint`; begins with `http://` or `https://`.
     pub endpoint: Box<str>,
-    /// `timeout`, milliseconds; at least 1.
+    /// `timeout`, milliseconds; at least 1. A negative one is none, as upstream: whoever asks has a bound of its own.
     pub timeout_ms: u64,
     /// `http.static_headers`.
     pub headers: Vec<(Box<str>, Box<str>)>,
+    /// `http.tls`, where it is enabled; else whom the system trusts.
+    pub tls: Option<ClientTls>,
 }
 
 /// All backends that can be asked. What a reload changes of them waits for a restart.
@@ -30,6 +34,11 @@ pub struct Proxies {
 pub const DEFAULT_PROXY: &str = "default";
 
 impl Proxies {
+    /// All of them, each once.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<HttpProxy>> {
+        self.named.values().chain(&self.shared_poll_refresh)
+    }
+
     /// Who knows the state of the keys of a namespace with this `proxy_name`; nobody, if it cannot be asked.
     pub fn shared_poll(&self, name: &str) -> Option<&Arc<HttpProxy>> {
         match name {

@@ -1,6 +1,6 @@
 //! Connecting to a server: over TCP, a Unix socket, or TLS.
 
-mod tls;
+pub mod tls;
 
 use std::io;
 use std::sync::Arc;

@@ -99,8 +99,7 @@ fn config(client: &str, namespaces: &str) -> Snapshot {
     let text = format!(
         r#"{{"client": {{"token": {{"hmac_secret_key": "secret"}}{comma}{client}}},
             "shared_poll": {{"hmac_secret_key": "poll-secret"}},
-            "proxies": [{{"name": "poller", "endpoint": "http://localhost"}},
-                {{"name": "unheard", "endpoint": "grpc://localhost:1"}}],
+            "proxies": [{{"name": "poller", "endpoint": "http://localhost"}}],
             "channel": {{"without_namespace": {{"allow_subscribe_for_client": true}}, "namespaces": [{namespaces}]}}}}"#
     );
     let sources = load::Sources { file: Some(("config.json", &text)), env: &Env::new(), flags: &[] };

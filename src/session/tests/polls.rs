@@ -24,8 +24,6 @@ const POLLS: &str = r#"
             "track_expired_extra_delay": "2s"}},
     {"name": "closed", "subscription_type": "shared_poll",
         "shared_poll": {"proxy_name": "poller", "mode": "versioned", "publish_enabled": true}},
-    {"name": "backend", "subscription_type": "shared_poll", "allow_subscribe_for_client": true,
-        "shared_poll": {"proxy_name": "unheard"}},
     {"name": "open", "allow_subscribe_for_client": true}
 "#;
 
@@ -127,8 +125,6 @@ fn who_may_subscribe() {
         a< {"id":5,"error":{"code":108,"message":"not available"}}
         a> {"id":6,"subscribe":{"channel":"closed:a","type":4}}
         a< {"id":6,"error":{"code":103,"message":"permission denied"}}
-        a> {"id":7,"subscribe":{"channel":"backend:a","type":4}}
-        a< {"id":7,"error":{"code":108,"message":"not available"}}
         a> {"id":8,"subscribe":{"channel":"closed:a","type":4,"token":$jwt{"sub":"u","channel":"closed:a","exp":1700000060}}}
         a< {"id":8,"subscribe":{"expires":true,"ttl":60,"type":4}}
         a> {"id":9,"subscribe":{"channel":"poll:a","type":4}}
