@@ -21,8 +21,12 @@ pub(super) fn proxies(options: &Section) -> Proxies {
 }
 
 fn proxy(options: &Section, name: &str, path: &str) -> Option<Arc<HttpProxy>> {
-    let headers = options.map("http.static_headers").iter();
-    let headers = headers.map(|(name, value)| (Box::from(&**name), Box::from(&**value))).collect();
+    let mut headers: Vec<(Box<str>, Box<str>)> = Vec::new();
+    for (name, value) in options.map("http.static_headers") {
+        // Names that differ in case are one header, as in Go.
+        headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        headers.push((name.as_str().into(), value.as_str().into()));
+    }
     let tls = tls(options.section("http"), &format!("{path}.http"), "tls");
     let timeout_ms = match options.duration_ns("timeout") {
         ..0 => u64::from(u32::MAX),
