@@ -1,6 +1,6 @@
 //! A Redis Cluster of three members: requests find the member that has the slot, also while slots move.
 
-use spindle::broker::spread;
+use spindle::broker::{Value, spread};
 use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
 
 use super::driver::{ALL, Shards, client, everything, free_port, publish};
@@ -181,4 +181,35 @@ fn presence_is_read_from_replicas() {
     drop(replica);
     while !matches!(reader.ask(&channel, BrokerOp::Presence), BrokerReply::Presence(found) if found.len() == 1) {}
     assert!(scripts_run(&cluster.members[0].0) > before.1 + 1);
+}
+
+#[test]
+fn a_replica_takes_over() {
+    let mut cluster = Cluster::start();
+    let owner = cluster.owner_of(&partitioned("a", 16)).0;
+    let (replica, ..) = cluster.join_as_replica_of(owner);
+    let mut shards = Shards::new(2, &cluster.options(r#","sharded_pub_sub_partitions":16"#));
+    shards.subscribe("a");
+    for number in 1..=3 {
+        publish_at_last(&mut shards, "a", &number.to_string());
+        assert_eq!(shards.heard("a"), number.to_string());
+    }
+    // The replica has it all, when it has what came later.
+    let mut connection = cluster.members[owner].0.connect();
+    connection.send(&["SET", &format!("later.{{{}}}", spread("a", 16)), "x"]);
+    while connection.send(&["WAIT", "1", "20"]) != Value::Int(1) {}
+    cluster.members[owner].0.kill();
+    // It need not wait for the others to miss the master.
+    replica.connect().send(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    let is_resumed = |event: &BrokerEvent| matches!(event, BrokerEvent::Resumed(name) if name.as_str() == "a");
+    while !shards.events.iter().any(is_resumed) {
+        // At first nobody has the slot, and both are told so at once.
+        let reply = shards.ask("a", ALL);
+        assert!(matches!(reply, BrokerReply::Failed | BrokerReply::History(..)), "{reply:?}");
+    }
+    publish_at_last(&mut shards, "a", "4");
+    assert_eq!(shards.heard("a"), "4");
+    let BrokerReply::History(kept, top) = shards.ask("a", ALL) else { panic!() };
+    assert_eq!((kept.len(), top.offset), (4, 4));
+    assert!(text(&mut replica.connect(), &["ROLE"]).contains("master"));
 }
