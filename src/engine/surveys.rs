@@ -3,6 +3,7 @@
 use super::{Ask, Engine, SURVEY_BUDGET};
 use crate::api::control::{Control, ControlAnswer, ShardInfo};
 use crate::channel::name::hash_of;
+use crate::config::snapshot;
 
 /// An [`Ask`] that is being answered. Tables are gone through by slot: what comes or goes meanwhile may be in the
 /// answer or not, and what stays is in it once. (A user whose first connection ends meanwhile may be missed: another
@@ -74,7 +75,7 @@ impl Engine {
                 self.metrics.outbox(self.pool.owed());
                 self.metrics.polls().are(self.homes.polled_channels(), self.homes.polled_keys());
                 self.metrics.channels(self.listed_channels());
-                if let Some(broker) = &self.broker {
+                if let (Some(broker), snapshot::Broker::Redis(_)) = (&self.broker, &self.config.broker) {
                     self.metrics.redis().waits(broker.waiting());
                 }
                 let metrics = Some(Box::new(self.metrics.clone()));

@@ -168,3 +168,14 @@ fn on_a_redis_cluster() {
     cluster.clear();
     both::check(&them, &us);
 }
+
+/// Whether a server can do what an option needs is said at the start.
+#[test]
+fn a_server_that_is_too_old_is_named() {
+    let redis = Redis::start();
+    let known = format!("{:?}", redis.connect().send(&["COMMAND", "INFO", "HEXPIRE"]));
+    let mut options = at(&redis);
+    options["presence_hash_field_ttl"] = json!(true);
+    let node = Server::start(config(&options));
+    assert_eq!(node.count_in_log("presence_hash_field_ttl needs Redis 7.4"), usize::from(known == "List([Nil])"));
+}

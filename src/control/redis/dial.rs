@@ -200,21 +200,7 @@ impl Dial {
     /// # Errors
     /// Why not, in a few words without secrets.
     pub async fn open(&self, loads_scripts: bool) -> Result<Opened, String> {
-        let (mut talk, address) = match &self.server.place {
-            RedisPlace::Server(address) => (self.talk(address).await?, address.clone()),
-            RedisPlace::Sentinel { addresses, master, login, .. } => {
-                let address = self.named_by_sentinels(addresses, master, login).await?;
-                (self.talk(&address).await?, address)
-            }
-            RedisPlace::Cluster(_) => match self.aim {
-                Aim::Slot(slot) => {
-                    let address = self.map().await?.owner(slot).cloned();
-                    let address = address.ok_or_else(|| format!("no member of the Cluster has slot {slot}"))?;
-                    (self.talk(&address).await?, address)
-                }
-                Aim::Any | Aim::Replica => self.any_member().await?,
-            },
-        };
+        let (mut talk, address) = self.reach().await?;
         let asked = matches!(self.server.place, RedisPlace::Sentinel { .. });
         let (io_timeout, aim) = (self.io_timeout(), self.aim);
         let prepared = timeout(io_timeout, async {
@@ -240,6 +226,34 @@ impl Dial {
             Err(_) => return Err(format!("{address} does not answer")),
         };
         Ok(Opened { socket: talk.socket, incoming: talk.incoming, scripts, mode: talk.mode, address })
+    }
+
+    /// A connection to the server, or to the one that is meant, and where that is.
+    async fn reach(&self) -> Result<(Talk, RedisAddress), String> {
+        Ok(match &self.server.place {
+            RedisPlace::Server(address) => (self.talk(address).await?, address.clone()),
+            RedisPlace::Sentinel { addresses, master, login, .. } => {
+                let address = self.named_by_sentinels(addresses, master, login).await?;
+                (self.talk(&address).await?, address)
+            }
+            RedisPlace::Cluster(_) => match self.aim {
+                Aim::Slot(slot) => {
+                    let address = self.map().await?.owner(slot).cloned();
+                    let address = address.ok_or_else(|| format!("no member of the Cluster has slot {slot}"))?;
+                    (self.talk(&address).await?, address)
+                }
+                Aim::Any | Aim::Replica => self.any_member().await?,
+            },
+        })
+    }
+
+    /// Whether the server knows a command. Where it does not say, it is taken to.
+    pub async fn knows(&self, command: &str) -> bool {
+        let asked = async {
+            let (mut talk, _) = self.reach().await?;
+            talk.ask::<Vec<Value>>(cmd("COMMAND").arg("INFO").arg(command)).await
+        };
+        !matches!(timeout(self.io_timeout(), asked).await, Ok(Ok(known)) if known.first() == Some(&Value::Nil))
     }
 
     /// Where Sentinels say that the master is, or any of its replicas; the first one that knows is believed.

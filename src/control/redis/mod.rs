@@ -132,6 +132,20 @@ async fn find(
     if let Some(reason) = obstacle.filter(|_| dial.reads_replicas()) {
         tracing::warn!(redis = dial.name(), reason, "replica_client has no effect");
     }
+    let is_partitioned = broker.is_some_and(|broker| broker.partitions.is_some());
+    let newer = [
+        (
+            keeps_presence && presence.is_some_and(|of| of.fields_expire),
+            "HEXPIRE",
+            "presence_hash_field_ttl needs Redis 7.4",
+        ),
+        (is_partitioned, "SSUBSCRIBE", "sharded_pub_sub_partitions needs Redis 7.0"),
+    ];
+    for (is_needed, command, reason) in newer {
+        if is_needed && !dial.knows(command).await {
+            tracing::warn!(redis = dial.name(), reason, "the server is too old for an option");
+        }
+    }
     let uses_lists = broker.is_some_and(|broker| broker.uses_lists);
     // Names of what is not kept there are never used.
     let names = |of: Option<&Options>| Names::new(&of.unwrap_or(options).prefix, layout, uses_lists);
