@@ -34,9 +34,10 @@ all *parts:
 sim seed:
     SPINDLE_SIM_SEED={{seed}} cargo test --release --test sim -- --nocapture
 
-# The simulator under so many fresh seeds
-soak seeds="5000":
+# The simulator under so many fresh seeds, and Redis failing under so many publications before and after
+soak seeds="5000" publications="500000":
     SPINDLE_SIM_SEEDS={{seeds}} cargo test --release --test sim -- --nocapture
+    SPINDLE_LOAD={{publications}} cargo test --release --test cluster storms -- --nocapture --test-threads 1
 
 # So many random commands to our server, and the same ones to a reference if its binary is named
 differential commands="100000" reference="":

@@ -8,18 +8,34 @@ use spindle::sim::{Setup, run};
 const SEEDS: u64 = 20;
 
 fn check(mutation: Mutation) {
+    check_with(Setup::default(), mutation);
+}
+
+fn check_with(setup: Setup, mutation: Mutation) {
     switch(Some(mutation));
-    let caught = (0..SEEDS).find_map(|seed| run(seed, Setup::default()).err());
+    let caught = (0..SEEDS).find_map(|seed| run(seed, setup).err());
     switch(None);
     let failure = caught.unwrap_or_else(|| panic!("{mutation:?} went unnoticed in {SEEDS} seeds"));
     println!("{mutation:?}: {failure}");
 }
 
+/// Several nodes and a broker.
+fn nodes() -> Setup {
+    Setup { nodes: 2, shards: 2, steps: 15_000, ..Setup::default() }
+}
+
 #[test]
 fn without_a_fault_the_same_seeds_pass() {
     for seed in 0..SEEDS {
-        run(seed, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        for setup in [Setup::default(), nodes()] {
+            run(seed, setup).unwrap_or_else(|failure| panic!("{failure}"));
+        }
     }
+}
+
+#[test]
+fn publications_that_a_failover_lost_and_nobody_was_told_of_are_noticed() {
+    check_with(nodes(), Mutation::TrustOffsets);
 }
 
 #[test]

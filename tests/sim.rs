@@ -67,15 +67,16 @@ fn invariants_hold_across_nodes_under_fresh_seeds() {
         println!("{:?}", simulate_cluster(seed));
         return;
     }
-    let (mut publications, mut recoveries, mut losses) = (0, 0, 0);
+    let (mut publications, mut recoveries, mut losses, mut lost) = (0, 0, 0, 0);
     for _ in 0..number("SPINDLE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS / 2) {
         let report = simulate_cluster(rand_seed());
         publications += report.publications;
         recoveries += report.recoveries;
         losses += report.losses;
+        lost += report.publications_lost;
     }
-    println!("{publications} publications, {recoveries} recoveries, {losses} positions lost");
-    assert!(publications > 200 && recoveries > 50 && losses > 0);
+    println!("{publications} publications, {recoveries} recoveries, {losses} positions lost, {lost} lost by failovers");
+    assert!(publications > 200 && recoveries > 50 && losses > 0 && lost > 20);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum Mutation {
     DeliverTwice,
     /// A home takes a broker's message though there is a gap before it.
     PassOverGap,
+    /// A home believes that a stream is the one that it knows though other publications stand there.
+    TrustOffsets,
     /// A subscriber of a brokered channel does not get what came between the read of the stream and its answer.
     ForgetSince,
     /// The key of a client that leaves stays in the map that mirrors the channel.

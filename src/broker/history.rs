@@ -97,6 +97,18 @@ pub(super) fn stream_piece(call: Call, since: Option<u64>, limit: i32, reverse: 
     call.shown(if is_wanted(since, limit, reverse) { limit.max(-1) } else { 0 }).flag(reverse)
 }
 
+/// What is read by the way when the epoch changes: the newest publication.
+pub const fn newest(meta_ttl_s: u32) -> Read {
+    Read { since: None, limit: 1, reverse: true, meta_ttl_s }
+}
+
+/// Has a stream or list that lost publications go on under the fresh epoch, unless its epoch is not `old` any more. The
+/// reply is read by [`publications`], as of a read of the [`newest`] one.
+pub fn change_epoch(names: &Names, channel: &str, old: Epoch, fresh: Epoch, meta_ttl_s: u32) -> Call {
+    let call = Call::script(Script::EpochChange).key(names.history(channel)).key(names.history_meta(channel));
+    call.shown(old.as_str()).shown(fresh.as_str()).shown(meta_ttl_s).flag(names.uses_lists())
+}
+
 /// What was read, and the channel's position.
 pub fn publications(names: &Names, read: &Read, reply: Value) -> Result<(Vec<Arc<Publication>>, Position), Unreadable> {
     if !names.uses_lists() {

@@ -14,6 +14,8 @@ pub enum Script {
     StreamRead,
     /// Reads a list.
     ListRead,
+    /// Has a stream or list go on under another epoch.
+    EpochChange,
     /// Adds or renews a presence entry.
     PresenceAdd,
     /// Removes a presence entry.
@@ -36,12 +38,13 @@ pub enum Script {
 
 impl Script {
     /// All of them; each at the index that is its number.
-    pub const ALL: [Script; 14] = [
+    pub const ALL: [Script; 15] = [
         Script::StreamPublish,
         Script::ListPublish,
         Script::PublishOnce,
         Script::StreamRead,
         Script::ListRead,
+        Script::EpochChange,
         Script::PresenceAdd,
         Script::PresenceRemove,
         Script::PresenceRead,
@@ -61,6 +64,7 @@ impl Script {
             Script::PublishOnce => include_str!("lua/publish_once.lua"),
             Script::StreamRead => include_str!("lua/stream_read.lua"),
             Script::ListRead => include_str!("lua/list_read.lua"),
+            Script::EpochChange => include_str!("lua/epoch_change.lua"),
             Script::PresenceAdd => include_str!("lua/presence_add.lua"),
             Script::PresenceRemove => include_str!("lua/presence_remove.lua"),
             Script::PresenceRead => include_str!("lua/presence_read.lua"),

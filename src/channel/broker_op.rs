@@ -11,7 +11,7 @@ use crate::base::ids::ConnId;
 use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
-use crate::channel::publication::{ClientInfo, Position, Publication};
+use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::protocol::error::Error;
 
 /// Names a request while it is under way.
@@ -56,6 +56,14 @@ pub enum BrokerOp {
     Leave(Arc<ClientInfo>),
     /// Read the stream. Reply: [`BrokerReply::History`].
     History(Read),
+    /// The stream lost publications that somebody has: it goes on under another epoch, unless it does so already. Reply:
+    /// [`BrokerReply::History`] with the newest publication.
+    ChangeEpoch {
+        /// The epoch that it must not have any more.
+        of: Epoch,
+        /// Seconds offset and epoch are kept.
+        meta_ttl_s: u32,
+    },
     /// Drop the stream's publications. Reply: [`BrokerReply::Done`].
     RemoveHistory,
     /// Add a client to presence, or renew its entry; the broker knows how long entries last. Reply:

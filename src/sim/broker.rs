@@ -1,6 +1,7 @@
 //! A broker as the simulator plays it, for several nodes: streams and presence that are kept, messages that are not.
 //! What is asked is carried out when the seed likes, replies and messages overtake each other, connections for
-//! messages break and lose what is under way, requests fail before or after they were carried out.
+//! messages break and lose what is under way, requests fail before or after they were carried out, replicas take over
+//! that lack the last publications.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,17 +10,21 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 
+use super::kept::Kept;
 use crate::base::ids::ClientId;
 use crate::base::time::Now;
+use crate::broker::history::newest;
 use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Ticket};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
-use crate::channel::stream::Stream;
 use crate::engine::ShardFarEnd;
 
 /// Of so many requests one fails.
 const FAILURES: u32 = 300;
+
+/// So many publications a failover loses at most.
+const MOST_LOST: usize = 3;
 
 /// Events that are brought at once, at most.
 const MOST_AT_ONCE: usize = 4;
@@ -27,7 +32,7 @@ const MOST_AT_ONCE: usize = 4;
 /// See the module.
 pub(super) struct Broker {
     nodes: Vec<Node>,
-    streams: HashMap<ChannelName, Stream>,
+    streams: HashMap<ChannelName, Kept>,
     presence: HashMap<ChannelName, HashMap<ClientId, Arc<ClientInfo>>>,
     /// Whether requests fail now and then.
     pub(super) is_faulty: bool,
@@ -49,6 +54,17 @@ struct Shard {
     far: ShardFarEnd,
     requests: VecDeque<BrokerRequest>,
     replies: VecDeque<BrokerEvent>,
+}
+
+impl Node {
+    /// What is under way on the connection for messages is lost.
+    fn cut(&mut self) {
+        for (shard, event) in self.pipe.take().unwrap_or_default() {
+            if let BrokerEvent::Reply(ticket, _) = event {
+                self.waiting.push((shard, ticket));
+            }
+        }
+    }
 }
 
 impl Broker {
@@ -137,11 +153,18 @@ impl Broker {
             }
             BrokerOp::History(read) => {
                 let stream = self.stream(&channel, rng);
-                let found = stream.read(&stream.select(read.since, read.limit, read.reverse));
-                BrokerReply::History(found, stream.position())
+                BrokerReply::History(stream.read(read), stream.top)
+            }
+            BrokerOp::ChangeEpoch { of, meta_ttl_s } => {
+                let fresh = Epoch::from_random(rng.random());
+                let stream = self.stream(&channel, rng);
+                if stream.top.epoch == of {
+                    stream.top.epoch = fresh;
+                }
+                BrokerReply::History(stream.read(newest(meta_ttl_s)), stream.top)
             }
             BrokerOp::RemoveHistory => {
-                drop(self.stream(&channel, rng).clear());
+                self.stream(&channel, rng).clear();
                 BrokerReply::Done
             }
             BrokerOp::AddPresence(info) => {
@@ -164,21 +187,21 @@ impl Broker {
     }
 
     fn publish(&mut self, channel: &ChannelName, op: PublishOp, rng: &mut StdRng, now: Now) -> BrokerReply {
-        let PublishOp { mut publication, history, delta, version_epoch, .. } = op;
+        let PublishOp { mut publication, history, delta, .. } = op;
         publication.unix_ms = now.unix_ms;
         let (publication, previous, position) = if history.is_on() {
             let stream = self.stream(channel, rng);
             let previous = stream.newest().filter(|_| delta).cloned();
-            let publication = stream.append(publication, history.size, version_epoch);
-            (publication, previous, stream.position())
+            let publication = stream.append(publication, history.size as usize);
+            (publication, previous, stream.top)
         } else {
             publication.offset = 0;
             publication.epoch = Epoch::NONE;
-            (Arc::new(publication), None, Position::default())
+            (publication, None, Position::default())
         };
         // Every node makes its own of what comes over the network.
         let own = |publication: &Publication| Arc::new(publication.clone());
-        self.message(channel, |name| BrokerEvent::Publication(name, own(&publication), previous.as_deref().map(own)));
+        self.message(channel, |name| BrokerEvent::Publication(name, own(&publication), previous.as_ref().map(own)));
         BrokerReply::Published(position, None)
     }
 
@@ -228,13 +251,10 @@ impl Broker {
         Some((before + shard, is_rung))
     }
 
-    /// The connection for messages of some node breaks: what is under way on it is lost.
+    /// The connection for messages of some node breaks.
     pub(super) fn cut(&mut self, rng: &mut StdRng) {
-        let Some(node) = self.nodes.iter_mut().choose(rng) else { return };
-        for (shard, event) in node.pipe.take().unwrap_or_default() {
-            if let BrokerEvent::Reply(ticket, _) = event {
-                node.waiting.push((shard, ticket));
-            }
+        if let Some(node) = self.nodes.iter_mut().choose(rng) {
+            node.cut();
         }
     }
 
@@ -254,11 +274,31 @@ impl Broker {
     /// A stream begins anew.
     pub(super) fn lose_stream(&mut self, channel: &str, rng: &mut StdRng) {
         let epoch = Epoch::from_random(rng.random());
-        self.streams.insert(ChannelName::new(channel), Stream::new(epoch));
+        self.streams.insert(ChannelName::new(channel), Kept::new(epoch));
     }
 
-    fn stream(&mut self, channel: &ChannelName, rng: &mut StdRng) -> &mut Stream {
-        let begin = || Stream::new(Epoch::from_random(rng.random()));
+    /// A replica takes over that lacks the last publications of a channel, which are given. Connections for messages
+    /// break, or stay where it is a member of a Cluster that failed; then nodes are told later.
+    pub(super) fn fail_over(&mut self, channel: &str, rng: &mut StdRng) -> Vec<Publication> {
+        let channel = ChannelName::new(channel);
+        let count = rng.random_range(1..=MOST_LOST);
+        let gone = self.stream(&channel, rng).fall_back(count);
+        for node in &mut self.nodes {
+            let home = channel.home(node.shards.len() as u16).index();
+            match &mut node.pipe {
+                Some(pipe) if rng.random_bool(0.3) => {
+                    if node.wanted.contains(channel.as_str()) {
+                        pipe.push_back((home, BrokerEvent::Resumed(channel.clone())));
+                    }
+                }
+                _ => node.cut(),
+            }
+        }
+        gone
+    }
+
+    fn stream(&mut self, channel: &ChannelName, rng: &mut StdRng) -> &mut Kept {
+        let begin = || Kept::new(Epoch::from_random(rng.random()));
         self.streams.entry(channel.clone()).or_insert_with(begin)
     }
 

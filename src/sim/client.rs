@@ -1,11 +1,12 @@
 //! A simulated client: speaks the real protocol, remembers what it saw, and notices whatever should not be.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::maps::{self, Maps};
 use super::polls::{self, Polls};
 use super::setup::{TOKEN, USER};
+use super::truth::Truth;
 use super::wants::{Wants, is_unwanted};
 use super::wire::{self, Received};
 use crate::base::ids::ConnId;
@@ -48,49 +49,6 @@ pub struct Seen {
     pub epoch: String,
 }
 
-/// What all clients saw of all channels: they must agree.
-#[derive(Default)]
-pub struct Truth {
-    /// Payload by channel, epoch and offset; whoever sees it first decides.
-    pub streams: HashMap<(String, String, u64), Vec<u8>>,
-    /// Places where somebody saw a publication that filters let through.
-    wanted: HashSet<(String, String, u64)>,
-    /// Places that somebody with a filter was not told of.
-    skipped: HashSet<(String, String, u64)>,
-}
-
-impl Truth {
-    pub(super) fn agree(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> Result<(), String> {
-        let known = self.streams.entry((channel.to_owned(), epoch.to_owned(), offset)).or_insert_with(|| data.to_vec());
-        if known != data {
-            return Err(format!("{channel} at {offset}: two clients saw different publications"));
-        }
-        Ok(())
-    }
-
-    /// Somebody saw a publication that filters let through.
-    fn saw_wanted(&mut self, channel: &str, epoch: &str, offset: u64) -> Result<(), String> {
-        let place = (channel.to_owned(), epoch.to_owned(), offset);
-        if self.skipped.contains(&place) {
-            return Err(format!("{channel} at {offset}: kept from a client whose filter it fits"));
-        }
-        self.wanted.insert(place);
-        Ok(())
-    }
-
-    /// A client with a filter was not told of the places between two.
-    fn skipped(&mut self, channel: &str, epoch: &str, places: std::ops::Range<u64>) -> Result<(), String> {
-        for offset in places {
-            let place = (channel.to_owned(), epoch.to_owned(), offset);
-            if self.wanted.contains(&place) {
-                return Err(format!("{channel} at {offset}: kept from a client whose filter it fits"));
-            }
-            self.skipped.insert(place);
-        }
-        Ok(())
-    }
-}
-
 /// A subscription as the client sees it.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -100,6 +58,8 @@ pub struct Subscription {
     /// Last number seen of each publisher, where the channel has none.
     last_of: HashMap<u64, u64>,
     wants: Wants,
+    /// The last publication of this subscription.
+    last: Option<(u64, Vec<u8>)>,
     /// Clients whose join was pushed and whose leave was not.
     pub joined: BTreeSet<String>,
     /// It began with the connection; maps that mirror the channel do not show those, as upstream.
@@ -481,6 +441,7 @@ impl Client {
                     }
                     offset = publication.offset;
                     truth.agree(channel, &epoch, offset, &payload)?;
+                    subscription.goes_on(channel, &epoch, offset, &payload, truth)?;
                     self.counts.patches += u64::from(publication.delta);
                     self.bases.insert(channel.to_owned(), (publication.offset, payload));
                 }
@@ -491,6 +452,7 @@ impl Client {
             } else if since.epoch == epoch
                 && offset.saturating_sub(since.offset) <= history_size
                 && offset >= since.offset
+                && !truth.has_lost(channel)
             {
                 return Err(format!(
                     "{channel}: {} to {offset} is within the history and was not recovered",
@@ -562,7 +524,21 @@ impl Client {
 
 impl Subscription {
     fn new(state: State, seen: Option<Seen>, wants: Wants) -> Self {
-        Self { state, seen, last_of: HashMap::new(), wants, joined: BTreeSet::new(), with_connection: false }
+        Self {
+            state,
+            seen,
+            last_of: HashMap::new(),
+            wants,
+            last: None,
+            joined: BTreeSet::new(),
+            with_connection: false,
+        }
+    }
+
+    /// Another publication behind the last one.
+    fn goes_on(&mut self, channel: &str, epoch: &str, offset: u64, data: &[u8], truth: &Truth) -> Result<(), String> {
+        let last = self.last.replace((offset, data.to_vec()));
+        last.map_or(Ok(()), |(at, last)| truth.follows(channel, epoch, (at, &last), (offset, data)))
     }
 
     /// Who joined is not joined already: nobody's leave was lost.
@@ -595,7 +571,9 @@ impl Subscription {
             }
             look_at_tags(channel, &seen.epoch, seen.offset, publication, self.wants, truth)?;
             seen.offset = publication.offset;
-            return truth.agree(channel, &seen.epoch, seen.offset, data);
+            truth.agree(channel, &seen.epoch, seen.offset, data)?;
+            let epoch = seen.epoch.clone();
+            return self.goes_on(channel, &epoch, publication.offset, data, truth);
         }
         let (publisher, number) = numbers(data).ok_or_else(|| format!("{channel}: a payload nobody published"))?;
         let last = self.last_of.insert(publisher, number);

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::client::{Seen, Truth};
+use super::client::Seen;
+use super::truth::Truth;
 use crate::protocol::client::{Publication, SubscribeRequest, SubscribeResult};
 use crate::protocol::disconnect::Unsubscribe;
 use crate::protocol::error::Error;

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::client::Truth;
 use super::setup::{POLL_SECRET, is_versioned};
+use super::truth::Truth;
 use super::wants::Wants;
 use crate::auth::track::{Tracked, sign};
 use crate::protocol::Protocol;

@@ -10,10 +10,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::backend::{Backend, KEYS, all_keys};
 use super::broker::Broker;
-use super::client::{Client, SAME, Truth};
+use super::client::{Client, SAME};
 use super::plane::Plane;
 use super::polls::Act;
 use super::setup::{HISTORY_SIZE, MAX_ERRANDS, QUEUE_MAX_SIZE, is_versioned};
+use super::truth::Truth;
 use super::wants::TAG;
 use super::{Failure, Setup, checks};
 use crate::api::{self, Node};
@@ -57,6 +58,8 @@ pub struct Report {
     pub patches: u64,
     /// Times a client was told that its position is lost.
     pub losses: u64,
+    /// Publications that a failover of the broker lost.
+    pub publications_lost: u64,
     /// Times a client recovered what it had missed of a map.
     pub map_recoveries: u64,
     /// Times a client was told that changes of a map are gone.
@@ -335,12 +338,18 @@ impl World {
         }
     }
 
-    /// Connections to the broker break and come back; now and then a stream is gone.
+    /// Connections to the broker break and come back; now and then a stream is gone, or the last publications of one.
     fn trouble_broker(&mut self) {
         let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
-        let Self { broker: Some(broker), rng, .. } = self else { return };
-        match rng.random_range(0..12) {
+        let Self { broker: Some(broker), rng, truth, report, .. } = self else { return };
+        match rng.random_range(0..14) {
             0..2 => broker.cut(rng),
+            // Whoever comes back with a position that is lost may not be told, and then builds patches upon it.
+            12.. if ["kept", "tags", "cache"].iter().any(|kind| channel.starts_with(kind)) => {
+                let gone = broker.fail_over(&channel, rng);
+                report.publications_lost += gone.len() as u64;
+                truth.lose(&channel, gone);
+            }
             2..5 if !channel.starts_with("live") => broker.lose_stream(&channel, rng),
             _ => broker.mend(),
         }

@@ -10,12 +10,19 @@ mod redis;
 #[path = "../support/redis_cluster.rs"]
 mod redis_cluster;
 #[allow(dead_code)]
+#[path = "../support/redis_sentinel.rs"]
+mod redis_sentinel;
+#[path = "../support/redis_way.rs"]
+mod redis_way;
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 
 mod both;
 mod faults;
+mod load;
 mod metrics;
+mod storms;
 // Tests with NATS need more of it.
 #[allow(dead_code)]
 mod talker;
@@ -51,7 +58,7 @@ fn config(redis: &Value) -> Value {
     };
     let kept = json!({
         "presence": true, "join_leave": true, "force_push_join_leave": true, "force_recovery": true,
-        "history_size": 100_000, "history_ttl": "300s",
+        "history_size": 1_000_000, "history_ttl": "300s",
     });
     let kept_as = |more: Value| {
         let mut kept = kept.clone();
@@ -61,7 +68,8 @@ fn config(redis: &Value) -> Value {
         with(kept)
     };
     json!({
-        "client": {"insecure": true},
+        // Whoever comes back may have missed many thousand publications.
+        "client": {"insecure": true, "recovery_max_publication_limit": 1_000_000, "queue_max_size": 64 << 20},
         "http_api": {"insecure": true},
         "prometheus": {"enabled": true},
         "engine": {"type": "redis", "redis": redis},

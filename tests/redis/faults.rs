@@ -1,16 +1,11 @@
 //! What becomes of requests and messages when Redis, or the way to it, fails.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use rustix::process::Signal;
 use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Trouble};
 
 use super::driver::{ALL, Shards, at, publish};
 use super::redis::Redis;
+use super::redis_way::Way;
 
 /// Publishes until it works again.
 pub fn publish_at_last(shards: &mut Shards, channel: &str, data: &str) {
@@ -134,50 +129,6 @@ fn a_redis_that_stands_still_for_a_while_is_waited_for() {
     assert!(shards.events.is_empty(), "{:?}", shards.events);
 }
 
-/// A way to Redis that is cut for good behind so many bytes of what it says; until it is told how many, all pass.
-struct Way {
-    port: u16,
-    left: Arc<AtomicUsize>,
-}
-
-impl Way {
-    fn to(redis: &Redis) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, socket) = (listener.local_addr().unwrap().port(), redis.socket());
-        let left = Arc::new(AtomicUsize::new(usize::MAX));
-        let counted = left.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let Ok(server) = UnixStream::connect(&socket) else { return };
-                let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut up, &mut down);
-                    let _ = down.shutdown(std::net::Shutdown::Both);
-                });
-                let counted = counted.clone();
-                std::thread::spawn(move || pass(server, client, &counted));
-            }
-        });
-        Self { port, left }
-    }
-}
-
-fn pass(mut from: UnixStream, mut to: TcpStream, left: &AtomicUsize) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let before = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            Some(if left == usize::MAX { left } else { left.saturating_sub(count) })
-        });
-        let allowed = before.unwrap().min(count);
-        if to.write_all(&buffer[..allowed]).is_err() || allowed < count {
-            left.store(usize::MAX, Ordering::SeqCst);
-            break;
-        }
-    }
-    let _ = to.shutdown(std::net::Shutdown::Both);
-    let _ = from.shutdown(std::net::Shutdown::Both);
-}
-
 #[test]
 fn replies_that_are_cut_are_none() {
     let redis = Redis::start();
@@ -188,7 +139,7 @@ fn replies_that_are_cut_are_none() {
     }
     let mut failed = 0;
     for cut in [0, 1, 5, 40, 300, 900] {
-        way.left.store(cut, Ordering::SeqCst);
+        way.cut_after(cut);
         match shards.ask("a", ALL) {
             BrokerReply::Failed => failed += 1,
             // Another connection was cut, which said something first.

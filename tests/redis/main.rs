@@ -3,10 +3,16 @@
 
 #[path = "../support/redis.rs"]
 mod redis;
-// Another test needs more of it.
+// Another test needs more of these.
 #[allow(dead_code)]
 #[path = "../support/redis_cluster.rs"]
 mod redis_cluster;
+#[allow(dead_code)]
+#[path = "../support/redis_sentinel.rs"]
+mod redis_sentinel;
+#[allow(dead_code)]
+#[path = "../support/redis_way.rs"]
+mod redis_way;
 
 mod cluster;
 mod control;

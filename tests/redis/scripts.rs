@@ -84,6 +84,29 @@ fn reading_gives_a_channel_its_epoch() {
 }
 
 #[test]
+fn an_epoch_is_changed_once_and_nothing_else() {
+    let server = Redis::start();
+    let mut redis = server.connect();
+    for lists in [false, true] {
+        let names = names(lists);
+        publish(&mut redis, &names, &op("a", false), "one");
+        publish(&mut redis, &names, &op("b", false), "one");
+        for (old, fresh, expected) in [("other", "two", "one"), ("one", "two", "two"), ("one", "three", "two")] {
+            let reply = redis.call(&history::change_epoch(&names, "a", epoch(old), epoch(fresh), 0));
+            let (newest, top) = history::publications(&names, &history::newest(0), reply).unwrap();
+            assert_eq!(top, Position { offset: 2, epoch: epoch(expected) });
+            assert_eq!((newest.len(), newest[0].offset, &newest[0].data), (1, 2, &Bytes::from("b")));
+        }
+        assert_eq!(read(&mut redis, &names, false, "x").0, [(1, "a".into()), (2, "b".into())]);
+        assert_eq!(publish(&mut redis, &names, &op("c", false), "x"), Position { offset: 3, epoch: epoch("two") });
+        redis.send(&["FLUSHALL"]);
+        let reply = redis.call(&history::change_epoch(&names, "a", epoch("one"), epoch("four"), 0));
+        let (kept, top) = history::publications(&names, &history::newest(0), reply).unwrap();
+        assert_eq!((kept.len(), top), (0, Position { offset: 0, epoch: epoch("four") }));
+    }
+}
+
+#[test]
 fn whoever_shares_a_redis_can_read_deltas_over_lists() {
     let server = Redis::start();
     let (mut redis, mut subscriber, names) = (server.connect(), server.connect(), names(true));

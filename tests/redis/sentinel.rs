@@ -6,62 +6,11 @@ use super::driver::{Shards, client, everything, free_port, publish};
 use super::faults::publish_at_last;
 use super::options::pem;
 use super::redis::Redis;
-
-/// A master, its replica, and a Sentinel that watches them, with their ports.
-struct Set {
-    master: Redis,
-    replica: Redis,
-    _sentinel: Redis,
-    sentinel_port: u16,
-}
-
-impl Set {
-    fn start() -> Self {
-        Self::guarded("requirepass guard\n")
-    }
-
-    /// With more lines in the configuration of the Sentinel.
-    fn guarded(more: &str) -> Self {
-        let (port, replica_port, sentinel_port) = (free_port(), free_port(), free_port());
-        let master = Redis::with(&["--port", &port.to_string(), "--requirepass", "open", "--masterauth", "open"]);
-        let of_master = format!("127.0.0.1 {port}");
-        let replica = Redis::with(
-            &[
-                ["--port", &replica_port.to_string()],
-                ["--replicaof", &of_master],
-                ["--requirepass", "open"],
-                ["--masterauth", "open"],
-            ]
-            .concat(),
-        );
-        let mut connection = master.connect();
-        connection.send(&["AUTH", "open"]);
-        // The Sentinel hears of the replica from its master.
-        while !format!("{:?}", connection.send(&["INFO", "replication"])).contains("state=online") {
-            connection.send(&["WAIT", "2", "20"]);
-        }
-        let sentinel = Redis::sentinel(&format!(
-            "{more}port {sentinel_port}\nsentinel monitor main {of_master} 1\n\
-            sentinel auth-pass main open\nsentinel down-after-milliseconds main 300\n\
-            sentinel failover-timeout main 2000\n"
-        ));
-        Self { master, replica, _sentinel: sentinel, sentinel_port }
-    }
-
-    fn options(&self, master: &str) -> String {
-        // The first one answers nobody.
-        format!(
-            r#"{{"sentinel_address":["127.0.0.1:{},127.0.0.1:{}"],"sentinel_master_name":"{master}",
-            "sentinel_password":"guard","password":"open"}}"#,
-            free_port(),
-            self.sentinel_port
-        )
-    }
-}
+use super::redis_sentinel::Watched;
 
 #[test]
 fn the_master_is_found_and_found_again() {
-    let mut set = Set::start();
+    let mut set = Watched::start(1);
     let mut shards = Shards::new(2, &set.options("main"));
     everything(&mut shards);
     shards.subscribe("news");
@@ -74,17 +23,17 @@ fn the_master_is_found_and_found_again() {
 
 #[test]
 fn by_a_url_too() {
-    let set = Set::start();
+    let set = Watched::start(1);
     let address = format!(
         r#"{{"address":"redis+sentinel://:open@127.0.0.1:{}?sentinel_master_name=main&sentinel_password=guard"}}"#,
-        set.sentinel_port
+        set.sentinel_ports[0]
     );
     everything(&mut Shards::new(1, &address));
 }
 
 #[test]
 fn a_start_says_what_is_wrong() {
-    let set = Set::start();
+    let set = Watched::start(1);
     let error = Shards::try_new(1, &set.options("other")).err().expect("refused");
     assert!(error.contains("it knows no master \"other\""), "{error}");
     let open = set.options("main").replace("guard", "wrong");
@@ -107,10 +56,13 @@ fn a_sentinel_with_users_that_speaks_tls() {
         });
         format!("tls-{kind}-file {file}\n")
     });
-    let set = Set::guarded(&format!(
-        "tls-port {port}\n{}tls-auth-clients no\nuser ann on >guard ~* &* +@all\nuser default off\n",
-        tls.concat()
-    ));
+    let set = Watched::guarded(
+        1,
+        &format!(
+            "tls-port {port}\n{}tls-auth-clients no\nuser ann on >guard ~* &* +@all\nuser default off\n",
+            tls.concat()
+        ),
+    );
     let options = |more: &str| {
         format!(
             r#"{{"sentinel_address":["127.0.0.1:{port}"],"sentinel_master_name":"main","sentinel_user":"ann",
@@ -125,7 +77,7 @@ fn a_sentinel_with_users_that_speaks_tls() {
 
 #[test]
 fn presence_is_read_from_a_replica_that_sentinels_know() {
-    let mut set = Set::start();
+    let mut set = Watched::start(1);
     let mut writer = Shards::new(1, &set.options("main"));
     assert!(matches!(writer.ask("a", BrokerOp::AddPresence(client(1, "ann"))), BrokerReply::Done));
     let scripts_run = |redis: &Redis| {

@@ -51,7 +51,7 @@ impl Redis {
         self.folder.join("socket")
     }
 
-    /// Ends it without a word, and starts it anew, empty.
+    /// Ends it without a word, and starts it anew: with what it wrote to its files, else empty.
     pub fn restart(&mut self) {
         self.kill();
         self.child = run(&self.folder, &self.options);

@@ -14,6 +14,9 @@ use crate::channel::publication::Position;
 /// Publications that one read brings to fill a gap.
 const FILL: i32 = 512;
 
+/// How often a gap is read before it is given up.
+const TRIES: u8 = 3;
+
 /// A channel whose subscribers have positions.
 #[derive(Debug)]
 pub(super) struct Course {
@@ -26,6 +29,8 @@ pub(super) struct Course {
     checked_at: Option<Position>,
     /// The read that fills the gap.
     fill: Option<Ticket>,
+    /// Reads for it that failed one after the other.
+    failed_fills: u8,
     /// Messages were missed while it was under way.
     fills_again: bool,
     meta_ttl_s: u32,
@@ -42,6 +47,7 @@ impl Course {
             checks,
             checked_at: None,
             fill: None,
+            failed_fills: 0,
             fills_again: false,
             meta_ttl_s,
             resumptions: 0,
@@ -80,13 +86,26 @@ impl Brokered {
     pub(super) fn begin_fill(&mut self, slot: u32, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
-        let Some(at) = course.place.at().filter(|_| course.fill.is_none()) else { return };
+        let Some(since) = course.place.fill_since().filter(|_| course.fill.is_none()) else { return };
         course.place.begin_fill();
         let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
-        let read = Read { since: Some(at.offset), limit: FILL, reverse: false, meta_ttl_s: course.meta_ttl_s };
+        let read = Read { since: Some(since), limit: FILL, reverse: false, meta_ttl_s: course.meta_ttl_s };
         let name = channel.name.clone();
         self.request(&name, BrokerOp::History(read), Some(Ticket(key)));
+    }
+
+    /// The stream is not the one that subscribers have seen, and looks as if it were. So that nobody takes it for that,
+    /// here or elsewhere, now or when coming back, it goes on under another epoch.
+    fn change_epoch(&mut self, slot: u32, out: &mut Out<'_>) {
+        let Some(channel) = self.table.get(slot) else { return };
+        let Some(course) = &mut channel.course else { return };
+        let Some(at) = course.place.at() else { return };
+        course.place.begin_fill();
+        let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
+        course.fill = Some(Ticket(key));
+        let (name, op) = (channel.name.clone(), BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s: course.meta_ttl_s });
+        self.request(&name, op, Some(Ticket(key)));
     }
 
     /// What may be missing was read.
@@ -101,13 +120,19 @@ impl Brokered {
         if !course.place.is_filling() {
             return;
         }
-        let BrokerReply::History(read, top) = reply else { return self.give_up(slot, out) };
+        let BrokerReply::History(read, top) = reply else {
+            // Giving up forgets what subscribers have, and with it whether a failover lost some of that.
+            course.failed_fills += 1;
+            return if course.failed_fills < TRIES { self.begin_fill(slot, out) } else { self.give_up(slot, out) };
+        };
+        course.failed_fills = 0;
         let (missing, filled) = course.place.fill(read, top);
         missing.into_iter().for_each(|publication| self.deliver(slot, (publication, None), out));
         match filled {
             Filled::Partly => return self.begin_fill(slot, out),
             Filled::Whole => {}
             Filled::Lost => self.lose(slot, out),
+            Filled::Diverged => return self.change_epoch(slot, out),
         }
         if fills_again {
             return self.begin_fill(slot, out);
@@ -122,7 +147,7 @@ impl Brokered {
     fn give_up(&mut self, slot: u32, out: &mut Out<'_>) {
         self.lose(slot, out);
         let Some(course) = self.table.course(slot) else { return };
-        course.fill = None;
+        (course.fill, course.failed_fills) = (None, 0);
         let held = course.place.give_up();
         held.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
         self.unpark(slot, out);

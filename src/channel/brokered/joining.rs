@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::course::Course;
+use super::piece::Piece;
 use super::place::Moment;
 use super::task::Task;
 use super::{Brokered, Link, Out, task};
@@ -12,7 +13,7 @@ use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::respond;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Recover, ReplyTo, SubscribeOp, Subscribed};
-use crate::channel::publication::{ClientInfo, Position, Publication};
+use crate::channel::publication::{ClientInfo, Position};
 use crate::channel::recovery;
 use crate::protocol::error::Error;
 
@@ -40,7 +41,9 @@ pub(super) struct Join {
     failed: Option<Error>,
     /// The channel's place remembers what comes, for this subscriber.
     is_reading: bool,
-    read: Option<(Vec<Arc<Publication>>, Position)>,
+    read: Option<Piece>,
+    /// What others lack of it was asked for.
+    has_filled: bool,
     /// [`Course::resumptions`] when the read began.
     resumptions: u32,
     /// Where subscribers were when it began.
@@ -65,7 +68,7 @@ impl Join {
     pub(super) fn take(&mut self, reply: BrokerReply) {
         self.left -= 1;
         match reply {
-            BrokerReply::History(publications, top) => self.read = Some((publications, top)),
+            BrokerReply::History(found, top) => self.read = Some(Piece::new(self.wider_read(), found, top)),
             reply => self.failed = task::failure(reply),
         }
     }
@@ -86,36 +89,52 @@ impl Join {
         if place.is_filling() {
             return Next::Wait;
         }
-        let Some((publications, top)) = self.read.take() else {
+        let Some(piece) = self.read.take() else {
             return match place.at() {
-                Some(at) => Next::Answer(Subscribed { position: at, ..Subscribed::default() }),
-                None => Next::ReadAgain,
+                Some(at) if self.recover.is_none() => {
+                    Next::Answer(Subscribed { position: at, ..Subscribed::default() })
+                }
+                _ => Next::ReadAgain,
             };
         };
         if course.resumptions != self.resumptions && place.at().is_none() {
             return Next::ReadAgain;
         }
-        let Some(at) = place.at().or_else(|| place.settle_first(top, self.began)) else { return Next::ReadAgain };
+        let Piece { top, ref found, .. } = piece;
+        let Some(at) = place.at().or_else(|| place.settle_first(top, found, self.began)) else {
+            return Next::ReadAgain;
+        };
         if at.epoch == top.epoch && top.offset > at.offset {
-            self.read = Some((publications, top));
+            // Filled, and still ahead: the stream fell back since it was read.
+            if std::mem::replace(&mut self.has_filled, true) {
+                return Next::ReadAgain;
+            }
+            self.read = Some(piece);
             return Next::Fill;
         }
+        // A read that began where subscribers are does not end before it.
+        if self.began_at.is_some_and(|began| began.epoch == top.epoch && began.offset > top.offset) {
+            return Next::Fill;
+        }
+        let Some(publications) = piece.answer(self.read_op()) else { return Next::ReadAgain };
         let subscribed = |publications, position| match &self.recover {
             None => Subscribed { position, ..Subscribed::default() },
             Some(recover) => recovery::from_read(publications, position, recover),
         };
-        // A read that began where subscribers are does not end before it.
-        let is_behind = self.began_at.is_some_and(|began| began.epoch == top.epoch && began.offset > top.offset);
-        if at.epoch != top.epoch || is_behind {
+        if at.epoch != top.epoch {
             return match self.began_at {
-                // The stream went back, or began anew and no message said so.
+                // The stream began anew and no message said so.
                 Some(began) if began.epoch == at.epoch => {
-                    place.settle(top);
+                    place.settle(top, found);
                     Next::Lost(subscribed(publications, top))
                 }
                 _ => Next::ReadAgain,
             };
         }
+        if !place.agrees(found, self.began) {
+            return Next::ReadAgain;
+        }
+        place.know(found);
         let recover = self.recover.as_ref();
         let position_alone = Subscribed { position: at, ..Subscribed::default() };
         match (place.since(top.offset, self.began), recover) {
@@ -131,12 +150,25 @@ impl Join {
         }
     }
 
-    fn read_op(&self) -> BrokerOp {
+    /// What must be read for the subscriber.
+    fn read_op(&self) -> Read {
         let meta_ttl_s = self.meta_ttl_s;
-        BrokerOp::History(match &self.recover {
-            None => Read { since: None, limit: 0, reverse: false, meta_ttl_s },
+        match &self.recover {
+            None => Read { since: None, limit: 0, reverse: true, meta_ttl_s },
             Some(recover) => recovery::read_for(recover, meta_ttl_s),
-        })
+        }
+    }
+
+    /// What is read: the newest publication, or the one that the subscriber has, is always among it, so that the place
+    /// knows where it begins.
+    fn wider_read(&self) -> Read {
+        let read = self.read_op();
+        match read.since {
+            None if read.limit == 0 => Read { limit: 1, ..read },
+            None => read,
+            Some(since) if read.limit < 0 => Read { since: Some(since.saturating_sub(1)), ..read },
+            Some(since) => Read { since: Some(since.saturating_sub(1)), limit: read.limit.saturating_add(1), ..read },
+        }
     }
 }
 
@@ -167,6 +199,7 @@ impl Brokered {
             failed: None,
             is_reading: false,
             read: None,
+            has_filled: false,
             resumptions: 0,
             began_at: None,
             began: Moment::default(),
@@ -240,7 +273,8 @@ impl Brokered {
     fn read(&mut self, ticket: Ticket) {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left += 1;
-        let (channel, op) = (join.channel.clone(), join.read_op());
+        join.has_filled = false;
+        let (channel, op) = (join.channel.clone(), BrokerOp::History(join.wider_read()));
         if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.course(slot)) {
             join.resumptions = course.resumptions;
             join.began_at = course.place.at();

@@ -11,6 +11,7 @@
 mod admission;
 mod course;
 mod joining;
+mod piece;
 mod place;
 mod present;
 mod task;

@@ -2,8 +2,13 @@
 //!
 //! The broker keeps the stream; its messages may be late, missing after a lost connection, or overtaken by what was
 //! read from the stream. A place puts them in line, so that everything behind it sees each publication once, in order.
+//!
+//! A replica that takes over, or a server that comes back, may lack the last publications, and gives their offsets to
+//! others. So a place knows the publication that it stands at, and whatever is read of the stream to go on from there
+//! must have the very same one.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::base::mutation::{Mutation, is_on};
@@ -40,23 +45,33 @@ pub(super) enum Filled {
     Partly,
     /// What is missing is not kept any more, or the stream is another one.
     Lost,
+    /// The stream lost publications that subscribers have. It says so only under another epoch.
+    Diverged,
 }
 
 /// See [`Place::moment`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moment(u64);
+pub(super) struct Moment {
+    /// So many publications had been remembered.
+    count: u64,
+    jumps: u32,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     /// Positioned subscribers have everything up to here; none before the stream was first read.
     at: Option<Position>,
+    /// The fingerprint of the publication that is there, where it is known.
+    print: Option<u64>,
     /// Subscribers without a position have everything up to here that they ever get.
     seen: Position,
     /// The newest publications, while reads are under way.
     recent: VecDeque<Arc<Publication>>,
     /// Publications that were remembered and are not any more.
     forgotten: u64,
+    /// How often it did not go on from one publication to the next. What was read before that says nothing any more.
+    jumps: u32,
     reads: u32,
     /// Messages behind a gap, while it is being filled.
     held: Option<Vec<Arrival>>,
@@ -82,7 +97,7 @@ impl Place {
 
     /// The moment between two publications, for those that ask later what came since.
     pub fn moment(&self) -> Moment {
-        Moment(self.forgotten + self.recent.len() as u64)
+        Moment { count: self.forgotten + self.recent.len() as u64, jumps: self.jumps }
     }
 
     /// See [`Place::begin_read`].
@@ -110,6 +125,13 @@ impl Place {
             return Verdict::Deliver(arrival);
         };
         if arrived.epoch == at.epoch && arrived.offset <= at.offset {
+            if self.is_another(publication) {
+                self.held = Some(vec![arrival]);
+                return Verdict::Gap;
+            }
+            if arrived == at {
+                self.know(std::slice::from_ref(&arrival.0));
+            }
             if self.is_seen(publication) && !is_on(Mutation::DeliverTwice) {
                 return Verdict::Keep;
             }
@@ -130,19 +152,42 @@ impl Place {
         self.held_before = self.held.get_or_insert_default().len();
     }
 
-    /// The stream was read from here on. Gives what is to be delivered of it, and what that means.
+    /// From which offset on the stream is to be read: the publication at the place is read again.
+    pub fn fill_since(&self) -> Option<u64> {
+        Some(self.at?.offset.saturating_sub(1))
+    }
+
+    /// The stream was read from [`Place::fill_since`] on. Gives what is to be delivered of it, and what that means.
     pub fn fill(&mut self, read: Vec<Arc<Publication>>, top: Position) -> (Vec<Arc<Publication>>, Filled) {
-        let Some(at) = self.at.filter(|at| at.epoch == top.epoch && at.offset <= top.offset) else {
-            self.settle(top);
+        let Some(at) = self.at.filter(|at| at.epoch == top.epoch) else {
+            self.settle(top, &read);
             return (Vec::new(), Filled::Lost);
         };
+        let here = read.iter().find(|found| found.offset == at.offset).map(|found| fingerprint(found));
+        match (self.print, here) {
+            _ if at.offset > top.offset => return (Vec::new(), Filled::Diverged),
+            (Some(print), Some(here)) if print != here && !is_on(Mutation::TrustOffsets) => {
+                return (Vec::new(), Filled::Diverged);
+            }
+            // Nobody can tell whether earlier reads found the same one there.
+            (None, here) => {
+                self.print = here;
+                self.jumps = self.jumps.wrapping_add(1);
+            }
+            // Whether what is there follows from here cannot be known any more.
+            (Some(_), None) if top.offset > at.offset => {
+                self.settle(top, &read);
+                return (Vec::new(), Filled::Lost);
+            }
+            _ => {}
+        }
         let mut next = at.offset;
-        let follows = |publication: &Arc<Publication>| {
+        let mut follows = |publication: &Arc<Publication>| {
             next += 1;
             publication.offset == next
         };
-        let missing: Vec<_> =
-            read.into_iter().skip_while(|found| found.offset <= at.offset).take_while(follows).collect();
+        let behind = read.iter().skip_while(|found| found.offset <= at.offset);
+        let missing: Vec<_> = behind.take_while(|found| follows(found)).cloned().collect();
         for publication in &missing {
             self.advance(publication);
         }
@@ -150,7 +195,7 @@ impl Place {
             Some(now) if now.offset >= top.offset => (missing, Filled::Whole),
             _ if !missing.is_empty() => (missing, Filled::Partly),
             _ => {
-                self.settle(top);
+                self.settle(top, &read);
                 (missing, Filled::Lost)
             }
         }
@@ -161,7 +206,8 @@ impl Place {
     pub fn end_fill(&mut self) -> Vec<Arrival> {
         let held = self.held.take().unwrap_or_default();
         let is_there = |publication: &Publication| {
-            self.at.is_some_and(|at| publication.epoch == at.epoch && publication.offset <= at.offset)
+            let is_behind = self.at.is_some_and(|at| publication.epoch == at.epoch && publication.offset <= at.offset);
+            is_behind && !self.is_another(publication)
         };
         let waited = held.into_iter().enumerate();
         waited.filter(|(n, (found, _))| *n >= self.held_before || is_there(found)).map(|(_, arrival)| arrival).collect()
@@ -170,7 +216,8 @@ impl Place {
     /// Nobody knows what is missing: positions are unknown until the stream is read again. Gives what waited.
     pub fn give_up(&mut self) -> Vec<Arrival> {
         let mut held = self.held.take().unwrap_or_default();
-        self.at = None;
+        (self.at, self.print) = (None, None);
+        self.jumps = self.jumps.wrapping_add(1);
         held.retain(|(publication, _)| !self.is_seen(publication));
         for (publication, _) in &held {
             self.seen = position_of(publication);
@@ -179,28 +226,47 @@ impl Place {
         held
     }
 
-    /// From now on here: nobody's position is elsewhere, or all of those were told.
-    pub fn settle(&mut self, at: Position) {
+    /// From now on here, where a part of the stream was read: nobody's position is elsewhere, or all of those are told.
+    pub fn settle(&mut self, at: Position, read: &[Arc<Publication>]) {
         if self.seen.epoch == at.epoch {
             self.seen.offset = self.seen.offset.min(at.offset);
         }
-        self.at = Some(at);
+        (self.at, self.print) = (Some(at), None);
+        self.jumps = self.jumps.wrapping_add(1);
+        self.know(read);
+    }
+
+    /// Looks in what was read for the publication that stands at the place, unless it is known.
+    pub fn know(&mut self, read: &[Arc<Publication>]) {
+        if self.print.is_none() {
+            let here = read.iter().find(|found| Some(position_of(found)) == self.at);
+            self.print = here.map(|found| fingerprint(found));
+        }
     }
 
     /// The first read, begun at `began`: subscribers with a position are from now on where it ended, or where the
     /// messages since ended. None when those do not follow from it: then it must be read again.
-    pub fn settle_first(&mut self, top: Position, began: Moment) -> Option<Position> {
-        let mut end = top;
+    pub fn settle_first(&mut self, top: Position, read: &[Arc<Publication>], began: Moment) -> Option<Position> {
+        let (mut end, mut last) = (top, None);
         for publication in self.remembered_since(began)? {
             if publication.epoch == end.epoch && publication.offset <= end.offset {
+                // Back again: the stream is another one since.
+                if end.offset > top.offset {
+                    return None;
+                }
+                if publication.offset == end.offset {
+                    last = Some(fingerprint(publication));
+                }
                 continue;
             }
             end.offset += 1;
             if position_of(publication) != end {
                 return None;
             }
+            last = Some(fingerprint(publication));
         }
-        self.at = Some(end);
+        (self.at, self.print) = (Some(end), last);
+        self.know(read);
         self.at
     }
 
@@ -213,12 +279,35 @@ impl Place {
         if is_on(Mutation::ForgetSince) {
             return Some(Vec::new());
         }
-        (behind.len() as u64 == at.offset.saturating_sub(from)).then_some(behind)
+        let is_another = behind.last().is_some_and(|newest| self.is_another(newest));
+        (behind.len() as u64 == at.offset.saturating_sub(from) && !is_another).then_some(behind)
+    }
+
+    /// Whether the newest publication that was read, in a read begun at `began`, is the one that came under its offset,
+    /// if any did. It is not when the stream fell back after the read.
+    pub fn agrees(&self, read: &[Arc<Publication>], began: Moment) -> bool {
+        if began.jumps != self.jumps {
+            return false;
+        }
+        let Some(newest) = read.last() else { return true };
+        let mut came = self.remembered_since(began).into_iter().flatten();
+        let place = position_of(newest);
+        let is_other = came.any(|found| position_of(found) == place && fingerprint(found) != fingerprint(newest));
+        !is_other && !self.is_another(newest)
     }
 
     fn remembered_since(&self, began: Moment) -> Option<impl Iterator<Item = &Arc<Publication>>> {
-        let skipped = usize::try_from(began.0.checked_sub(self.forgotten)?).ok()?;
+        if began.jumps != self.jumps {
+            return None;
+        }
+        let skipped = usize::try_from(began.count.checked_sub(self.forgotten)?).ok()?;
         Some(self.recent.iter().skip(skipped))
+    }
+
+    /// Whether another publication is known to stand where this one says that it stands.
+    fn is_another(&self, publication: &Publication) -> bool {
+        let is_here = self.at == Some(position_of(publication));
+        is_here && self.print.is_some_and(|print| print != fingerprint(publication))
     }
 
     fn is_seen(&self, publication: &Publication) -> bool {
@@ -226,7 +315,7 @@ impl Place {
     }
 
     fn advance(&mut self, publication: &Arc<Publication>) {
-        self.at = Some(position_of(publication));
+        (self.at, self.print) = (Some(position_of(publication)), Some(fingerprint(publication)));
         self.seen = position_of(publication);
         self.remember(publication.clone());
     }
@@ -245,4 +334,9 @@ impl Place {
 
 fn position_of(publication: &Publication) -> Position {
     Position { offset: publication.offset, epoch: publication.epoch }
+}
+
+/// Tells a publication from another one that got the same offset later.
+fn fingerprint(publication: &Publication) -> u64 {
+    foldhash::quality::FixedState::default().hash_one((publication.unix_ms, &publication.data))
 }

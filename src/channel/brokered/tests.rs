@@ -1,6 +1,6 @@
 //! Homes before a broker that is a model: streams, messages that are lost with the connection, requests that fail.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -22,6 +22,10 @@ struct Model {
     is_cut: bool,
     fails: bool,
     present: Vec<ClientId>,
+    /// So many publications there were; each has a time of its own.
+    published: u64,
+    /// When what is in the stream, or was before it was trimmed, was published, by offset.
+    truth: HashMap<u64, u64>,
 }
 
 impl Model {
@@ -35,6 +39,8 @@ impl Model {
             is_cut: false,
             fails: false,
             present,
+            published: 0,
+            truth: HashMap::new(),
         };
         model.begin();
         model
@@ -42,9 +48,9 @@ impl Model {
 
     /// A new epoch.
     fn begin(&mut self) {
-        self.epochs += 1;
         self.kept.clear();
-        self.top = Position { offset: 0, epoch: Epoch::from_random([self.epochs; 8]) };
+        self.truth.clear();
+        self.top = Position { offset: 0, epoch: self.next_epoch() };
     }
 
     fn publish(&mut self, data: Bytes, size: usize) -> Option<BrokerEvent> {
@@ -54,8 +60,10 @@ impl Model {
         } else {
             (0, Epoch::NONE)
         };
-        let publication = Arc::new(Publication { offset, epoch, ..Publication::bare(data) });
+        self.published += 1;
+        let publication = Arc::new(Publication { offset, epoch, unix_ms: self.published, ..Publication::bare(data) });
         if size > 0 {
+            self.truth.insert(offset, self.published);
             self.kept.push_back(publication.clone());
             while self.kept.len() > size {
                 self.kept.pop_front();
@@ -63,6 +71,20 @@ impl Model {
         }
         let name = ChannelName::new(CHANNEL);
         self.tell(BrokerEvent::Publication(name, Arc::new((*publication).clone()), None))
+    }
+
+    /// A replica takes over that did not get the last publications, but has one at least: offsets are given again.
+    fn fail_over(&mut self, lost: usize) {
+        for _ in 0..lost.min(self.kept.len().saturating_sub(1)) {
+            self.kept.pop_back();
+            self.truth.remove(&self.top.offset);
+            self.top.offset -= 1;
+        }
+    }
+
+    fn next_epoch(&mut self) -> Epoch {
+        self.epochs += 1;
+        Epoch::from_random([self.epochs; 8])
     }
 
     fn tell(&self, event: BrokerEvent) -> Option<BrokerEvent> {
@@ -104,7 +126,17 @@ impl Model {
                     found.reverse();
                 }
                 found.truncate(usize::try_from(read.limit).unwrap_or(usize::MAX));
-                BrokerReply::History(found, self.top)
+                let epoch = self.top.epoch;
+                let at_top = |found: Arc<Publication>| Arc::new(Publication { epoch, ..(*found).clone() });
+                BrokerReply::History(found.into_iter().map(at_top).collect(), self.top)
+            }
+            BrokerOp::ChangeEpoch { of, .. } => {
+                if self.top.epoch == of {
+                    self.top.epoch = self.next_epoch();
+                }
+                let epoch = self.top.epoch;
+                let newest = self.kept.back().map(|newest| Arc::new(Publication { epoch, ..(**newest).clone() }));
+                BrokerReply::History(newest.into_iter().collect(), self.top)
             }
             BrokerOp::RemoveHistory => {
                 self.kept.clear();
@@ -433,8 +465,10 @@ struct Seen {
     shard: u16,
     is_positioned: bool,
     at: Option<Position>,
-    /// The publications since, and those of streams before.
-    offsets: Vec<(Epoch, u64)>,
+    /// Behind this offset it got everything.
+    since: u64,
+    /// When the publications were published that it got since, by offset.
+    got: HashMap<u64, u64>,
     is_lost: bool,
 }
 
@@ -449,6 +483,7 @@ enum Step {
     Cut,
     Resume,
     Begin,
+    FailOver { lost: usize, is_cut: bool },
     Fail(bool),
     Check,
 }
@@ -465,6 +500,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Cut),
         2 => Just(Step::Resume),
         1 => prop_oneof![4 => Just(Step::Check), 1 => Just(Step::Begin)],
+        1 => (0usize..3, any::<bool>()).prop_map(|(lost, is_cut)| Step::FailOver { lost, is_cut }),
         1 => prop_oneof![1 => Just(Step::Fail(true)), 4 => Just(Step::Fail(false))],
     ]
 }
@@ -472,13 +508,13 @@ fn step() -> impl Strategy<Value = Step> {
 /// A home under random steps, and what its subscribers make of what it sends.
 struct Trial {
     bench: Bench,
-    subscribers: HashMap<u32, Seen>,
+    subscribers: BTreeMap<u32, Seen>,
     next_tag: u32,
 }
 
 impl Trial {
     fn new() -> Self {
-        Self { bench: Bench::new(), subscribers: HashMap::new(), next_tag: 0 }
+        Self { bench: Bench::new(), subscribers: BTreeMap::new(), next_tag: 0 }
     }
 
     fn step(&mut self, step: Step) {
@@ -493,7 +529,7 @@ impl Trial {
                 let tag = self.next_tag;
                 self.next_tag += 1;
                 let is_positioned = op.position;
-                let seen = Seen { shard, is_positioned, at: None, offsets: Vec::new(), is_lost: false };
+                let seen = Seen { shard, is_positioned, at: None, since: 0, got: HashMap::new(), is_lost: false };
                 self.subscribers.insert(tag, seen);
                 let conn = ConnId { slot: 0, generation: 0 };
                 self.bench.op(shard, subscribe(op), ReplyTo::Conn { conn, tag });
@@ -511,6 +547,12 @@ impl Trial {
             Step::Cut => self.bench.cut(),
             Step::Resume => self.bench.resume(),
             Step::Begin => self.bench.model.begin(),
+            Step::FailOver { lost, is_cut } => {
+                self.bench.model.fail_over(lost);
+                if is_cut {
+                    self.bench.cut();
+                }
+            }
             Step::Fail(fails) => self.bench.model.fails = fails,
             Step::Check => self.bench.op(0, Op::Position { meta_ttl_s: 60 }, ReplyTo::None),
         }
@@ -547,6 +589,8 @@ impl Trial {
                     let first = position.offset - offsets.len() as u64;
                     assert_eq!(offsets, (first + 1..=position.offset).collect::<Vec<_>>());
                 }
+                seen.since = position.offset - publications.len() as u64;
+                seen.got = publications.iter().map(|found| (found.offset, found.unix_ms)).collect();
                 seen.at = Some(position);
             }
             Answer::Failed(_) => {
@@ -563,9 +607,12 @@ impl Seen {
     fn publication(&mut self, publication: &Publication) {
         let Some(at) = self.at.filter(|_| !self.is_lost) else { return };
         if !self.is_positioned {
-            let place = (publication.epoch, publication.offset);
-            assert!(!self.offsets.contains(&place), "{place:?} came twice: {self:?}");
-            return self.offsets.push(place);
+            assert!(
+                !self.got.values().any(|time| *time == publication.unix_ms),
+                "{publication:?} came twice: {self:?}"
+            );
+            self.got.insert(publication.unix_ms, publication.unix_ms);
+            return;
         }
         if publication.epoch == at.epoch && publication.offset <= at.offset {
             return;
@@ -573,6 +620,7 @@ impl Seen {
         let expected = Position { offset: at.offset + 1, epoch: at.epoch };
         assert_eq!(Position { offset: publication.offset, epoch: publication.epoch }, expected, "{self:?}");
         self.at = Some(expected);
+        self.got.insert(publication.offset, publication.unix_ms);
     }
 }
 
@@ -583,8 +631,11 @@ fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
     steps.into_iter().for_each(|step| trial.step(step));
     trial.step(Step::Fail(false));
     trial.step(Step::Resume);
+    let mut left = 10_000;
     while trial.bench.serve() || trial.bench.hear() {
         trial.take();
+        left -= 1;
+        prop_assert!(left > 0, "it does not come to rest");
     }
     prop_assert_eq!(trial.bench.homes.pending(), 0);
     let top = trial.bench.model.top;
@@ -592,6 +643,10 @@ fn holds(steps: Vec<Step>) -> Result<(), TestCaseError> {
         prop_assert!(seen.at.is_some(), "{} was never answered", tag);
         if seen.is_positioned && !seen.is_lost {
             prop_assert_eq!(seen.at, Some(top), "{} {:?}", tag, seen);
+            for offset in seen.since + 1..=top.offset {
+                let truth = trial.bench.model.truth.get(&offset);
+                prop_assert_eq!(seen.got.get(&offset), truth, "{} at {}: {:?}", tag, offset, seen);
+            }
         }
     }
     Ok(())
@@ -615,7 +670,13 @@ proptest! {
 #[test]
 fn faults_are_noticed() {
     use crate::base::mutation::{Mutation, switch};
-    for mutation in [Mutation::ResumeSilently, Mutation::DeliverTwice, Mutation::PassOverGap, Mutation::ForgetSince] {
+    for mutation in [
+        Mutation::ResumeSilently,
+        Mutation::DeliverTwice,
+        Mutation::PassOverGap,
+        Mutation::ForgetSince,
+        Mutation::TrustOffsets,
+    ] {
         let config =
             ProptestConfig { cases: 20_000, failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
         switch(Some(mutation));

@@ -51,6 +51,9 @@ pub struct Cluster {
     later: Vec<Misled>,
     /// Slots of those.
     stuck: HashSet<usize>,
+    /// Slots whose master is another one than before, or was away: it may lack what the one before had, and messages may
+    /// be lost though the connection that they come on never broke.
+    doubtful: HashSet<usize>,
 }
 
 type Reading = Pin<Box<dyn Future<Output = Result<Map, String>> + Send>>;
@@ -76,7 +79,19 @@ impl Cluster {
             held: Vec::new(),
             later: Vec::new(),
             stuck: HashSet::new(),
+            doubtful: HashSet::new(),
         }
+    }
+
+    /// Whether the master of a slot can be asked at once, for all that is known.
+    pub fn can_ask(&self, slot: usize) -> bool {
+        let member = |owner| self.members.get(owner);
+        self.map.owner(slot).is_some_and(|owner| member(owner).is_none_or(Pipe::is_up))
+    }
+
+    /// Slots whose streams and messages are to be looked at again.
+    pub fn take_doubtful(&mut self) -> HashSet<usize> {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// Asks.
@@ -128,8 +143,11 @@ impl Cluster {
     pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, events: &mut Events) -> bool {
         let mut more = false;
         let mut misled: Vec<Misled> = Vec::new();
-        for pipe in self.members.values_mut() {
+        for (address, pipe) in &mut self.members {
             more |= pipe.turn(cx, now, events);
+            if pipe.take_came_back().is_some() {
+                self.doubtful.extend(self.map.slots_of(address));
+            }
             misled.extend(pipe.take_misled());
             self.is_stale |= pipe.is_down();
         }
@@ -146,6 +164,7 @@ impl Cluster {
             && let Some(map) = self.next.take()
         {
             self.members.retain(|address, _| map.has(address));
+            self.doubtful.extend(self.map.moved(&map));
             self.map = map;
             more |= !self.held.is_empty();
             for (call, kind, asker) in std::mem::take(&mut self.held) {

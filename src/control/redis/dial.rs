@@ -50,7 +50,8 @@ pub struct Way {
 
 impl Door for Way {
     type Incoming = Incoming;
-    type News = Vec<Sha>;
+    /// Scripts that are loaded, and the server that it is.
+    type News = (Vec<Sha>, RedisAddress);
 
     fn name(&self) -> String {
         self.dial.name()
@@ -58,8 +59,8 @@ impl Door for Way {
 
     fn open(self: Arc<Self>) -> Opening<Self> {
         Box::pin(async move {
-            let Opened { socket, incoming, scripts, .. } = self.dial.open(self.loads_scripts).await?;
-            Ok(link::Opened { socket, incoming, news: scripts })
+            let Opened { socket, incoming, scripts, address, .. } = self.dial.open(self.loads_scripts).await?;
+            Ok(link::Opened { socket, incoming, news: (scripts, address) })
         })
     }
 }

@@ -11,6 +11,7 @@ use super::cluster::Cluster;
 use super::ear::Ear;
 use super::pipe::Pipe;
 use super::request::{Kind, Lay};
+use super::slots::slot;
 use super::{Found, Redis};
 use crate::broker::{Call, spread};
 use crate::channel::broker_op::{BrokerOp, BrokerReply};
@@ -76,12 +77,25 @@ impl Server {
         }
     }
 
+    /// Whether a channel's stream can be read, for all that is known.
+    fn can_read(&self, channel: &ChannelName) -> bool {
+        match &self.way {
+            Way::Pipe(pipe, _) => pipe.is_up(),
+            Way::Cluster(cluster) => cluster.can_ask(slot_of(&self.lay, channel)),
+        }
+    }
+
     fn is_idle(&self) -> bool {
         match &self.way {
             Way::Pipe(pipe, replica) => pipe.is_idle() && replica.as_ref().is_none_or(Pipe::is_idle),
             Way::Cluster(cluster) => cluster.is_idle(),
         }
     }
+}
+
+/// The slot of all that a Cluster keeps of a channel.
+fn slot_of(lay: &Lay, channel: &ChannelName) -> usize {
+    slot(lay.names.history_meta(channel.as_str()).to_string().as_bytes())
 }
 
 /// See the module.
@@ -143,13 +157,38 @@ impl Servers {
         for server in &mut self.servers {
             more |= server.turn(cx, now, events);
         }
+        self.pass_on_doubts();
         for ear in &mut self.control_ears {
-            more |= ear.turn(cx, now, false, events);
+            more |= ear.turn(cx, now, false, &|_| true, events);
         }
-        for ear in self.ears.iter_mut().flatten() {
-            more |= ear.turn(cx, now, paused, events);
+        for (ears, at) in self.ears.iter_mut().zip(&self.broker) {
+            let server = &self.servers[*at];
+            for ear in ears {
+                more |= ear.turn(cx, now, paused, &|channel| server.can_read(channel), events);
+            }
         }
         more
+    }
+
+    /// Homes of channels of which something is not certain any more are told so.
+    fn pass_on_doubts(&mut self) {
+        for (ears, at) in self.ears.iter_mut().zip(&self.broker) {
+            let Server { lay, way } = &mut self.servers[*at];
+            match way {
+                Way::Pipe(pipe, _) => {
+                    if pipe.take_came_back() == Some(true) {
+                        ears.iter_mut().for_each(|ear| ear.doubt(|_| true));
+                    }
+                }
+                Way::Cluster(cluster) => {
+                    let doubtful = cluster.take_doubtful();
+                    if !doubtful.is_empty() {
+                        let is_meant = |channel: &ChannelName| doubtful.contains(&slot_of(lay, channel));
+                        ears.iter_mut().for_each(|ear| ear.doubt(is_meant));
+                    }
+                }
+            }
+        }
     }
 
     /// Tells another node something, or all of them.

@@ -61,8 +61,10 @@ pub struct Ear {
     numbers: u32,
     waiting: VecDeque<Request>,
     sent: VecDeque<Request>,
-    /// Channels that are to be subscribed to again.
+    /// Channels that are to be subscribed to again, so that their homes are told.
     again: Vec<ChannelName>,
+    /// Those of them whose stream could not be read now. They are looked at again with the next tick.
+    later: Vec<ChannelName>,
     pinged_at: Option<Instant>,
 }
 
@@ -143,6 +145,7 @@ impl Ear {
             waiting: VecDeque::new(),
             sent: VecDeque::new(),
             again: Vec::new(),
+            later: Vec::new(),
             pinged_at: None,
         }
     }
@@ -175,14 +178,30 @@ impl Ear {
         }
     }
 
-    /// Sends, and takes messages unless it is `paused`. True when it must be called again soon.
-    pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, paused: bool, events: &mut Events) -> bool {
+    /// Subscribes again to the channels of which this is true, without losing a message: their homes are told that
+    /// something may be missing.
+    pub fn doubt(&mut self, is_meant: impl Fn(&ChannelName) -> bool) {
+        let meant = self.wanted.iter().filter(|wanted| wanted.state == State::Up && is_meant(&wanted.channel));
+        self.again.extend(meant.map(|wanted| wanted.channel.clone()));
+    }
+
+    /// Sends, and takes messages unless it is `paused`. Channels are subscribed to again when `is_readable` says so of
+    /// them: their homes, which are told of it, read the stream. True when it must be called again soon.
+    pub fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        paused: bool,
+        is_readable: &dyn Fn(&ChannelName) -> bool,
+        events: &mut Events,
+    ) -> bool {
         while let Poll::Ready(change) = self.link.poll_change(cx) {
             match change {
-                Change::Up(_) => {
+                Change::Up(..) => {
                     self.is_down = false;
                     let lost = self.wanted.iter().filter(|wanted| wanted.state == State::Lost);
                     self.again = lost.map(|wanted| wanted.channel.clone()).collect();
+                    self.later = Vec::new();
                     self.waiting.extend(self.fixed.iter().map(|name| Request {
                         channel: name.clone(),
                         kind: Kind::Fixed,
@@ -197,7 +216,7 @@ impl Ear {
                 }
             }
         }
-        match self.exchange(cx, now, paused, events) {
+        match self.exchange(cx, now, paused, is_readable, events) {
             Ok(more) => more,
             Err(reason) => {
                 self.lose(&reason, events);
@@ -211,10 +230,11 @@ impl Ear {
         cx: &mut Context<'_>,
         now: Instant,
         paused: bool,
+        is_readable: &dyn Fn(&ChannelName) -> bool,
         events: &mut Events,
     ) -> Result<bool, String> {
         for _ in 0..16 {
-            self.send(now);
+            self.send(now, is_readable);
             self.link.write(cx)?;
             if paused {
                 // That nothing is heard is our own doing.
@@ -253,7 +273,7 @@ impl Ear {
     }
 
     /// Puts requests that wait, and then channels that are to be subscribed to again, into one write.
-    fn send(&mut self, now: Instant) {
+    fn send(&mut self, now: Instant, is_readable: &dyn Fn(&ChannelName) -> bool) {
         if !self.link.is_up() || self.link.has_unsent() {
             return;
         }
@@ -276,7 +296,11 @@ impl Ear {
                 && let Some(channel) = self.again.pop()
             {
                 let wanted = self.wanted.find(channel.hash(), |wanted| wanted.channel == channel);
-                let Some(wanted) = wanted.filter(|wanted| wanted.state == State::Lost) else { continue };
+                let Some(wanted) = wanted.filter(|wanted| wanted.state != State::Asked) else { continue };
+                if !is_readable(&channel) {
+                    self.later.push(channel);
+                    continue;
+                }
                 names.push(self.lay.names.messages(channel.as_str()).to_string());
                 let kind = Kind::Again(wanted.number);
                 self.sent.push_back(Request { channel, kind, since: now, is_last: false });
@@ -298,7 +322,7 @@ impl Ear {
     fn lose(&mut self, reason: &str, events: &mut Events) {
         self.link.lose(reason);
         events.trouble(if self.is_control { Trouble::ControlConnection } else { Trouble::Connection });
-        self.again = Vec::new();
+        (self.again, self.later) = (Vec::new(), Vec::new());
         self.pinged_at = None;
         for wanted in &mut self.wanted {
             if wanted.state == State::Up {
@@ -332,6 +356,7 @@ impl Ear {
         if let Some(before) = now.checked_sub(timeout) {
             self.fail_waiting(Some(before), events);
         }
+        self.again.append(&mut self.later);
         let is_idle = self.sent.is_empty() && self.pinged_at.is_none() && !self.link.has_unsent();
         if self.link.is_up() && is_idle && now.duration_since(self.link.heard_at) > PING_EVERY {
             resp::write([&b"PING"[..]].into_iter(), self.link.out());

@@ -18,6 +18,7 @@ use super::resp::{self, Reply, Sha};
 use super::slots::Redirect;
 use crate::broker::{Call, Script, Verb};
 use crate::channel::broker_op::BrokerReply;
+use crate::config::snapshot::RedisAddress;
 use crate::control::broker::events::{Asker, Events};
 use crate::control::link::{Change, Link};
 
@@ -50,6 +51,9 @@ pub struct Pipe {
     scripts: Vec<Sha>,
     /// Redis could not be reached last time.
     is_down: bool,
+    /// Where it was connected to last.
+    place: Option<RedisAddress>,
+    came_back: Option<bool>,
     waiting: VecDeque<Request>,
     waiting_bytes: usize,
     sent: VecDeque<Request>,
@@ -108,6 +112,8 @@ impl Pipe {
             lay,
             scripts: Vec::new(),
             is_down: false,
+            place: None,
+            came_back: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             sent: VecDeque::new(),
@@ -158,6 +164,11 @@ impl Pipe {
         self.waiting.is_empty() && self.sent.is_empty()
     }
 
+    /// Whether the connection was lost and is there again; true when it leads to another server now. Asked once.
+    pub fn take_came_back(&mut self) -> Option<bool> {
+        self.came_back.take()
+    }
+
     /// Requests that belong to other members of the Cluster.
     pub fn take_misled(&mut self) -> Vec<Misled> {
         std::mem::take(&mut self.misled)
@@ -167,7 +178,12 @@ impl Pipe {
     pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, events: &mut Events) -> bool {
         while let Poll::Ready(change) = self.link.poll_change(cx) {
             match change {
-                Change::Up(scripts) => (self.scripts, self.is_down) = (scripts, false),
+                Change::Up((scripts, place)) => {
+                    (self.scripts, self.is_down) = (scripts, false);
+                    let before = self.place.take();
+                    self.came_back = before.map(|before| before != place).or(self.came_back);
+                    self.place = Some(place);
+                }
                 Change::Failed => {
                     self.is_down = true;
                     self.fail_waiting(None, events);

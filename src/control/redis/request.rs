@@ -57,6 +57,10 @@ impl Lay {
             BrokerOp::Join(info) => (frame::join(names, channel, info), Kind::Done),
             BrokerOp::Leave(info) => (frame::leave(names, channel, info), Kind::Done),
             BrokerOp::History(read) => (history::read(names, channel, read, fresh_epoch()), Kind::History(*read)),
+            BrokerOp::ChangeEpoch { of, meta_ttl_s } => {
+                let call = history::change_epoch(names, channel, *of, fresh_epoch(), *meta_ttl_s);
+                (call, Kind::History(history::newest(*meta_ttl_s)))
+            }
             BrokerOp::RemoveHistory => (history::remove(names, channel), Kind::Done),
             BrokerOp::AddPresence(info) => {
                 (presence::add(presence_names, *keeping, channel, info, unix_s()), Kind::Done)

@@ -87,6 +87,16 @@ impl Map {
     pub fn has(&self, address: &RedisAddress) -> bool {
         self.masters.iter().chain(self.replicas.iter().flatten()).any(|member| member == address)
     }
+
+    /// The slots that a master has.
+    pub fn slots_of(&self, master: &RedisAddress) -> impl Iterator<Item = usize> {
+        (0..SLOTS).filter(move |slot| self.owner(*slot) == Some(master))
+    }
+
+    /// The slots that have another master in a newer map.
+    pub fn moved(&self, newer: &Self) -> impl Iterator<Item = usize> {
+        (0..SLOTS).filter(move |slot| self.owner(*slot) != newer.owner(*slot))
+    }
 }
 
 /// A member that does not know its own name is where it was asked.
@@ -170,6 +180,10 @@ mod tests {
         assert_eq!(map.masters, [tcp("a", 1), tcp("here", 2)]);
         let owners = [0, 99, 100, 199, 200, 16_383].map(|slot| map.owner(slot).unwrap().to_string());
         assert_eq!(owners, ["a:1", "a:1", "here:2", "here:2", "a:1", "a:1"]);
+        assert_eq!(map.slots_of(&tcp("here", 2)).collect::<Vec<_>>(), (100..200).collect::<Vec<_>>());
+        let other = Map::read(Value::Array(vec![range(0, 149, text("a"), 1)]), &asked).unwrap();
+        assert_eq!(map.moved(&other).collect::<Vec<_>>(), (100..16_384).collect::<Vec<_>>());
+        assert_eq!(map.moved(&map.clone()).next(), None);
         assert_eq!(map.replicas(0).count(), 0);
         let member = |host, port| Value::Array(vec![text(host), Value::Int(port), text("id"), Value::Array(vec![])]);
         let with_replicas = |first, last| {
