@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use spindle::base::ids::ConnId;
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerRequest, Ticket};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerRequest, Realm, Ticket};
 use spindle::channel::name::ChannelName;
 use spindle::channel::op::{HistoryOptions, PublishOp};
 use spindle::channel::publication::Publication;
@@ -89,14 +89,14 @@ fn shard(runtime: &tokio::runtime::Runtime, options: &str) -> Shard {
     let loaded =
         load(Sources { file: Some(("a.json", options)), env: &Default::default(), flags: &[] }).expect("options");
     let snapshot = prepare(&loaded.options, &Host { name: "bench", resolve: &|_| None }, false).expect("options");
-    let found = runtime.block_on(Broker::find(&snapshot.broker, &snapshot.presence));
+    let found = runtime.block_on(Broker::find(&snapshot));
     let driver = found.expect("it is there").expect("not in memory");
     let ((line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
     let ring = move |_| {
         // Whoever waited may have ended.
         let _ = rings.send(());
     };
-    runtime.spawn(driver.serve("bench".into(), vec![far_end], bell.clone(), ring));
+    runtime.spawn(driver.serve("bench".into(), vec![far_end], bell.clone(), std::sync::Arc::new(|_: &str| None), ring));
     Shard { line, rung, bell }
 }
 
@@ -133,7 +133,7 @@ fn publications(shard: &mut Shard, names: &[ChannelName], what: &str, size: u32,
 fn subscriptions(shard: &mut Shard, broker: &str, channels: u32, others: usize, end: impl FnOnce()) {
     let many: Vec<_> = (0..channels).map(|number| ChannelName::new(&format!("many:{number}"))).collect();
     let (began, used) = (Instant::now(), cpu());
-    shard.ask(many.iter().map(|name| (name.clone(), BrokerOp::Subscribe)));
+    shard.ask(many.iter().map(|name| (name.clone(), BrokerOp::Subscribe(Realm::Streams))));
     shard.count(many.len(), |event| matches!(event, BrokerEvent::Reply(..)));
     println!("{broker}: {channels} channels subscribed to in {:?}, {:?} CPU", began.elapsed(), cpu() - used);
     let (began, used) = (Instant::now(), cpu());
@@ -150,7 +150,7 @@ fn main() {
     let names: Vec<_> = (0..64).map(|number| ChannelName::new(&format!("bench:{number}"))).collect();
     let begin = |options: &str| {
         let mut shard = shard(&runtime, options);
-        shard.ask(names.iter().map(|name| (name.clone(), BrokerOp::Subscribe)));
+        shard.ask(names.iter().map(|name| (name.clone(), BrokerOp::Subscribe(Realm::Streams))));
         shard.count(names.len(), |event| matches!(event, BrokerEvent::Reply(..)));
         shard
     };

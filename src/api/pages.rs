@@ -70,11 +70,15 @@ enum Read {
 
 /// Begins to read.
 pub(super) fn read(cx: &ApiCx<'_>, channel: &str, what: What, limit: i32) -> Step {
+    let is_whole = match &what {
+        What::History { .. } => cx.is_clustered,
+        What::State { .. } | What::Changes { .. } => cx.maps_are_far,
+    };
     let mut pages = Pages {
         channel: ChannelName::new(channel),
         what,
         limit,
-        is_whole: cx.is_clustered,
+        is_whole,
         asked: 0,
         top: None,
         cursor: Box::default(),

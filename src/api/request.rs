@@ -41,6 +41,8 @@ pub struct ApiCx<'a> {
     pub shards: u16,
     /// There may be other nodes.
     pub is_clustered: bool,
+    /// Maps live at a broker.
+    pub maps_are_far: bool,
     /// What the call wants done, executed by the engine in order.
     pub effects: &'a mut Vec<ApiEffect>,
     /// This shard's counters.

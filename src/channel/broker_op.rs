@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::ids::ConnId;
-use crate::channel::map_op::Suppression;
+use crate::channel::map_op::{MapOp, MapState, Suppression};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
@@ -45,9 +45,9 @@ pub enum BrokerRequest {
 #[derive(Debug)]
 pub enum BrokerOp {
     /// From now on the home wants the channel's messages. Reply: [`BrokerReply::Done`].
-    Subscribe,
+    Subscribe(Realm),
     /// And from now on it does not.
-    Unsubscribe,
+    Unsubscribe(Realm),
     /// Publish. Reply: [`BrokerReply::Published`].
     Publish(Box<PublishOp>),
     /// Tell all nodes of a client that joined.
@@ -75,9 +75,29 @@ pub enum BrokerOp {
     Presence,
     /// How many are present. Reply: [`BrokerReply::PresenceStats`].
     PresenceStats,
+    /// Whatever concerns the channel's map, other than to subscribe. Revisions and epochs are the home's business.
+    /// Publications and removals are replied to with [`BrokerReply::MapUpdated`], keys with [`BrokerReply::MapState`],
+    /// changes and positions with [`BrokerReply::History`], the rest with [`BrokerReply::MapKeys`] or
+    /// [`BrokerReply::Done`].
+    Map(Box<MapOp>),
+}
+
+/// What a channel is: streams and maps may live at different brokers, and are told differently.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Realm {
+    /// It has publications, and perhaps history.
+    #[default]
+    Streams,
+    /// It is a map.
+    Maps,
 }
 
 impl BrokerOp {
+    /// Whether it is about a map.
+    pub fn is_of_map(&self) -> bool {
+        matches!(self, Self::Map(_) | Self::Subscribe(Realm::Maps) | Self::Unsubscribe(Realm::Maps))
+    }
+
     /// Whether presence is what it is about.
     pub fn is_presence(&self) -> bool {
         matches!(self, Self::AddPresence(_) | Self::RemovePresence(_) | Self::Presence | Self::PresenceStats)
@@ -112,6 +132,12 @@ pub enum BrokerReply {
     PresenceStats(u32, u32),
     /// It is none that the broker carries out.
     Refused(Error),
+    /// Where the map stands after a publication or removal, and why nothing changed if so.
+    MapUpdated(Position, Option<Suppression>),
+    /// Keys of a map.
+    MapState(MapState),
+    /// Number of a map's keys.
+    MapKeys(u32),
     /// The broker could not be asked, or did not answer in time. Whether it carried the request out is unknown.
     Failed,
 }

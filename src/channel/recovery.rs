@@ -123,7 +123,7 @@ fn newest_publication(
 }
 
 /// A limit as [`Stream::select`] takes it: 0 = none.
-fn signed(limit: u32) -> i32 {
+pub fn signed(limit: u32) -> i32 {
     if limit == 0 { -1 } else { i32::try_from(limit).unwrap_or(i32::MAX) }
 }
 

@@ -2,16 +2,17 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::api::Node;
 use crate::auth::Verifiers;
+use crate::channel::rules as channel_rules;
 use crate::cli::{Again, Start};
 use crate::config::origin::Origins;
 use crate::config::snapshot::Snapshot;
 use crate::control::backend::Backends;
-use crate::control::broker::Broker;
+use crate::control::broker::{Broker, MapRules};
 use crate::control::plane::{self, Plane};
 use crate::control::signals::{self, Signal};
 use crate::control::watchdog::{self, Look};
@@ -47,10 +48,11 @@ pub fn run(start: Start) -> Result<(), String> {
         plane: None,
         runs_errands: false,
     };
-    let broker = match config.broker.is_shared() || config.presence.is_shared() {
-        true => beside.plane()?.wait_for(Broker::find(&config.broker, &config.presence))?,
+    let broker = match config.broker.is_shared() || config.presence.is_shared() || config.maps.is_shared() {
+        true => beside.plane()?.wait_for(Broker::find(&config))?,
         false => None,
     };
+    let in_force = Arc::new(Mutex::new(config.clone()));
     let (lines, far_ends): (Vec<ShardLine>, Vec<_>) = assigned.iter().map(|_| line()).unzip();
     let startup = Startup {
         rules: rules.clone(),
@@ -77,7 +79,13 @@ pub fn run(start: Start) -> Result<(), String> {
         None => None,
         Some(broker) => {
             let ending = broker.ending();
-            let task = beside.plane()?.spawn(broker.serve(uid, far_ends, broker_bell.clone(), running.ringer()));
+            let task = beside.plane()?.spawn(broker.serve(
+                uid,
+                far_ends,
+                broker_bell.clone(),
+                map_rules(&in_force),
+                running.ringer(),
+            ));
             task.map(|task| (task, ending))
         }
     };
@@ -93,6 +101,7 @@ pub fn run(start: Start) -> Result<(), String> {
                 match newer.and_then(|newer| beside.provide(&newer, &running).map(|()| newer)) {
                     Ok(newer) => {
                         running.reload(&newer);
+                        *in_force.lock().unwrap_or_else(PoisonError::into_inner) = newer.config.clone();
                         rules = newer;
                         tracing::info!("configuration successfully reloaded");
                     }
@@ -110,6 +119,15 @@ pub fn run(start: Start) -> Result<(), String> {
     }
     drop(end_watch);
     result
+}
+
+/// Which maps there are, under the configuration that is in force.
+fn map_rules(in_force: &Arc<Mutex<Arc<Snapshot>>>) -> MapRules {
+    let in_force = in_force.clone();
+    Arc::new(move |channel| {
+        let config = in_force.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        channel_rules::options(&config.channel, channel)?.map
+    })
 }
 
 /// The control plane, as soon as something needs it.

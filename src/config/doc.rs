@@ -174,7 +174,7 @@ mod tests {
         for path in ["channel.namespaces[].map.remove_proxy_enabled", "client.proxy.connect.enabled"] {
             assert!(about(path).ends_with(" clients are answered 108."), "{path}");
         }
-        for path in ["consumers[].kafka.brokers", "map_broker.redis.address", "graphite.host"] {
+        for path in ["consumers[].kafka.brokers", "map_broker.postgres.dsn", "graphite.host"] {
             assert!(about(path).ends_with(" Has no effect in this version."), "{path}");
         }
     }

@@ -24,7 +24,7 @@ pub use map_rules::{ClientKey, MapPermission, MapRules};
 pub use nats::{NatsBroker, NatsLogin, NatsRawMode, NatsServer};
 pub use poll::{PollOptions, PollPlan, TrackKeys};
 pub use proxy::{DEFAULT_PROXY, HttpProxy, Proxies};
-pub use redis::{Broker, Presence, Redis, RedisAddress, RedisBroker, RedisLogin};
+pub use redis::{Broker, Maps, Presence, Redis, RedisAddress, RedisBroker, RedisLogin, RedisMaps};
 pub use redis::{RedisPlace, RedisPresence, RedisServer};
 pub use tls::ClientTls;
 
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub broker: Broker,
     /// Where their presence is kept (`engine.type`, `presence_manager.*`).
     pub presence: Presence,
+    /// Where maps live (`map_broker.*`).
+    pub maps: Maps,
     /// `shared_poll.*`.
     pub track_keys: TrackKeys,
     /// `shared_poll.concurrency_limit`.

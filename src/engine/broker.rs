@@ -1,9 +1,9 @@
-//! Channels of this shard that live at a broker: what their homes ask of it goes out once a turn, what it tells comes in.
+//! Channels and maps of this shard that live at a broker: what their homes ask of it goes out once a turn, what it tells comes in.
 
 use super::{Engine, TURN_BUDGET, requests};
 use crate::channel::broker_op::{BrokerEvent, BrokerRequest};
-use crate::channel::brokered::{Admission, Brokered, Limits};
-use crate::channel::op::Op;
+use crate::channel::brokered::{Admission, Arrived, Brokered, Change, Limits};
+use crate::channel::op::{Op, ReplyTo, SubscribeOp};
 use crate::config::snapshot::Snapshot;
 use crate::mesh::{FarEnd, Line};
 use crate::metrics::labels::Suppressed;
@@ -21,12 +21,18 @@ pub struct AtBroker {
     pub channels: bool,
     /// Their presence.
     pub presence: bool,
+    /// Maps.
+    pub maps: bool,
 }
 
 impl AtBroker {
     /// By the configuration of a server.
     pub fn by(config: &Snapshot) -> Self {
-        Self { channels: config.broker.is_shared(), presence: config.presence.is_shared() }
+        Self {
+            channels: config.broker.is_shared(),
+            presence: config.presence.is_shared(),
+            maps: config.maps.is_shared(),
+        }
     }
 }
 
@@ -44,7 +50,7 @@ pub(super) struct Broker {
 impl Broker {
     pub(super) fn new(line: ShardLine, at: AtBroker) -> Self {
         let limits = Limits::default();
-        let mut homes = Brokered::new(limits);
+        let mut homes = Brokered::new(limits, at.channels);
         if !at.presence {
             homes.keep_presence(limits.channels);
         }
@@ -107,15 +113,28 @@ impl Engine {
                     let Self { id, homes, port, local, now, .. } = self;
                     let mut out = requests::outlet(*id, local, port);
                     broker.homes.event(event, *now, &mut out);
+                    for Arrived { from, channel, presence, join } in broker.homes.take_arrived() {
+                        let (position, recover, meta_ttl_s) = (false, None, 0);
+                        let op = SubscribeOp { position, recover, meta_ttl_s, presence, join };
+                        homes.handle(from, &channel, Op::Subscribe(Box::new(op)), ReplyTo::None, *now, &mut out);
+                    }
                     while let Some(Admission { from, reply, channel, op, .. }) = broker.homes.take_admitted() {
                         homes.handle(from, &channel, Op::Subscribe(op), reply, *now, &mut out);
                     }
-                    if let Some(reason) = broker.homes.take_suppressed() {
-                        self.metrics.suppressed(Suppressed::Publish, reason.name());
+                    if let Some((what, reason)) = broker.homes.take_suppressed() {
+                        self.metrics.suppressed(counted(what), reason.name());
                     }
                 }
             }
         }
         true
+    }
+}
+
+fn counted(what: Change) -> Suppressed {
+    match what {
+        Change::Publish => Suppressed::Publish,
+        Change::MapPublish => Suppressed::MapPublish,
+        Change::MapRemove => Suppressed::MapRemove,
     }
 }

@@ -179,7 +179,7 @@ pub struct Engine {
     /// The keys that clients of this shard track, as channels of their own.
     tracked: Hub,
     homes: Homes,
-    /// Where channels other than maps and shared-poll channels live, if not here.
+    /// Where channels live that do not live here. Shared-poll channels always do.
     broker: Option<Box<broker::Broker>>,
     /// Speaks with other nodes; only at the first shard, and where there may be any.
     clerk: Option<Box<clerk::Clerk>>,
@@ -473,8 +473,10 @@ impl Engine {
         self.homes.listed() + self.brokered_with_subscribers()
     }
 
+    /// Where streams live in memory, subscribers of maps are known there, too.
     fn brokered_with_subscribers(&self) -> usize {
-        self.broker.as_ref().map_or(0, |broker| broker.homes.with_subscribers())
+        let broker = self.broker.as_ref().filter(|broker| broker.at.channels);
+        broker.map_or(0, |broker| broker.homes.with_subscribers())
     }
 
     /// Whether there may be other nodes.

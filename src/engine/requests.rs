@@ -26,15 +26,26 @@ impl Engine {
         let Request { channel, mut op, reply } = request;
         let suppressible = count(metrics, &op);
         if let Some(broker) = broker
-            && !matches!(op, Op::Map(_) | Op::Poll(_))
+            && !matches!(op, Op::Poll(_))
         {
-            let mut out = outlet(*id, local, port);
-            if broker.at.channels {
+            let out = &mut outlet(*id, local, port);
+            let is_map = matches!(op, Op::Map(_));
+            if broker.at.maps && (is_map || matches!(op, Op::Unsubscribe { .. }) && broker.homes.holds_map(&channel)) {
+                // Where channels live here, whoever comes to a map is known here as well.
+                if let (Op::Unsubscribe { last, presence, leave }, false) = (&op, broker.at.channels) {
+                    let (last, presence, leave) = (*last, presence.clone(), leave.clone());
+                    homes.handle(from, &channel, Op::Unsubscribe { last, presence, leave }, ReplyTo::None, *now, out);
+                }
+                return broker.homes.handle(from, &channel, op, reply, *now, out);
+            }
+            if is_map {
+                // It lives here.
+            } else if broker.at.channels {
                 if !homes.holds(&channel) {
-                    return broker.homes.handle(from, &channel, op, reply, *now, &mut out);
+                    return broker.homes.handle(from, &channel, op, reply, *now, out);
                 }
             } else if broker.at.presence && !homes.holds_map(&channel) {
-                match broker.homes.pass(from, &channel, op, reply, &mut out) {
+                match broker.homes.pass(from, &channel, op, reply, out) {
                     Some(rest) => op = rest,
                     None => return,
                 }

@@ -15,6 +15,8 @@ use crate::base::ids::ClientId;
 use crate::base::time::Now;
 use crate::broker::history::newest;
 use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Ticket};
+use crate::channel::brokered::map_model::Maps;
+use crate::channel::map_op::MapOp;
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
@@ -34,6 +36,7 @@ pub(super) struct Broker {
     nodes: Vec<Node>,
     streams: HashMap<ChannelName, Kept>,
     presence: HashMap<ChannelName, HashMap<ClientId, Arc<ClientInfo>>>,
+    maps: Maps,
     /// Whether requests fail now and then.
     pub(super) is_faulty: bool,
 }
@@ -69,7 +72,13 @@ impl Node {
 
 impl Broker {
     pub(super) fn new() -> Self {
-        Self { nodes: Vec::new(), streams: HashMap::new(), presence: HashMap::new(), is_faulty: true }
+        Self {
+            nodes: Vec::new(),
+            streams: HashMap::new(),
+            presence: HashMap::new(),
+            maps: Maps::default(),
+            is_faulty: true,
+        }
     }
 
     /// One more node.
@@ -122,13 +131,15 @@ impl Broker {
         rng: &mut StdRng,
         now: Now,
     ) {
-        let may_fail = ticket.is_some() && self.is_faulty && rng.random_ratio(1, FAILURES);
+        // What presence does to maps is not repeated until it is renewed.
+        let is_kept = matches!(&op, BrokerOp::Map(op) if matches!(**op, MapOp::Publish(_) | MapOp::Remove { .. }));
+        let may_fail = ticket.is_some() && !is_kept && self.is_faulty && rng.random_ratio(1, FAILURES);
         let fails_after = may_fail && matches!(op, BrokerOp::Publish(_)) && rng.random();
         if may_fail && !fails_after {
             return self.reply(node, shard, ticket, BrokerReply::Failed);
         }
         let reply = match op {
-            BrokerOp::Subscribe => {
+            BrokerOp::Subscribe(_) => {
                 let node = &mut self.nodes[node];
                 node.wanted.insert(channel.as_str().to_owned());
                 let Some(ticket) = ticket else { return };
@@ -138,7 +149,7 @@ impl Broker {
                 }
                 return;
             }
-            BrokerOp::Unsubscribe => {
+            BrokerOp::Unsubscribe(_) => {
                 self.nodes[node].wanted.remove(channel.as_str());
                 BrokerReply::Done
             }
@@ -181,6 +192,13 @@ impl Broker {
                 let users: BTreeSet<_> = present.iter().map(|info| &info.user).collect();
                 BrokerReply::PresenceStats(present.len() as u32, users.len() as u32)
             }
+            BrokerOp::Map(op) => {
+                let (reply, change) = self.maps.carry_out(&channel, *op, rng, now);
+                if let Some((publication, previous)) = change {
+                    self.message(&channel, |name| told(name, &publication, previous.as_deref()));
+                }
+                reply
+            }
         };
         let reply = if fails_after { BrokerReply::Failed } else { reply };
         self.reply(node, shard, ticket, reply);
@@ -199,10 +217,15 @@ impl Broker {
             publication.epoch = Epoch::NONE;
             (publication, None, Position::default())
         };
-        // Every node makes its own of what comes over the network.
-        let own = |publication: &Publication| Arc::new(publication.clone());
-        self.message(channel, |name| BrokerEvent::Publication(name, own(&publication), previous.as_ref().map(own)));
+        self.message(channel, |name| told(name, &publication, previous.as_ref()));
         BrokerReply::Published(position, None)
+    }
+
+    /// Removes keys of maps that expired, and tells it.
+    pub(super) fn sweep(&mut self, now: Now) {
+        for (channel, removal) in self.maps.expire(now) {
+            self.message(&channel, |name| told(name, &removal, None));
+        }
     }
 
     /// A message for all nodes that want it and whose connection is there.
@@ -308,4 +331,10 @@ impl Broker {
         present.sort_by_key(|info| info.client.0);
         present
     }
+}
+
+/// A message about a publication. Every node makes its own of what comes over the network.
+fn told(name: ChannelName, publication: &Publication, previous: Option<&Publication>) -> BrokerEvent {
+    let own = |publication: &Publication| Arc::new(publication.clone());
+    BrokerEvent::Publication(name, own(publication), previous.map(own))
 }

@@ -332,7 +332,7 @@ impl Client {
             asked => asked,
         };
         if let (Asked::Map { channel }, Some(error)) = (&asked, &reply.error) {
-            return self.maps.on_error(channel, error.code);
+            return self.maps.on_error(channel, error.code, self.is_brokered);
         }
         if let (Asked::Publish, true, Some(error)) = (&asked, self.is_brokered, &reply.error)
             && error.code == Error::INTERNAL.code

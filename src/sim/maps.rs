@@ -245,9 +245,12 @@ impl Maps {
         Ok(())
     }
 
-    /// The client is told to begin anew: changes are gone, or it took too long and its place was forgotten.
-    pub(super) fn on_error(&mut self, channel: &str, code: u32) -> Result<(), String> {
-        if ![Error::UNRECOVERABLE_POSITION.code, Error::PERMISSION_DENIED.code].contains(&code) {
+    /// The client is told to begin anew: changes are gone, or it took too long and its place was forgotten, or a
+    /// broker could not be asked.
+    pub(super) fn on_error(&mut self, channel: &str, code: u32, is_brokered: bool) -> Result<(), String> {
+        let is_known = [Error::UNRECOVERABLE_POSITION.code, Error::PERMISSION_DENIED.code].contains(&code);
+        let is_far = is_brokered && code == Error::INTERNAL.code;
+        if !is_known && !is_far {
             return Err(format!("{channel}: error {code}"));
         }
         self.told += u64::from(code == Error::UNRECOVERABLE_POSITION.code);

@@ -88,9 +88,9 @@ impl Setup {
         self.nodes > 1
     }
 
-    /// Names of the maps, which do not live at a broker: some are set by anyone, some mirror who is in a channel.
+    /// Names of the maps: some are set by anyone, some mirror who is in a channel.
     pub(super) fn maps(&self) -> Vec<String> {
-        let few = if self.is_brokered() { 0..0 } else { 0..self.channels.div_ceil(3) };
+        let few = 0..self.channels.div_ceil(3);
         few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}"), format!("{USERS}kept:{n}")]).collect()
     }
 
@@ -119,10 +119,8 @@ impl Setup {
         kept["history_size"] = HISTORY_SIZE.into();
         kept["history_ttl"] = "1h".into();
         let mut delta = kept.clone();
-        if !self.is_brokered() {
-            kept[prefix] = HERE.into();
-            kept["map_users_presence_channel_prefix"] = USERS.into();
-        }
+        kept[prefix] = HERE.into();
+        kept["map_users_presence_channel_prefix"] = USERS.into();
         delta["name"] = "delta".into();
         delta["allowed_delta_types"] = ["fossil"].into();
         delta["delta_publish"] = true.into();

@@ -26,7 +26,7 @@ use crate::mesh::{Limits, desk, line, mesh};
 use crate::protocol::Protocol;
 
 /// What lives at the simulated broker.
-const EVERYTHING: AtBroker = AtBroker { channels: true, presence: true };
+const EVERYTHING: AtBroker = AtBroker { channels: true, presence: true, maps: true };
 
 /// So small that lanes are full all the time.
 const LANES: Limits = Limits { requests: 2, deliveries: 2, control: 2, staged: 8 };
@@ -194,7 +194,7 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        match self.rng.random_range(0..if self.broker.is_some() { 160 } else { 156 }) {
+        match self.rng.random_range(0..if self.broker.is_some() { 172 } else { 156 }) {
             0..40 => {
                 for _ in 0..self.nodes() {
                     let shard = self.rng.random_range(0..self.engines.len());
@@ -233,7 +233,8 @@ impl World {
                     self.run_broker();
                 }
             }
-            _ => self.trouble_broker(),
+            158..160 => self.trouble_broker(),
+            _ => self.act_on_map(),
         }
         self.check_bounds()
     }
@@ -366,6 +367,9 @@ impl World {
         self.now.mono_us += ms * 1000;
         self.now.unix_ms += ms;
         self.awake.fill(true);
+        if let Some(broker) = &mut self.broker {
+            broker.sweep(self.now);
+        }
     }
 
     /// One turn of a shard. True while it has more to do.

@@ -1,5 +1,5 @@
 //! Two nodes on one Redis. What one does, the other knows: publications, history and recovery, presence, joins, calls
-//! of the server API. Of two of ours, and of ours with a reference in both directions where `SPINDLE_REFERENCE` names
+//! of the server API, maps. Of two of ours, and of ours with a reference in both directions where `SPINDLE_REFERENCE` names
 //! its binary.
 
 // Other tests need more of both.
@@ -21,6 +21,7 @@ mod support;
 mod both;
 mod faults;
 mod load;
+mod maps;
 mod metrics;
 mod storms;
 // Tests with NATS need more of it.
@@ -67,19 +68,40 @@ fn config(redis: &Value) -> Value {
         }
         with(kept)
     };
+    // Maps cannot live in a Cluster.
+    let map_broker = match &redis["address"] {
+        Value::Null => json!({}),
+        address => json!({"type": "redis", "redis": {"address": address, "cleanup_interval": "50ms"}}),
+    };
+    let map = |more: Value| {
+        let mut map = with(json!({
+            "subscription_type": "map", "allowed_delta_types": ["fossil"], "delta_publish": true, "presence": true,
+        }));
+        for (key, value) in more.as_object().expect("an object") {
+            map[key] = value.clone();
+        }
+        map["map"]["allow_publish_for_client"] = true.into();
+        map["map"]["allow_publish_for_anonymous"] = true.into();
+        map["map"]["allow_remove_for_client"] = true.into();
+        map["map"]["allow_remove_for_anonymous"] = true.into();
+        map
+    };
     json!({
         // Whoever comes back may have missed many thousand publications.
         "client": {"insecure": true, "recovery_max_publication_limit": 1_000_000, "queue_max_size": 64 << 20},
         "http_api": {"insecure": true},
         "prometheus": {"enabled": true},
         "engine": {"type": "redis", "redis": redis},
+        "map_broker": map_broker,
         "channel": {"namespaces": [
             with(json!({"name": "plain"})),
             kept_as(json!({"name": "kept"})),
-            with(json!({
-                "name": "map", "subscription_type": "map",
-                "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"},
-            })),
+            map(json!({"name": "map", "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"}})),
+            map(json!({"name": "brief", "map": {"mode": "recoverable", "key_ttl": "1s", "stream_ttl": "60s"}})),
+            map(json!({"name": "passing", "map": {"mode": "ephemeral", "key_ttl": "60s"}})),
+            map(json!({"name": "here", "subscription_type": "map_clients",
+                "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"}})),
+            with(json!({"name": "seen", "map_clients_presence_channel_prefix": "here:"})),
             kept_as(json!({"name": "cache", "force_recovery_mode": "cache"})),
             kept_as(json!({"name": "delta", "allowed_delta_types": ["fossil"], "delta_publish": true})),
         ]},
@@ -114,11 +136,13 @@ fn meet(nodes: [&Server; 2]) {
     }
 }
 
-/// Maps do not live in Redis: each node has its own, and forgets who was subscribed.
+/// Maps need not live where channels do: then each node has its own, and forgets who was subscribed.
 #[test]
-fn maps_are_each_nodes_own() {
+fn maps_in_memory_are_each_nodes_own() {
     let redis = Redis::start();
-    let node = ours(&redis);
+    let mut config = config(&at(&redis));
+    config["map_broker"] = json!({});
+    let node = Server::start(config);
     node.api("map_publish", json!({"channel": "map:1", "key": "k", "data": 1}));
     let mut client = talker::Talker::connect(&node);
     let state = client.subscribe(json!({"channel": "map:1", "type": 1, "phase": 2}))["state"].clone();
@@ -135,6 +159,7 @@ fn two_nodes_of_ours() {
     let (one, other) = (ours(&redis), ours(&redis));
     meet([&one, &other]);
     both::check(&one, &other);
+    maps::check(&one, &other);
 }
 
 #[test]
@@ -147,8 +172,39 @@ fn ours_and_a_reference() {
     let (us, them) = (ours(&redis), reference(&binary, &at(&redis)));
     meet([&us, &them]);
     both::check(&us, &them);
+    maps::check(&us, &them);
     redis.connect().send(&["FLUSHALL"]);
     both::check(&them, &us);
+    maps::check(&them, &us);
+}
+
+/// Channels in memory, maps in Redis: who comes to a map is present, joins and leaves as in other channels.
+#[test]
+fn maps_in_redis_beside_channels_in_memory() {
+    let redis = Redis::start();
+    let mut config = config(&at(&redis));
+    config["engine"] = json!({});
+    config["channel"]["namespaces"][2]["join_leave"] = true.into();
+    config["channel"]["namespaces"][2]["force_push_join_leave"] = true.into();
+    let (one, other) = (Server::start(config.clone()), Server::start(config));
+    maps::check(&one, &other);
+    maps::presence_beside(&one, &other);
+    one.wait_until_empty(usize::MAX);
+    other.wait_until_empty(usize::MAX);
+}
+
+/// Where changes are not told, maps can be read and changed, and nobody can be subscribed; as at a reference.
+#[test]
+fn maps_that_are_not_told() {
+    let redis = Redis::start();
+    let mut config = config(&at(&redis));
+    config["map_broker"]["redis"]["skip_pub_sub"] = true.into();
+    let node = Server::start(config);
+    node.api("map_publish", json!({"channel": "map:1", "key": "k", "data": 1}));
+    assert_eq!(node.api("map_stats", json!({"channel": "map:1"})), json!({"num_keys": 1}));
+    let mut client = talker::Talker::connect(&node);
+    let refused = client.ask(json!({"subscribe": {"channel": "map:1", "type": 1, "phase": 2}}));
+    assert_eq!(refused["error"]["code"], 100, "{refused}");
 }
 
 /// The same where channels are spread over the members of a Redis Cluster: names have braces, and messages pass from

@@ -1,7 +1,7 @@
 //! A Redis Cluster of three members: requests find the member that has the slot, also while slots move.
 
 use spindle::broker::{Value, spread};
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Realm};
 
 use super::driver::{ALL, Shards, client, everything, free_port, publish};
 use super::faults::publish_at_last;
@@ -93,7 +93,15 @@ fn the_rest_goes_on_without_a_member() {
             }
         }
     }
-    shards.send(&of[0], BrokerOp::Unsubscribe, None);
+    shards.send(&of[0], BrokerOp::Unsubscribe(Realm::Streams), None);
+}
+
+#[test]
+fn maps_are_refused() {
+    let cluster = Cluster::start();
+    let json = format!(r#"{{"map_broker":{{"type":"redis","redis":{}}}}}"#, cluster.options(""));
+    let error = Shards::configured(1, &json).err().expect("it is refused");
+    assert_eq!(error, "map_broker.redis: maps cannot live in a Redis Cluster");
 }
 
 /// The PUB/SUB channel with a channel's messages, with so many partitions.
@@ -137,7 +145,8 @@ fn messages_of_a_partition_follow_its_slot() {
             connection.send(&["CLUSTER", "SETSLOT", &slot, "NODE", &new_id]);
         }
         // Whoever asks meanwhile is answered.
-        let asked: Vec<_> = (0..20).map(|n| shards.place(&format!("{round}:{n}"), BrokerOp::Subscribe)).collect();
+        let asked: Vec<_> =
+            (0..20).map(|n| shards.place(&format!("{round}:{n}"), BrokerOp::Subscribe(Realm::Streams))).collect();
         shards.ring();
         for ticket in asked {
             assert!(matches!(shards.reply(ticket), BrokerReply::Done | BrokerReply::Failed));
@@ -152,7 +161,7 @@ fn messages_of_a_partition_follow_its_slot() {
         }) {
             while !matches!(shards.ask("a", publish(&round.to_string(), 0)), BrokerReply::Published(..)) {}
         }
-        shards.send("a", BrokerOp::Unsubscribe, None);
+        shards.send("a", BrokerOp::Unsubscribe(Realm::Streams), None);
         at = new;
     }
 }

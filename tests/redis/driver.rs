@@ -6,10 +6,12 @@ use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
 use spindle::base::ids::{ClientId, ConnId};
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket, Trouble};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Realm, Ticket, Trouble};
+use spindle::channel::map_op::{MapOp, MapOptions, MapPublishOp, MapStreamOptions, StatePage};
 use spindle::channel::name::ChannelName;
 use spindle::channel::op::{HistoryOptions, PublishOp};
-use spindle::channel::publication::{ClientInfo, Publication};
+use spindle::channel::publication::{ClientInfo, MapEntry, Publication};
+use spindle::channel::rules as channel_rules;
 use spindle::config::load::{Sources, load};
 use spindle::config::prepare::{Host, prepare};
 use spindle::control::broker::{Broker, Ending};
@@ -61,12 +63,13 @@ impl Shards {
         let snapshot = prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false);
         let snapshot = snapshot.map_err(|error| error.to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let driver = runtime.block_on(Broker::find(&snapshot.broker, &snapshot.presence))?.expect("not in memory");
+        let driver = runtime.block_on(Broker::find(&snapshot))?.expect("not in memory");
         let (lines, far_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| line()).unzip();
         let (rings, rung) = mpsc::channel();
         let bell = Bell::default();
         let (ending, its_bell) = (driver.ending(), bell.clone());
-        let served = runtime.spawn(driver.serve("me".into(), far_ends, its_bell, move |shard| {
+        let rules = Arc::new(move |map: &str| channel_rules::options(&snapshot.channel, map)?.map);
+        let served = runtime.spawn(driver.serve("me".into(), far_ends, its_bell, rules, move |shard| {
             // A test that is over listens no more.
             let _ = rings.send(shard);
         }));
@@ -114,7 +117,7 @@ impl Shards {
     }
 
     pub fn subscribe(&mut self, channel: &str) {
-        let reply = self.ask(channel, BrokerOp::Subscribe);
+        let reply = self.ask(channel, BrokerOp::Subscribe(Realm::Streams));
         assert!(matches!(reply, BrokerReply::Done), "{channel}: {reply:?}");
     }
 
@@ -285,16 +288,16 @@ fn whoever_leaves_and_comes_back_at_once_is_subscribed() {
     let redis = Redis::start();
     let mut shards = Shards::new(1, &at(&redis, ""));
     for round in 0..50 {
-        let mut last = shards.place("a", BrokerOp::Subscribe);
+        let mut last = shards.place("a", BrokerOp::Subscribe(Realm::Streams));
         for _ in 0..round % 4 {
-            shards.send("a", BrokerOp::Unsubscribe, None);
-            last = shards.place("a", BrokerOp::Subscribe);
+            shards.send("a", BrokerOp::Unsubscribe(Realm::Streams), None);
+            last = shards.place("a", BrokerOp::Subscribe(Realm::Streams));
         }
         shards.ring();
         assert!(matches!(shards.reply(last), BrokerReply::Done));
         shards.ask("a", publish("x", 0));
         assert_eq!(shards.heard("a"), "x");
-        shards.send("a", BrokerOp::Unsubscribe, None);
+        shards.send("a", BrokerOp::Unsubscribe(Realm::Streams), None);
         // What is published now is nobody's: the next round hears its own alone.
         shards.ask("a", publish("y", 0));
     }
@@ -352,4 +355,62 @@ fn nodes_tell_each_other() {
     shards.ring();
     shards.wait(|event| matches!(event, BrokerEvent::Told(told, true) if *told == ticket));
     shards.wait(|event| matches!(event, BrokerEvent::Control(message) if &**message == b"three"));
+}
+
+/// Keys of a map.
+fn keys(reply: BrokerReply) -> Vec<String> {
+    let BrokerReply::MapState(state) = reply else { panic!("{reply:?}") };
+    let mut keys: Vec<_> = state.entries.iter().map(|it| it.entry.as_ref().expect("a key").key.to_string()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn maps_are_spread_over_servers_and_their_keys_expire_at_each() {
+    let (one, two) = (Redis::start(), Redis::start());
+    let json = format!(
+        r#"{{"map_broker":{{"type":"redis","redis":{{"address":["unix://{}","unix://{}"],"prefix":"m",
+            "cleanup_interval":"20ms","cleanup_batch_size":1}}}},
+            "channel":{{"namespaces":[{{"name":"map","subscription_type":"map",
+                "map":{{"mode":"recoverable","key_ttl":"1s"}}}}]}}}}"#,
+        one.socket().display(),
+        two.socket().display()
+    );
+    let mut shards = Shards::configured(2, &json).expect("Redis is found");
+    assert!(matches!(shards.ask("a", publish("x", 0)), BrokerReply::Failed), "channels live elsewhere");
+    let stream = MapStreamOptions { size: 100, ttl_ms: 60_000, meta_ttl_ms: 600_000 };
+    let (options, maps) =
+        (MapOptions { key_ttl_ms: 1_000, stream: Some(stream) }, ["map:a", "map:b", "map:c", "map:d"]);
+    let now_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() as u64;
+    for map in maps {
+        assert!(matches!(shards.ask(map, BrokerOp::Subscribe(Realm::Maps)), BrokerReply::Done));
+        for key in ["k1", "k2"] {
+            let entry = MapEntry::set(key);
+            let publication = Publication { entry, unix_ms: now_ms, ..Publication::bare(Bytes::from_static(b"1")) };
+            let op = MapOp::Publish(MapPublishOp::plain(options, publication));
+            let reply = shards.ask(map, BrokerOp::Map(Box::new(op)));
+            assert!(matches!(reply, BrokerReply::MapUpdated(position, None) if position.offset > 0), "{reply:?}");
+            assert_eq!(shards.heard(map), "1");
+        }
+        let page = StatePage { cursor: "".into(), limit: -1, revision: None };
+        let read = MapOp::ReadState { options, key: None, page };
+        assert_eq!(keys(shards.ask(map, BrokerOp::Map(Box::new(read)))), ["k1", "k2"]);
+    }
+    let both = [&one, &two].map(|redis| format!("{:?}", redis.connect().send(&["KEYS", "m:state:*"])));
+    assert!(both.iter().all(|keys| keys.contains("m:state:map:")), "{both:?}");
+    for map in maps {
+        for offset in [3, 4] {
+            let event =
+                shards.wait(|event| matches!(event, BrokerEvent::Publication(name, ..) if name.as_str() == map));
+            let BrokerEvent::Publication(_, removal, _) = event else { unreachable!() };
+            assert!(removal.entry.as_ref().is_some_and(|entry| entry.removed) && removal.offset == offset);
+        }
+        let reply = shards.ask(map, BrokerOp::Map(Box::new(MapOp::Stats)));
+        assert!(matches!(reply, BrokerReply::MapKeys(0)), "{reply:?}");
+        assert!(matches!(shards.ask(map, BrokerOp::Map(Box::new(MapOp::Clear))), BrokerReply::Done));
+    }
+    for redis in [&one, &two] {
+        assert_eq!(redis.connect().send(&["DBSIZE"]), spindle::broker::Value::Int(0));
+    }
+    shards.end();
 }

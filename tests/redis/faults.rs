@@ -1,7 +1,7 @@
 //! What becomes of requests and messages when Redis, or the way to it, fails.
 
 use rustix::process::Signal;
-use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Trouble};
+use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Realm, Trouble};
 
 use super::driver::{ALL, Shards, at, publish};
 use super::redis::Redis;
@@ -39,7 +39,7 @@ fn a_user_who_may_not_listen_is_told_so_and_does_not_try_all_the_time() {
     let redis = Redis::with(&["--user", "ann", "on", ">sesame", "~*", "resetchannels", "&*.client.open:*", "+@all"]);
     let mut shards = Shards::new(1, &at(&redis, r#","user":"ann","password":"sesame""#));
     for round in 0..20 {
-        let closed = shards.place(&format!("closed:{round}"), BrokerOp::Subscribe);
+        let closed = shards.place(&format!("closed:{round}"), BrokerOp::Subscribe(Realm::Streams));
         shards.ring();
         assert!(matches!(shards.reply(closed), BrokerReply::Failed));
         shards.subscribe(&format!("open:{round}"));
@@ -56,12 +56,13 @@ fn channels_are_subscribed_to_again() {
     const CHANNELS: usize = 2_000;
     let redis = Redis::start();
     let mut shards = Shards::new(2, &at(&redis, ""));
-    let tickets: Vec<_> = (0..CHANNELS).map(|n| shards.place(&format!("c:{n}"), BrokerOp::Subscribe)).collect();
+    let tickets: Vec<_> =
+        (0..CHANNELS).map(|n| shards.place(&format!("c:{n}"), BrokerOp::Subscribe(Realm::Streams))).collect();
     shards.ring();
     for ticket in tickets {
         assert!(matches!(shards.reply(ticket), BrokerReply::Done));
     }
-    shards.send("c:0", BrokerOp::Unsubscribe, None);
+    shards.send("c:0", BrokerOp::Unsubscribe(Realm::Streams), None);
     shards.ask("c:0", ALL);
     redis.connect().send(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     for number in 1..CHANNELS {
@@ -86,7 +87,7 @@ fn redis_ends_and_comes_back() {
     // At the latest with the second request it is known, and told at once.
     for _ in 0..3 {
         assert!(matches!(shards.ask("a", publish("lost", 10)), BrokerReply::Failed));
-        assert!(matches!(shards.ask("b", BrokerOp::Subscribe), BrokerReply::Failed));
+        assert!(matches!(shards.ask("b", BrokerOp::Subscribe(Realm::Streams)), BrokerReply::Failed));
     }
     redis.restart();
     resumed(&mut shards, "a");
@@ -104,7 +105,7 @@ fn a_redis_that_stands_still_is_given_up_and_found_again() {
     let mut shards = Shards::new(1, &at(&redis, r#","io_timeout":"200ms","connect_timeout":"200ms""#));
     shards.subscribe("a");
     redis.signal(Signal::STOP);
-    let requests = [shards.place("a", publish("lost?", 10)), shards.place("b", BrokerOp::Subscribe)];
+    let requests = [shards.place("a", publish("lost?", 10)), shards.place("b", BrokerOp::Subscribe(Realm::Streams))];
     shards.ring();
     for ticket in requests {
         assert!(matches!(shards.reply(ticket), BrokerReply::Failed));

@@ -86,7 +86,9 @@ pub fn carry_out(names: &Names, redis: &mut Connection, deed: &MapDeed, step: &S
             json!(read::keys(redis.call(&read::count_keys(names, channel))).expect("keys"))
         }
         MapDeed::Clear { channel } => {
-            map::clear(names, channel).iter().for_each(|call| drop(redis.call(call)));
+            [map::clear(names, channel), map::unregister(names, channel)]
+                .iter()
+                .for_each(|call| drop(redis.call(call)));
             Json::Null
         }
         MapDeed::Expire { channel, options } => {

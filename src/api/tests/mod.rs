@@ -106,6 +106,7 @@ impl World {
             node: &NODE,
             shards: SHARDS,
             is_clustered: false,
+            maps_are_far: false,
             effects,
             metrics: &mut self.metrics,
         }

@@ -110,12 +110,15 @@ fn told(call: Call, names: &Names, keeping: Keeping, channel: &str) -> Call {
     if keeping.is_told { call.shown(names.messages(channel)) } else { call.arg("") }
 }
 
-/// Forgets a map; nobody is told. Two calls.
-pub fn clear(names: &Names, channel: &str) -> [Call; 2] {
-    let keys = stream_keys(Call::command("DEL"), names, channel);
-    let keys = keys.key(names.map_state(channel)).key(names.map_order(channel)).key(names.map_expire(channel));
-    let registry = names.map_cleanup(names.partition(channel));
-    [keys, Call::command("ZREM").key(registry).arg(channel)]
+/// Forgets a map; nobody is told. It remains in the registry: see [`unregister`].
+pub fn clear(names: &Names, channel: &str) -> Call {
+    let call = stream_keys(Call::command("DEL"), names, channel);
+    call.key(names.map_state(channel)).key(names.map_order(channel)).key(names.map_expire(channel))
+}
+
+/// Takes a map that was cleared out of the registry. If that fails, it is done when its keys would have expired.
+pub fn unregister(names: &Names, channel: &str) -> Call {
+    Call::command("ZREM").key(names.map_cleanup(names.partition(channel))).arg(channel)
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
+use crate::base::ids::ClientId;
 use crate::broker::frame::Message;
 use crate::broker::{Layout, Value};
 use crate::channel::map_op::MapStreamOptions;
-use crate::channel::publication::{MapEntry, Position};
+use crate::channel::publication::{ClientInfo, MapEntry, Position};
 
 const STREAM: MapStreamOptions = MapStreamOptions { size: 10, ttl_ms: 60, meta_ttl_ms: 600 };
 const RECOVERABLE: MapOptions = MapOptions { key_ttl_ms: 5, stream: Some(STREAM) };
@@ -85,7 +86,7 @@ fn removing() {
         &call(&EPHEMERAL, None),
         r"MapUpdate p:state:a p:state:expire:a | k H\x01Z\x01k`\x01  0 0 fresh PUBLISH p.client.a  1  1",
     );
-    let [keys, registry] = clear(&names(), "a");
+    let (keys, registry) = (clear(&names(), "a"), unregister(&names(), "a"));
     check(&keys, "DEL p:stream:a p:meta:a p:state:meta:a p:state:a p:state:order:a p:state:expire:a | ");
     check(&registry, "ZREM p:cleanup:channels | a");
 }
@@ -177,5 +178,17 @@ fn broken_frames_are_refused() {
         "7x:e:",
     ] {
         assert!(frame::read(&Bytes::from_static(frame.as_bytes())).is_err(), "{}", frame.escape_debug());
+    }
+}
+
+/// Nodes tell joins and leaves of a map's subscribers on the same PUB/SUB channel.
+#[test]
+fn joins_are_told_as_those_of_streams() {
+    let info =
+        ClientInfo { user: "ann".into(), client: ClientId([1; 16]), conn_info: Bytes::new(), chan_info: Bytes::new() };
+    for (mark, expected) in [("__j__", Message::Join(info.clone())), ("__l__", Message::Leave(info.clone()))] {
+        let mut bytes = mark.as_bytes().to_vec();
+        stored::write_info(&info, &mut bytes);
+        assert_eq!(frame::read(&bytes.into()), Ok(expected));
     }
 }

@@ -1,11 +1,12 @@
 //! A brokered channel's messages: in line, checked against the stream, and made whole where they have gaps.
 
 use super::place::{Arrival, Filled, Place, Verdict};
+use super::source::Source;
 use super::task::Task;
 use super::{Brokered, Out, task};
 use crate::base::ids::ShardId;
 use crate::base::mutation::{Mutation, is_on};
-use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, Ticket};
 use crate::channel::dispatch::{self, respond};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
@@ -33,13 +34,13 @@ pub(super) struct Course {
     failed_fills: u8,
     /// Messages were missed while it was under way.
     fills_again: bool,
-    meta_ttl_s: u32,
+    source: Source,
     /// How often messages came again after a while without.
     pub(super) resumptions: u32,
 }
 
 impl Course {
-    pub(super) fn new(meta_ttl_s: u32) -> Self {
+    pub(super) fn new(source: Source) -> Self {
         let (parked, checks) = (Vec::new(), Vec::new());
         Self {
             place: Place::default(),
@@ -49,7 +50,7 @@ impl Course {
             fill: None,
             failed_fills: 0,
             fills_again: false,
-            meta_ttl_s,
+            source,
             resumptions: 0,
         }
     }
@@ -90,9 +91,8 @@ impl Brokered {
         course.place.begin_fill();
         let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
-        let read = Read { since: Some(since), limit: FILL, reverse: false, meta_ttl_s: course.meta_ttl_s };
-        let name = channel.name.clone();
-        self.request(&name, BrokerOp::History(read), Some(Ticket(key)));
+        let (name, read) = (channel.name.clone(), course.source.read(Some(since), FILL));
+        self.request(&name, read, Some(Ticket(key)));
     }
 
     /// The stream is not the one that subscribers have seen, and looks as if it were. So that nobody takes it for that,
@@ -101,10 +101,12 @@ impl Brokered {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
         let Some(at) = course.place.at() else { return };
+        // Maps go on under theirs, as upstream.
+        let Source::Stream { meta_ttl_s } = course.source else { return self.give_up(slot, out) };
         course.place.begin_fill();
         let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
-        let (name, op) = (channel.name.clone(), BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s: course.meta_ttl_s });
+        let (name, op) = (channel.name.clone(), BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s });
         self.request(&name, op, Some(Ticket(key)));
     }
 
@@ -175,10 +177,10 @@ impl Brokered {
         name: &ChannelName,
         from: ShardId,
         reply: ReplyTo,
-        meta_ttl_s: u32,
+        source: Source,
         out: &mut Out<'_>,
     ) {
-        let read = BrokerOp::History(Read { since: None, limit: 0, reverse: false, meta_ttl_s });
+        let read = source.read(None, 0);
         let found = self.table.find(name).and_then(|slot| {
             let key = self.table.key(slot)?;
             let course = self.table.course(slot)?;

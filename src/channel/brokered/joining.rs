@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use super::course::Course;
+use super::map_steps::{Entry, Page};
 use super::piece::Piece;
 use super::place::Moment;
+use super::source::Source;
 use super::task::Task;
-use super::{Brokered, Link, Out, task};
+use super::{Arrived, Brokered, Link, Out, task};
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read, Ticket};
 use crate::channel::dispatch::respond;
+use crate::channel::map_op::{MapSubscribeOp, MapSubscribed};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Recover, ReplyTo, SubscribeOp, Subscribed};
 use crate::channel::publication::{ClientInfo, Position};
@@ -31,7 +34,9 @@ pub(super) struct Join {
     key: ConnId,
     recover: Option<Recover>,
     wants_position: bool,
-    meta_ttl_s: u32,
+    source: Source,
+    /// What it wants of a map, if the channel is one.
+    map: Option<Box<Entry>>,
     /// Perhaps with the milliseconds that it is present for.
     presence: Option<(Arc<ClientInfo>, u64)>,
     join: Option<Arc<ClientInfo>>,
@@ -61,15 +66,61 @@ enum Next {
     Fill,
     /// Positions that subscribers have are of another stream. Then this.
     Lost(Subscribed),
+    /// It does not go live yet.
+    Page(MapSubscribed),
+    Refuse,
 }
 
 impl Join {
+    fn new(from: ShardId, channel: &ChannelName, reply: ReplyTo, source: Source) -> Self {
+        Self {
+            from,
+            reply,
+            channel: channel.clone(),
+            key: ConnId { slot: 0, generation: 0 },
+            recover: None,
+            wants_position: false,
+            source,
+            map: None,
+            presence: None,
+            join: None,
+            left: 0,
+            tries: 0,
+            failed: None,
+            is_reading: false,
+            read: None,
+            has_filled: false,
+            resumptions: 0,
+            began_at: None,
+            began: Moment::default(),
+        }
+    }
+
+    /// A subscriber that goes live on a map, or begins to read its keys.
+    pub(super) fn to_map(from: ShardId, channel: &ChannelName, op: MapSubscribeOp, reply: ReplyTo) -> Self {
+        let join = Self::new(from, channel, reply, Source::Map(op.options));
+        let (presence, shown) = (op.presence.clone(), op.join.clone());
+        let entry = Entry::new(op);
+        Self {
+            recover: entry.recovers_from().map(|since| entry.recover(since.clone())),
+            wants_position: entry.has_stream() || entry.reads_keys(),
+            map: Some(Box::new(entry)),
+            presence,
+            join: shown,
+            ..join
+        }
+    }
+
     /// The stream was read, or not.
     pub(super) fn take(&mut self, reply: BrokerReply) {
         self.left -= 1;
-        match reply {
-            BrokerReply::History(found, top) => self.read = Some(Piece::new(self.wider_read(), found, top)),
-            reply => self.failed = task::failure(reply),
+        match (reply, &mut self.map) {
+            (BrokerReply::History(found, top), _) => self.read = Some(Piece::new(self.asked(), found, top)),
+            (BrokerReply::MapState(state), Some(entry)) => {
+                self.read = Some(Piece::at(state.position));
+                entry.take(state);
+            }
+            (reply, _) => self.failed = task::failure(reply),
         }
     }
 
@@ -84,7 +135,36 @@ impl Join {
         self.failed = failed.or(self.failed.take());
     }
 
+    /// What is special about maps. None: it goes on as with streams.
+    fn next_of_map(&mut self, course: &Course) -> Option<Next> {
+        let (entry, piece) = (self.map.as_mut()?, self.read.as_ref()?);
+        let top = piece.top;
+        if self.recover.is_none() {
+            match entry.page(&piece.found, top) {
+                Page::Alone(page) => return Some(Next::Page(page)),
+                Page::Refused => return Some(Next::Refuse),
+                Page::Live(since) => self.recover = Some(entry.recover(since)),
+                Page::LiveAnywhere => {
+                    let is_whole = course.resumptions == self.resumptions;
+                    let later = course.place.all_since(self.began).filter(|_| is_whole);
+                    let subscribed = |publications| Subscribed { publications, ..Subscribed::default() };
+                    return Some(later.map_or(Next::ReadAgain, |later| Next::Answer(subscribed(later))));
+                }
+                Page::LiveBehind(since) => {
+                    self.recover = Some(entry.recover(since));
+                    return Some(Next::ReadAgain);
+                }
+            }
+        }
+        // Whoever comes back must name the epoch.
+        let is_other = entry.since().is_some_and(|since| *since.epoch != *top.epoch.as_str());
+        is_other.then_some(Next::Refuse)
+    }
+
     fn next(&mut self, course: &mut Course) -> Next {
+        if let Some(next) = self.next_of_map(course) {
+            return next;
+        }
         let place = &mut course.place;
         if place.is_filling() {
             return Next::Wait;
@@ -152,10 +232,29 @@ impl Join {
 
     /// What must be read for the subscriber.
     fn read_op(&self) -> Read {
-        let meta_ttl_s = self.meta_ttl_s;
+        let meta_ttl_s = match self.source {
+            Source::Stream { meta_ttl_s } => meta_ttl_s,
+            Source::Map(_) => 0,
+        };
         match &self.recover {
             None => Read { since: None, limit: 0, reverse: true, meta_ttl_s },
             Some(recover) => recovery::read_for(recover, meta_ttl_s),
+        }
+    }
+
+    /// What was read, or is to be.
+    fn asked(&self) -> Read {
+        match &self.map {
+            Some(entry) if self.recover.is_none() => entry.page_read(),
+            _ => self.wider_read(),
+        }
+    }
+
+    /// The same, as the broker is asked for it.
+    fn asked_op(&self) -> BrokerOp {
+        match &self.map {
+            Some(entry) if self.recover.is_none() => entry.read_page(),
+            _ => self.source.op(self.wider_read()),
         }
     }
 
@@ -181,29 +280,24 @@ impl Brokered {
         reply: ReplyTo,
         out: &mut Out<'_>,
     ) {
-        let Some((slot, key)) = self.find_or_begin(channel) else {
-            return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
-        };
+        let join = Join::new(from, channel, reply, Source::Stream { meta_ttl_s: op.meta_ttl_s });
         let join = Join {
-            from,
-            reply,
-            channel: channel.clone(),
-            key,
             wants_position: op.position || op.recover.is_some(),
             recover: op.recover,
-            meta_ttl_s: op.meta_ttl_s,
             presence: op.presence,
             join: op.join,
-            left: 0,
-            tries: 0,
-            failed: None,
-            is_reading: false,
-            read: None,
-            has_filled: false,
-            resumptions: 0,
-            began_at: None,
-            began: Moment::default(),
+            ..join
         };
+        self.enter(join, out);
+    }
+
+    pub(super) fn enter(&mut self, mut join: Join, out: &mut Out<'_>) {
+        let (from, reply, channel, realm) = (join.from, join.reply, join.channel.clone(), join.source.realm());
+        let (slot, key) = match self.find_or_begin(&channel, realm) {
+            Ok(found) => found,
+            Err(error) => return respond(from, reply, Answer::Failed(error), out),
+        };
+        join.key = key;
         let shown = join.shown();
         let ticket = self.tasks.insert(Task::Join(Box::new(join)));
         let Some(found) = self.table.get(slot) else { return };
@@ -221,7 +315,7 @@ impl Brokered {
             Link::Down => match self.tasks.insert(Task::Link(key)) {
                 Ok(link) => {
                     found.link = Link::Asked(vec![ticket]);
-                    self.request(channel, BrokerOp::Subscribe, Some(Ticket(link)));
+                    self.request(&channel, BrokerOp::Subscribe(realm), Some(Ticket(link)));
                 }
                 Err(_) => self.fail_join(ticket, Error::INTERNAL, out),
             },
@@ -245,13 +339,14 @@ impl Brokered {
     fn start(&mut self, ticket: Ticket, out: &mut Out<'_>) {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         let channel = join.channel.clone();
-        let presence = join.presence.clone();
+        // Who comes to a map is present behind its answer, as upstream.
+        let presence = join.presence.clone().filter(|_| join.map.is_none());
         let is_certain = |course: &Course| course.place.at().is_some() || course.place.is_filling();
         let reads = join.wants_position && {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
-            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.meta_ttl_s)));
-            join.recover.is_some() || !is_certain(course)
+            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source)));
+            join.map.is_some() || join.recover.is_some() || !is_certain(course)
         };
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left = 0;
@@ -274,7 +369,7 @@ impl Brokered {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left += 1;
         join.has_filled = false;
-        let (channel, op) = (join.channel.clone(), BrokerOp::History(join.wider_read()));
+        let (channel, op) = (join.channel.clone(), join.asked_op());
         if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.course(slot)) {
             join.resumptions = course.resumptions;
             join.began_at = course.place.at();
@@ -323,6 +418,11 @@ impl Brokered {
                     self.lose(slot, out);
                     subscribed
                 }
+                Next::Page(page) => {
+                    let Some(join) = self.end_join(ticket) else { return };
+                    return respond(join.from, join.reply, Answer::MapSubscribed(Box::new(page)), out);
+                }
+                Next::Refuse => return self.fail_join(ticket, Error::UNRECOVERABLE_POSITION, out),
             }
         };
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
@@ -330,15 +430,48 @@ impl Brokered {
             return self.fail_join(ticket, Error::UNRECOVERABLE_POSITION, out);
         }
         let Some(join) = self.end_join(ticket) else { return };
-        respond(join.from, join.reply, Answer::Subscribed(Box::new(subscribed)), out);
-        if let Some(info) = join.join {
-            self.request(&join.channel, BrokerOp::Join(info), None);
+        let Some(entry) = join.map else {
+            respond(join.from, join.reply, Answer::Subscribed(Box::new(subscribed)), out);
+            if let Some(info) = join.join {
+                self.request(&join.channel, BrokerOp::Join(info), None);
+            }
+            return;
+        };
+        let answer = entry.live(subscribed.position, subscribed.publications);
+        respond(join.from, join.reply, Answer::MapSubscribed(Box::new(answer)), out);
+        self.arrive_at_map(
+            slot,
+            Arrived { from: join.from, channel: join.channel, presence: join.presence, join: join.join },
+        );
+    }
+
+    /// A subscriber of a map was answered: it is present from now on, and others are told that it joined. Where streams
+    /// are kept elsewhere, that is the business of those who keep them, presence included unless it is at the broker.
+    fn arrive_at_map(&mut self, slot: u32, mut arrived: Arrived) {
+        let Arrived { from, channel, presence, join } = &mut arrived;
+        let is_there = self.arrived.is_some() && self.present.is_some();
+        if let Some((info, ttl_ms)) = presence.take_if(|_| !is_there) {
+            match &mut self.present {
+                Some(present) => drop(present.add(channel, info, ttl_ms, self.now)),
+                None => self.request(&channel.clone(), BrokerOp::AddPresence(info), None),
+            }
+        }
+        if self.arrived.is_none() {
+            if let Some(info) = join.take() {
+                self.request(&channel.clone(), BrokerOp::Join(info), None);
+            }
+            return;
+        }
+        // Unless its shard left meanwhile.
+        let is_interested = self.table.get(slot).is_some_and(|it| it.interest.iter().any(|shard| shard == *from));
+        if let Some(all) = self.arrived.as_mut().filter(|_| is_interested) {
+            all.push(arrived);
         }
     }
 
     pub(super) fn fail_join(&mut self, ticket: Ticket, error: Error, out: &mut Out<'_>) {
         if let Some(join) = self.end_join(ticket) {
-            if let Some((info, _)) = join.presence {
+            if let Some((info, _)) = join.presence.filter(|_| join.map.is_none()) {
                 self.remove_presence(&join.channel, info);
             }
             respond(join.from, join.reply, Answer::Failed(error), out);

@@ -11,9 +11,13 @@
 mod admission;
 mod course;
 mod joining;
+pub mod map_model;
+mod map_steps;
+mod maps;
 mod piece;
 mod place;
 mod present;
+mod source;
 mod task;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,7 +26,7 @@ use std::sync::Arc;
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::base::slab::Slab;
 use crate::base::time::Now;
-use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Ticket};
+use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Realm, Ticket};
 use crate::channel::dispatch::{self, respond};
 use crate::channel::interest::Interest;
 use crate::channel::map_op::Suppression;
@@ -35,6 +39,7 @@ use crate::protocol::error::Error;
 pub use admission::Admission;
 use course::Course;
 use present::Present;
+use source::Source;
 use task::Task;
 
 /// Bounds of [`Brokered`].
@@ -61,6 +66,7 @@ struct Channel {
     name: ChannelName,
     /// Names the channel for as long as it is held.
     key: ConnId,
+    realm: Realm,
     interest: Interest,
     link: Link,
     /// Once anybody asked for a position.
@@ -84,6 +90,7 @@ impl Entry for Channel {
         Self {
             name,
             key: ConnId { slot: 0, generation: 0 },
+            realm: Realm::default(),
             interest: Interest::default(),
             link: Link::Down,
             course: None,
@@ -110,8 +117,10 @@ pub struct Brokered {
     tasks: Slab<Task>,
     /// For the broker, in order.
     requests: Vec<BrokerRequest>,
-    /// Why the last publication that was answered changed nothing, if so.
-    suppressed: Option<Suppression>,
+    /// What changed nothing when it was last answered, if so, and why.
+    suppressed: Option<(Change, Suppression)>,
+    /// Who came to maps, where streams live elsewhere; see [`Brokered::take_arrived`].
+    arrived: Option<Vec<Arrived>>,
     /// Who is present, where the broker is not asked about that.
     present: Option<Present>,
     /// Subscribers of channels that live here, which are to be present at the broker first.
@@ -121,9 +130,33 @@ pub struct Brokered {
     now: Now,
 }
 
+/// A request that is counted when it changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A publication.
+    Publish,
+    /// A key of a map is set.
+    MapPublish,
+    /// A key of a map is removed.
+    MapRemove,
+}
+
+/// A subscriber of a map.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Its shard.
+    pub from: ShardId,
+    /// The map.
+    pub channel: ChannelName,
+    /// It is to be present, for so many milliseconds unless renewed.
+    pub presence: Option<(Arc<ClientInfo>, u64)>,
+    /// Others are to be told that it joined.
+    pub join: Option<Arc<ClientInfo>>,
+}
+
 impl Brokered {
-    /// No channels.
-    pub fn new(limits: Limits) -> Self {
+    /// No channels. Where streams live elsewhere, so does presence, and so do joins.
+    pub fn new(limits: Limits, has_streams: bool) -> Self {
         Self {
             table: Table::new(limits.channels),
             tasks: Slab::new(limits.requests),
@@ -133,6 +166,7 @@ impl Brokered {
             admitting: HashMap::new(),
             admitted: VecDeque::new(),
             now: Now::default(),
+            arrived: (!has_streams).then(Vec::new),
         }
     }
 
@@ -161,9 +195,21 @@ impl Brokered {
         !self.requests.is_empty()
     }
 
-    /// Why the publication that was answered last changed nothing, where that is so. Asked once.
-    pub fn take_suppressed(&mut self) -> Option<Suppression> {
+    /// What was answered last and changed nothing, where that is so, and why. Asked once.
+    pub fn take_suppressed(&mut self) -> Option<(Change, Suppression)> {
         self.suppressed.take()
+    }
+
+    /// Whether somebody is subscribed to the map, or about to be.
+    pub fn holds_map(&mut self, name: &ChannelName) -> bool {
+        let slot = self.table.find(name);
+        slot.and_then(|slot| self.table.get(slot)).is_some_and(|channel| channel.realm == Realm::Maps)
+    }
+
+    /// Who came to maps since the last call, each behind its answer. What comes of it is the business of those who keep
+    /// streams, where they are not kept here.
+    pub fn take_arrived(&mut self) -> Vec<Arrived> {
+        self.arrived.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes a request of the shard `from`. What follows from it at once goes to `out`.
@@ -179,7 +225,7 @@ impl Brokered {
         self.now = now;
         let plain = Task::Plain { from, reply };
         match op {
-            Op::Publish(op) => self.publish(channel, op, plain, now, out),
+            Op::Publish(op) => self.publish(channel, op, Task::Change { what: Change::Publish, from, reply }, now, out),
             Op::Subscribe(op) => self.subscribe(from, channel, *op, reply, out),
             Op::Unsubscribe { last, presence, leave } => {
                 self.unsubscribe(channel, last.then_some(from), presence, leave, out);
@@ -197,8 +243,9 @@ impl Brokered {
                 self.ask(channel, BrokerOp::History(read), Task::History { from, reply, since }, out);
             }
             Op::HistoryRemove => self.ask(channel, BrokerOp::RemoveHistory, plain, out),
-            Op::Position { meta_ttl_s } => self.check(channel, from, reply, meta_ttl_s, out),
-            Op::Map(_) | Op::Poll(_) => respond(from, reply, Answer::Failed(Error::NOT_AVAILABLE), out),
+            Op::Position { meta_ttl_s } => self.check(channel, from, reply, Source::Stream { meta_ttl_s }, out),
+            Op::Map(op) => self.handle_map(from, channel, *op, reply, now, out),
+            Op::Poll(_) => respond(from, reply, Answer::Failed(Error::NOT_AVAILABLE), out),
         }
     }
 
@@ -245,17 +292,17 @@ impl Brokered {
         }
         let Some(slot) = self.table.find(channel) else { return };
         let was_joining = client.is_some_and(|client| self.forget_join(slot, client));
-        if let Some(info) = leave.filter(|_| !was_joining) {
+        if let Some(info) = leave.filter(|_| self.arrived.is_none() && !was_joining) {
             self.request(channel, BrokerOp::Leave(info), None);
         }
         let Some(found) = self.table.get(slot) else { return };
         if last_on.is_none_or(|shard| !found.interest.remove(shard)) || !found.interest.is_empty() {
             return;
         }
-        let link = std::mem::take(&mut found.link);
+        let (link, realm) = (std::mem::take(&mut found.link), found.realm);
         let course = found.course.take();
         self.table.remove(slot);
-        self.request(channel, BrokerOp::Unsubscribe, None);
+        self.request(channel, BrokerOp::Unsubscribe(realm), None);
         // Whoever waits has left, or its shard would still be interested.
         if let Link::Asked(waiting) = link {
             waiting.into_iter().for_each(|ticket| self.fail_join(ticket, Error::INTERNAL, out));
@@ -272,12 +319,20 @@ impl Brokered {
         }
         match self.tasks.remove(ticket.0) {
             None | Some(Task::Join(_)) => {}
-            Some(Task::Plain { from, reply: to }) => {
-                if let BrokerReply::Published(_, suppressed) = &reply {
-                    self.suppressed = *suppressed;
+            Some(Task::Plain { from, reply: to }) => respond(from, to, task::answer(reply), out),
+            Some(Task::Change { what, from, reply: to }) => {
+                if let BrokerReply::Published(_, Some(reason)) | BrokerReply::MapUpdated(_, Some(reason)) = &reply {
+                    self.suppressed = Some((what, *reason));
                 }
                 respond(from, to, task::answer(reply), out);
             }
+            Some(Task::State { from, reply: to, revision }) => {
+                respond(from, to, task::state_answer(reply, revision.as_ref()), out);
+            }
+            Some(Task::Changes { from, reply: to, since, reverse }) => {
+                respond(from, to, task::changes_answer(reply, since.as_ref(), reverse), out);
+            }
+            Some(Task::Step(step)) => self.stepped(*step, reply, out),
             Some(Task::History { from, reply: to, since }) => {
                 respond(from, to, task::history_answer(reply, since.as_ref()), out);
             }
@@ -328,11 +383,20 @@ impl Brokered {
     }
 
     /// The channel's slot and key.
-    fn find_or_begin(&mut self, name: &ChannelName) -> Option<(u32, ConnId)> {
-        let slot = self.table.find_or_insert(name)?;
-        let key = self.table.key(slot)?;
-        self.table.get(slot)?.key = key;
-        Some((slot, key))
+    ///
+    /// # Errors
+    /// [`Error::LIMIT_EXCEEDED`] at the bound; [`Error::INTERNAL`] when others are subscribed to it as to something
+    /// else, which it was before a reload.
+    fn find_or_begin(&mut self, name: &ChannelName, realm: Realm) -> Result<(u32, ConnId), Error> {
+        let is_known = self.table.find(name).is_some();
+        let slot = self.table.find_or_insert(name).ok_or(Error::LIMIT_EXCEEDED)?;
+        let key = self.table.key(slot).ok_or(Error::INTERNAL)?;
+        let channel = self.table.get(slot).ok_or(Error::INTERNAL)?;
+        if is_known && channel.realm != realm {
+            return Err(Error::INTERNAL);
+        }
+        (channel.key, channel.realm) = (key, realm);
+        Ok((slot, key))
     }
 
     /// Asks the broker. When too much is under way, whoever waits is told so.
@@ -342,10 +406,11 @@ impl Brokered {
         }
         match self.tasks.insert(task) {
             Ok(key) => self.request(channel, op, Some(Ticket(key))),
-            Err(Task::Plain { from, reply } | Task::History { from, reply, .. } | Task::Position { from, reply }) => {
-                respond(from, reply, Answer::Failed(Error::INTERNAL), out);
+            Err(task) => {
+                if let Some((from, reply)) = task.asker() {
+                    respond(from, reply, Answer::Failed(Error::INTERNAL), out);
+                }
             }
-            Err(_) => {}
         }
     }
 
@@ -373,3 +438,6 @@ fn presence_op(op: Op) -> BrokerOp {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod map_tests;

@@ -33,6 +33,11 @@ impl Piece {
         Self { top, found, low, is_whole: true }
     }
 
+    /// Nothing was found, and nothing lies behind: the top itself was read.
+    pub(super) fn at(top: Position) -> Self {
+        Self { top, found: Vec::new(), low: top.offset, is_whole: true }
+    }
+
     /// What another read would have found at that moment, if that can be said.
     pub(super) fn answer(&self, read: Read) -> Option<Vec<Arc<Publication>>> {
         let limit = usize::try_from(read.limit).unwrap_or(usize::MAX);

@@ -113,6 +113,7 @@ impl Place {
     pub fn arrive(&mut self, arrival: Arrival) -> Verdict {
         let publication = &arrival.0;
         if publication.offset == 0 {
+            self.remember(publication.clone());
             return Verdict::Deliver(arrival);
         }
         if let Some(held) = &mut self.held {
@@ -249,6 +250,9 @@ impl Place {
     pub fn settle_first(&mut self, top: Position, read: &[Arc<Publication>], began: Moment) -> Option<Position> {
         let (mut end, mut last) = (top, None);
         for publication in self.remembered_since(began)? {
+            if publication.offset == 0 {
+                continue;
+            }
             if publication.epoch == end.epoch && publication.offset <= end.offset {
                 // Back again: the stream is another one since.
                 if end.offset > top.offset {
@@ -294,6 +298,12 @@ impl Place {
         let place = position_of(newest);
         let is_other = came.any(|found| position_of(found) == place && fingerprint(found) != fingerprint(newest));
         !is_other && !self.is_another(newest)
+    }
+
+    /// All publications that came since `began`, for subscribers of what has no positions.
+    pub fn all_since(&self, began: Moment) -> Option<Vec<Arc<Publication>>> {
+        let all: Vec<_> = self.remembered_since(began)?.cloned().collect();
+        Some(if is_on(Mutation::ForgetSince) { Vec::new() } else { all })
     }
 
     fn remembered_since(&self, began: Moment) -> Option<impl Iterator<Item = &Arc<Publication>>> {

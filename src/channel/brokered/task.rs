@@ -5,8 +5,10 @@ use crate::channel::broker_op::{BrokerReply, Ticket};
 use crate::channel::op::{Answer, ReplyTo, Since};
 use crate::protocol::error::Error;
 
+use super::Change;
 use super::admission::Admission;
 use super::joining::Join;
+use super::map_steps::Step;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +36,37 @@ pub(super) enum Task {
         /// And waits there.
         reply: ReplyTo,
     },
+    /// The same, of what is counted when it changes nothing.
+    Change {
+        /// What it is.
+        what: Change,
+        /// Who asked.
+        from: ShardId,
+        /// And perhaps waits there.
+        reply: ReplyTo,
+    },
+    /// A reader of a map's keys waits.
+    State {
+        /// Who asked.
+        from: ShardId,
+        /// And waits there.
+        reply: ReplyTo,
+        /// The map must be in this epoch, if it has any.
+        revision: Option<Since>,
+    },
+    /// A reader of a map's changes waits.
+    Changes {
+        /// Who asked.
+        from: ShardId,
+        /// And waits there.
+        reply: ReplyTo,
+        /// Where the reader is, of one that reads forwards.
+        since: Option<Since>,
+        /// It reads backwards.
+        reverse: bool,
+    },
+    /// A client reads a map and does not go live yet.
+    Step(Box<Step>),
     /// The channel's messages were asked for.
     Link(ConnId),
     /// A subscriber waits.
@@ -48,6 +81,23 @@ pub(super) enum Task {
     Check(ConnId),
 }
 
+impl Task {
+    /// Who waits for nothing but the reply.
+    pub(super) fn asker(&self) -> Option<(ShardId, ReplyTo)> {
+        match self {
+            Self::Plain { from, reply }
+            | Self::History { from, reply, .. }
+            | Self::Position { from, reply }
+            | Self::Change { from, reply, .. }
+            | Self::State { from, reply, .. }
+            | Self::Changes { from, reply, .. } => Some((*from, *reply)),
+            Self::Step(step) => Some((step.from, step.reply)),
+            Self::Link(_) | Self::Join(_) | Self::Presence(_) | Self::Fill(_) | Self::Check(_) => None,
+            Self::Admit(admission) => Some((admission.from, admission.reply)),
+        }
+    }
+}
+
 /// A reply as the answer to the request.
 pub(super) fn answer(reply: BrokerReply) -> Answer {
     match reply {
@@ -57,6 +107,9 @@ pub(super) fn answer(reply: BrokerReply) -> Answer {
         BrokerReply::Presence(infos) => Answer::Presence(infos),
         BrokerReply::PresenceStats(clients, users) => Answer::PresenceStats { clients, users },
         BrokerReply::Refused(error) => Answer::Failed(error),
+        BrokerReply::MapUpdated(position, suppressed) => Answer::MapUpdated(position, suppressed),
+        BrokerReply::MapState(state) => Answer::MapState(Box::new(state)),
+        BrokerReply::MapKeys(keys) => Answer::MapKeys(keys),
         BrokerReply::Failed => Answer::Failed(Error::INTERNAL),
     }
 }
@@ -68,6 +121,30 @@ pub(super) fn failure(reply: BrokerReply) -> Option<Error> {
         BrokerReply::Refused(error) => Some(error),
         _ => Some(Error::INTERNAL),
     }
+}
+
+/// The answer to a reader of keys.
+pub(super) fn state_answer(reply: BrokerReply, revision: Option<&Since>) -> Answer {
+    match reply {
+        BrokerReply::MapState(state)
+            if revision.is_some_and(|since| *since.epoch != *state.position.epoch.as_str()) =>
+        {
+            Answer::Failed(Error::UNRECOVERABLE_POSITION)
+        }
+        reply => answer(reply),
+    }
+}
+
+/// The answer to a reader of changes who was at `since` (upstream: `Node.MapStreamRead`, which lets a place that is not
+/// kept any more pass when nothing is kept).
+pub(super) fn changes_answer(reply: BrokerReply, since: Option<&Since>, reverse: bool) -> Answer {
+    if let (BrokerReply::History(changes, _), Some(since), false) = (&reply, since, reverse)
+        && since.offset > 0
+        && changes.first().is_some_and(|first| first.offset > since.offset + 1)
+    {
+        return Answer::Failed(Error::UNRECOVERABLE_POSITION);
+    }
+    history_answer(reply, since)
 }
 
 /// The answer to a reader who was at `since`.

@@ -97,11 +97,11 @@ impl Model {
         let mut events = Vec::new();
         let reply = match op {
             _ if self.fails => BrokerReply::Failed,
-            BrokerOp::Subscribe => {
+            BrokerOp::Subscribe(_) => {
                 self.is_subscribed = true;
                 BrokerReply::Done
             }
-            BrokerOp::Unsubscribe => {
+            BrokerOp::Unsubscribe(_) => {
                 self.is_subscribed = false;
                 BrokerReply::Done
             }
@@ -150,6 +150,7 @@ impl Model {
                 self.present.retain(|client| *client != info.client);
                 BrokerReply::Done
             }
+            BrokerOp::Map(_) => unreachable!("no map is here"),
             BrokerOp::Presence => BrokerReply::Presence(Vec::new()),
             BrokerOp::PresenceStats => BrokerReply::PresenceStats(self.present.len() as u32, 1),
         };
@@ -174,7 +175,7 @@ impl Bench {
 
     fn with_limits(limits: Limits) -> Self {
         let (requests, events) = (VecDeque::new(), VecDeque::new());
-        Self { homes: Brokered::new(limits), model: Model::new(), requests, events, sent: Vec::new() }
+        Self { homes: Brokered::new(limits, true), model: Model::new(), requests, events, sent: Vec::new() }
     }
 
     fn op(&mut self, from: u16, op: Op, reply: ReplyTo) {

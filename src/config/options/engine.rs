@@ -50,7 +50,7 @@ pub const PRESENCE_MANAGER: &[Opt] = &[
 /// `map_broker.*`.
 pub const MAP_BROKER: &[Opt] = &[
     text("type", "memory", "Where the state of map channels is kept: memory, redis or postgres.").live(),
-    section("redis", MAP_REDIS, "Redis as map broker.").idle(),
+    section("redis", MAP_REDIS, "Redis as map broker."),
     section("postgres", MAP_POSTGRES, "PostgreSQL as map broker.").idle(),
 ];
 

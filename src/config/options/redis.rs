@@ -64,8 +64,9 @@ pub const PRESENCE_REDIS: &[Opt] = &[inline(REDIS_PREFIXED), inline(PRESENCE)];
 /// `map_broker.redis.*`.
 pub const MAP_REDIS: &[Opt] = &[
     inline(REDIS_PREFIXED),
-    duration("cleanup_interval", "1s", "Pause between two searches for expired keys; negative switches them off."),
-    int("cleanup_batch_size", "100", "Most expired keys removed from one channel in one search."),
-    duration("idempotent_result_ttl", "5m", "How long the result of an idempotent publication is remembered."),
-    switch("skip_pub_sub", "Only keep state and leave the delivery of changes to something else."),
+    duration("cleanup_interval", "1s", "Pause between two searches for expired keys; negative switches them off.")
+        .live(),
+    int("cleanup_batch_size", "100", "Most expired keys removed from one channel in one search.").live(),
+    duration("idempotent_result_ttl", "5m", "How long the result of an idempotent publication is remembered.").live(),
+    switch("skip_pub_sub", "Only keep state and leave the delivery of changes to something else.").live(),
 ];

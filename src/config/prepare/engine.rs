@@ -3,7 +3,7 @@
 
 use super::{nats, redis};
 use crate::config::error::Error;
-use crate::config::snapshot::{Broker, Presence};
+use crate::config::snapshot::{Broker, Maps, Presence};
 use crate::config::value::Section;
 
 /// Where channels live, and where their presence is kept.
@@ -35,9 +35,16 @@ pub fn places(options: &Section) -> Result<(Broker, Presence), Error> {
     Ok((broker, presence))
 }
 
+/// Where maps live, whatever the engine is.
+pub fn maps(options: &Section) -> Result<Maps, Error> {
+    match options.text("map_broker.type") {
+        "redis" => Ok(Maps::Redis(redis::maps(options, "map_broker.redis")?)),
+        _ => memory_only(options, "map_broker.type", &["postgres"]).map(|()| Maps::Memory),
+    }
+}
+
 /// Refuses what is unknown or not available.
 pub fn check(options: &Section) -> Result<(), Error> {
-    memory_only(options, "map_broker.type", &["redis", "postgres"])?;
     if options.bool("controller.enabled") {
         memory_only(options, "controller.type", &["postgres"])?;
     }

@@ -39,6 +39,7 @@ pub struct Host<'a> {
 /// Makes the snapshot. The options must have passed [`super::validate::validate`].
 pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot, Error> {
     let (broker, presence) = engine::places(options)?;
+    let maps = engine::maps(options)?;
     engine::check(options)?;
     let addresses = address::listen(options, host)?;
     let node_name = match options.text("node.name") {
@@ -58,6 +59,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         channel: channels::channels(options, &proxies)?,
         broker,
         presence,
+        maps,
         track_keys: poll::track_keys(options),
         polls_at_once: poll::at_once(options),
         proxies,

@@ -8,11 +8,17 @@ use super::redis_address::{self, Written};
 use super::tls::tls;
 use crate::config::error::Error;
 use crate::config::snapshot::{Redis, RedisAddress, RedisLogin, RedisPlace, RedisServer};
-use crate::config::snapshot::{RedisBroker, RedisPresence};
+use crate::config::snapshot::{RedisBroker, RedisMaps, RedisPresence};
 use crate::config::value::Section;
 
 /// Seconds that `presence_ttl` 0 stands for.
 const PRESENCE_TTL_S: u32 = 60;
+
+/// What `cleanup_batch_size` 0 stands for.
+const CLEANUP_BATCH: u32 = 100;
+
+/// What a larger `cleanup_batch_size` is taken for: Redis does nothing else while a script removes keys.
+const MOST_CLEANUP_BATCH: u32 = 10_000;
 
 /// Redis as broker, by the options of a section such as `broker.redis`.
 pub(super) fn broker(options: &Section, section: &'static str) -> Result<RedisBroker, Error> {
@@ -35,6 +41,25 @@ pub(super) fn presence(options: &Section, section: &'static str) -> Result<Redis
         },
         fields_expire: options.bool("presence_hash_field_ttl"),
         users_counted: options.bool("presence_user_mapping"),
+    })
+}
+
+/// Redis as map broker, by the options of a section such as `map_broker.redis` (upstream: centrifuge
+/// map_broker_redis.go `NewRedisMapBroker`, whose defaults stand in for what is 0).
+pub(super) fn maps(options: &Section, section: &'static str) -> Result<RedisMaps, Error> {
+    let redis = redis(options, section)?;
+    let options = options.section(section);
+    let is_off = options.duration_ns("cleanup_interval") < 0;
+    Ok(RedisMaps {
+        redis,
+        cleanup_interval_ms: (!is_off).then(|| ms_or(options, "cleanup_interval", 1_000)),
+        cleanup_batch: match options.int("cleanup_batch_size") {
+            0 => CLEANUP_BATCH,
+            // As upstream, a negative one is none.
+            size => u32::try_from(size).unwrap_or(MOST_CLEANUP_BATCH).min(MOST_CLEANUP_BATCH),
+        },
+        result_ttl_ms: ms_or(options, "idempotent_result_ttl", 300_000),
+        is_told: !options.bool("skip_pub_sub"),
     })
 }
 

@@ -3,7 +3,9 @@
 use crate::config::error::Error;
 use crate::config::load::{Sources, load};
 use crate::config::prepare::{Host, prepare};
-use crate::config::snapshot::{Broker, Presence, RedisAddress, RedisBroker, RedisPlace, RedisPresence, RedisServer};
+use crate::config::snapshot::{
+    Broker, Maps, Presence, RedisAddress, RedisBroker, RedisPlace, RedisPresence, RedisServer,
+};
 
 fn make(engine: &str) -> Result<(RedisBroker, RedisPresence), Error> {
     let json = format!(r#"{{"engine":{{"type":"redis","redis":{engine}}}}}"#);
@@ -176,4 +178,27 @@ fn what_is_refused() {
         "engine.redis.cluster_address: expected addresses as host:port, found \"b\"",
     );
     refused(make(r#"{"sentinel_address":["a:1"]}"#), "engine.redis.sentinel_master_name: must be set");
+}
+
+#[test]
+fn maps() {
+    let make = |redis: &str| {
+        let json = format!(r#"{{"map_broker":{{"type":"redis","redis":{redis}}}}}"#);
+        let loaded = load(Sources { file: Some(("a.json", &json)), env: &Default::default(), flags: &[] }).unwrap();
+        let snapshot = prepare(&loaded.options, &Host { name: "box", resolve: &|_| None }, false).unwrap();
+        match (snapshot.broker, snapshot.maps) {
+            (Broker::Memory, Maps::Redis(maps)) => maps,
+            other => panic!("{other:?}"),
+        }
+    };
+    let maps = make("{}");
+    assert_eq!((maps.redis.option, &*maps.redis.prefix), ("map_broker.redis", "centrifugo"));
+    assert_eq!((maps.cleanup_interval_ms, maps.cleanup_batch), (Some(1_000), 100));
+    assert_eq!((maps.result_ttl_ms, maps.is_told), (300_000, true));
+    let maps = make(
+        r#"{"cleanup_interval":"-1s","cleanup_batch_size":20000,"idempotent_result_ttl":"1ms","skip_pub_sub":true}"#,
+    );
+    assert_eq!((maps.cleanup_interval_ms, maps.cleanup_batch), (None, 10_000));
+    assert_eq!((maps.result_ttl_ms, maps.is_told), (1, false));
+    assert_eq!(make(r#"{"cleanup_batch_size":-1}"#).cleanup_batch, 10_000);
 }

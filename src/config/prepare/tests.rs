@@ -128,7 +128,7 @@ fn what_is_not_available_is_refused() {
         "broker.type: redisnats needs enable_unreleased_features",
     );
     refused(r#"{"presence_manager":{"enabled":true,"type":"nats"}}"#, "presence_manager.type: unknown value");
-    refused(r#"{"map_broker":{"type":"redis"}}"#, "map_broker.type: redis is not available");
+    refused(r#"{"map_broker":{"type":"postgres"}}"#, "map_broker.type: postgres is not available");
     refused(r#"{"controller":{"enabled":true,"type":"postgres"}}"#, "controller.type: postgres is not available");
     refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\"");
     refused(r#"{"http_server":{"tls":{"enabled":true}}}"#, "http_server.tls.enabled: TLS is not available");

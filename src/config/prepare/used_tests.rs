@@ -16,7 +16,7 @@ const CONFIGURATIONS: &[&str] = &[
     r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},"admin":{"enabled":true},
         "swagger":{"enabled":true},"debug":{"enabled":true}}"#,
     r#"{"controller":{"enabled":false},"presence_manager":{"enabled":true},"broker":{"enabled":true}}"#,
-    r#"{"engine":{"type":"redis"}}"#,
+    r#"{"engine":{"type":"redis"},"map_broker":{"type":"redis"}}"#,
     r#"{"proxies":[{"name":"aa","endpoint":"http://backend.example"}]}"#,
     r#"{"broker":{"enabled":true,"type":"redis"},"presence_manager":{"enabled":true,"type":"redis"}}"#,
     r#"{"broker":{"enabled":true,"type":"redisnats"},"enable_unreleased_features":true}"#,

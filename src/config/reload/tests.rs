@@ -166,7 +166,7 @@ fn what_is_taken_over_is_what_the_lists_say() {
 fn brokers_stay_where_they_are_until_the_next_start() {
     let redis = |address: &str| format!(r#"{{"engine":{{"type":"redis","redis":{{"address":"{address}"}}}}}}"#);
     let nats = |url: &str| format!(r#"{{"broker":{{"enabled":true,"type":"nats","nats":{{"url":"{url}"}}}}}}"#);
-    let places = |snapshot: &Snapshot| format!("{:?} {:?}", snapshot.broker, snapshot.presence);
+    let places = |snapshot: &Snapshot| format!("{:?} {:?} {:?}", snapshot.broker, snapshot.presence, snapshot.maps);
     let check = |old: String, new: String, option: &str| {
         let (old, new) = (options(&old), options(&new));
         assert_ne!(places(&snapshot(&old)), places(&snapshot(&new)));
@@ -174,6 +174,8 @@ fn brokers_stay_where_they_are_until_the_next_start() {
         assert_eq!(waiting(&old, &new), [option]);
     };
     check(redis("a:1"), redis("b:2"), "engine.redis.address");
+    let maps = |address: &str| format!(r#"{{"map_broker":{{"type":"redis","redis":{{"address":"{address}"}}}}}}"#);
+    check(maps("a:1"), maps("b:2"), "map_broker.redis.address");
     check(nats("a:1"), nats("b:2"), "broker.nats.url");
 }
 

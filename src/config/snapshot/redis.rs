@@ -45,6 +45,38 @@ impl Presence {
     }
 }
 
+/// Where maps live.
+#[derive(Clone, Debug, Default)]
+pub enum Maps {
+    /// On this node alone.
+    #[default]
+    Memory,
+    /// In Redis, together with other nodes.
+    Redis(RedisMaps),
+}
+
+impl Maps {
+    /// Whether they live together with those of other nodes.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self, Self::Memory)
+    }
+}
+
+/// `map_broker.redis.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisMaps {
+    /// How it is reached.
+    pub redis: Redis,
+    /// `cleanup_interval`, milliseconds between two searches for expired keys; none = other nodes search.
+    pub cleanup_interval_ms: Option<u64>,
+    /// `cleanup_batch_size`: most keys of a map that are removed at once; at least 1.
+    pub cleanup_batch: u32,
+    /// `idempotent_result_ttl`, milliseconds; at least 1.
+    pub result_ttl_ms: u64,
+    /// Whether changes are told by PUB/SUB (`skip_pub_sub` says no).
+    pub is_told: bool,
+}
+
 /// `engine.redis.*` or `broker.redis.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisBroker {

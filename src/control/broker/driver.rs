@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::events::{Asker, Events};
-use super::{Broker, ShardFarEnd};
+use super::{Broker, MapRules, ShardFarEnd};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest};
 use crate::channel::name::ChannelName;
 use crate::control::nats::Courier;
@@ -26,14 +26,23 @@ const PAUSE: Duration = Duration::from_millis(1);
 const TICKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
 /// See [`Broker::serve`].
-pub(super) async fn run(broker: Broker, node: &str, shards: Vec<ShardFarEnd>, bell: Bell, ring: impl Fn(usize) + Send) {
+pub(super) async fn run(
+    broker: Broker,
+    node: &str,
+    shards: Vec<ShardFarEnd>,
+    bell: Bell,
+    rules: MapRules,
+    ring: impl Fn(usize) + Send,
+) {
     let Broker { redis, nats, ending } = broker;
-    let redis = redis.map(|redis| Servers::new(redis, node));
+    let redis = redis.map(|redis| Servers::new(redis, node, &rules));
     let nats = nats.map(|nats| Courier::new(nats, node));
     let shortest = redis.as_ref().map(Servers::shortest_timeout).into_iter();
     let shortest = shortest.chain(nats.as_ref().map(Courier::shortest_timeout)).min().unwrap_or_default();
+    let pause = redis.as_ref().map_or(TICKS.1, Servers::shortest_pause);
     let mut driver = Driver { redis, nats, events: Events::new(shards.len()), shards };
-    let mut ticks = interval((shortest / 8).clamp(TICKS.0, TICKS.1));
+    let tick = (shortest / 8).min(pause).clamp(TICKS.0, TICKS.1);
+    let mut ticks = interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pause = pin!(tokio::time::sleep(PAUSE));
     let mut rung = pin!(bell.rung());
@@ -44,7 +53,7 @@ pub(super) async fn run(broker: Broker, node: &str, shards: Vec<ShardFarEnd>, be
         let now = Instant::now();
         // The last look is the one that has the next tick wake us.
         while ticks.poll_tick(cx).is_ready() {
-            driver.tick(now);
+            driver.tick(now, ending.has_begun());
         }
         let is_ending = ending.has_begun();
         if driver.turn(cx, now) {
@@ -95,11 +104,11 @@ impl Driver {
         let Self { redis, nats, events, .. } = self;
         match request {
             BrokerRequest::Channel { channel, op, ticket } => {
-                let asker = Asker { shard, ticket, tells: false };
+                let asker = ticket.map_or(Asker::Nobody, |ticket| Asker::Home(shard, ticket));
                 self.ask_about(channel, op, asker, now);
             }
             BrokerRequest::Tell { to, message, ticket } => {
-                let asker = Asker { shard, ticket, tells: true };
+                let asker = ticket.map_or(Asker::Nobody, |ticket| Asker::Teller(shard, ticket));
                 match (nats, redis) {
                     (Some(nats), _) => nats.tell(to.as_deref(), &message, asker, events),
                     (None, Some(redis)) => redis.tell(to.as_deref(), &message, asker, now, events),
@@ -119,12 +128,12 @@ impl Driver {
         };
         let stored = redis.as_mut().filter(|redis| redis.keeps_channels());
         match (op, stored) {
-            (op, _) if op.is_presence() => match redis {
+            (op, _) if op.is_presence() || op.is_of_map() => match redis {
                 Some(redis) => redis.ask(channel, op, asker, now, events),
                 None => events.reply(asker, BrokerReply::Refused(Error::NOT_AVAILABLE)),
             },
-            (BrokerOp::Subscribe, _) => nats.subscribe(channel, asker, events),
-            (BrokerOp::Unsubscribe, _) => nats.unsubscribe(&channel),
+            (BrokerOp::Subscribe(_), _) => nats.subscribe(channel, asker, events),
+            (BrokerOp::Unsubscribe(_), _) => nats.unsubscribe(&channel),
             (BrokerOp::Publish(op), Some(redis)) if op.history.is_on() || op.idempotency_key.is_some() => {
                 match nats.can_publish(channel.as_str()) {
                     Ok(()) => redis.store(channel, op, asker, now, events),
@@ -150,9 +159,9 @@ impl Driver {
         self.redis.as_ref().is_none_or(Servers::is_idle) && self.nats.as_ref().is_none_or(Courier::is_idle)
     }
 
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self, now: Instant, is_ending: bool) {
         if let Some(redis) = &mut self.redis {
-            redis.tick(now, &mut self.events);
+            redis.tick(now, is_ending, &mut self.events);
         }
         if let Some(nats) = &mut self.nats {
             nats.tick(now, &mut self.events);

@@ -4,22 +4,29 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::broker::Value;
 use crate::broker::frame::Message;
 use crate::channel::broker_op::{BrokerEvent, BrokerReply, Ticket, Trouble};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::Position;
+use crate::control::redis::sweep::Task;
 
 /// Who waits for a reply.
 #[derive(Clone, Copy, Debug)]
-pub struct Asker {
-    /// The shard.
-    pub shard: usize,
-    /// None when nobody waits.
-    pub ticket: Option<Ticket>,
-    /// What is asked is to tell other nodes something.
-    pub tells: bool,
+pub enum Asker {
+    /// Nobody.
+    Nobody,
+    /// A home of this shard.
+    Home(usize, Ticket),
+    /// Whoever on this shard tells other nodes something.
+    Teller(usize, Ticket),
+    /// What removes expired keys at this server of maps.
+    Sweep(usize, Task),
 }
+
+/// What came of a search for expired keys: at which server of maps, and what was asked; nothing when it failed.
+pub type Swept = (usize, Task, Option<Value>);
 
 /// A publication that one server keeps and another one tells subscribers of.
 #[derive(Debug)]
@@ -36,22 +43,35 @@ pub struct Events {
     of_shards: Vec<Vec<BrokerEvent>>,
     /// Kept, and to be told.
     stored: Vec<(Box<Relayed>, Position)>,
+    swept: Vec<Swept>,
 }
 
 impl Events {
     /// Nothing, for so many shards.
     pub fn new(shards: usize) -> Self {
-        Self { of_shards: (0..shards).map(|_| Vec::new()).collect(), stored: Vec::new() }
+        Self { of_shards: (0..shards).map(|_| Vec::new()).collect(), stored: Vec::new(), swept: Vec::new() }
     }
 
     /// A reply, for whoever waits for it.
     pub fn reply(&mut self, asker: Asker, reply: BrokerReply) {
-        if let Some(ticket) = asker.ticket {
-            self.of_shards[asker.shard].push(match asker.tells {
-                true => BrokerEvent::Told(ticket, matches!(reply, BrokerReply::Done)),
-                false => BrokerEvent::Reply(ticket, reply),
-            });
+        match asker {
+            Asker::Nobody => {}
+            Asker::Home(shard, ticket) => self.of_shards[shard].push(BrokerEvent::Reply(ticket, reply)),
+            Asker::Teller(shard, ticket) => {
+                self.of_shards[shard].push(BrokerEvent::Told(ticket, matches!(reply, BrokerReply::Done)));
+            }
+            Asker::Sweep(server, task) => self.swept(server, task, None),
         }
+    }
+
+    /// What came of a search for expired keys.
+    pub fn swept(&mut self, server: usize, task: Task, value: Option<Value>) {
+        self.swept.push((server, task, value));
+    }
+
+    /// All of that since the last call.
+    pub fn take_swept(&mut self) -> Vec<Swept> {
+        std::mem::take(&mut self.swept)
     }
 
     /// A publication was kept at this place. Subscribers are to be told.

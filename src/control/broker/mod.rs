@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::nats::Nats;
 use super::plane::Bell;
-use super::redis::Redis;
+use super::redis::{Redis, Uses};
 use crate::channel::broker_op::{BrokerEvent, BrokerRequest};
-use crate::config::snapshot::{Broker as Place, Presence};
+use crate::config::snapshot::{Broker as Place, MapOptions, Maps, Presence, Snapshot};
 use crate::mesh::FarEnd;
+
+/// How a map is kept, by its name, under the configuration in force. None for what is no map.
+pub type MapRules = Arc<dyn Fn(&str) -> Option<MapOptions> + Send + Sync>;
 
 /// A shard's line to the broker, at this end.
 pub type ShardFarEnd = FarEnd<BrokerRequest, BrokerEvent>;
@@ -47,22 +50,28 @@ impl Broker {
     ///
     /// # Errors
     /// Which server cannot be used, and why.
-    pub async fn find(place: &Place, presence: &Presence) -> Result<Option<Self>, String> {
-        let presence = match presence {
+    pub async fn find(config: &Snapshot) -> Result<Option<Self>, String> {
+        let maps = match &config.maps {
+            Maps::Memory => None,
+            Maps::Redis(maps) => Some(maps),
+        };
+        let presence = match &config.presence {
             Presence::Memory => None,
             Presence::Redis(presence) => Some(presence),
         };
-        let (stored, told) = match place {
+        let (stored, told) = match &config.broker {
             Place::Memory => (None, None),
             Place::Redis(redis) => (Some(redis), None),
             Place::Nats(nats) => (None, Some(nats)),
             Place::RedisNats(redis, nats) => (Some(redis), Some(nats)),
         };
-        if stored.is_none() && presence.is_none() && told.is_none() {
+        let uses = Uses { broker: stored, presence, maps };
+        let is_in_redis = stored.is_some() || presence.is_some() || maps.is_some();
+        if !is_in_redis && told.is_none() {
             return Ok(None);
         }
-        let redis = match stored.is_some() || presence.is_some() {
-            true => Some(Redis::find(stored, presence, told.is_none()).await?),
+        let redis = match is_in_redis {
+            true => Some(Redis::find(uses, told.is_none()).await?),
             false => None,
         };
         let nats = match told {
@@ -77,9 +86,16 @@ impl Broker {
         self.ending.clone()
     }
 
-    /// Serves shards, in order, of the node with this id. `bell` wakes it, `ring` wakes a shard. It ends when it is
-    /// told to.
-    pub async fn serve(self, node: Box<str>, shards: Vec<ShardFarEnd>, bell: Bell, ring: impl Fn(usize) + Send) {
-        driver::run(self, &node, shards, bell, ring).await;
+    /// Serves shards, in order, of the node with this id. `bell` wakes it, `ring` wakes a shard, `rules` say which maps
+    /// there are. It ends when it is told to.
+    pub async fn serve(
+        self,
+        node: Box<str>,
+        shards: Vec<ShardFarEnd>,
+        bell: Bell,
+        rules: MapRules,
+        ring: impl Fn(usize) + Send,
+    ) {
+        driver::run(self, &node, shards, bell, rules, ring).await;
     }
 }

@@ -29,7 +29,7 @@ use post::Post;
 const MAX_KEPT: usize = 256 << 10;
 
 /// Nobody waits.
-const NOBODY: Asker = Asker { shard: 0, ticket: None, tells: false };
+const NOBODY: Asker = Asker::Nobody;
 
 /// NATS, found and ready to be spoken with.
 pub struct Nats {

@@ -140,7 +140,7 @@ impl Post {
             return events.reply(asker, BrokerReply::Failed);
         }
         self.put(|out| wire::publish(subject, payload, out));
-        if asker.ticket.is_some() {
+        if !matches!(asker, Asker::Nobody) {
             self.told.push_back((self.put, asker));
         }
     }
@@ -246,7 +246,7 @@ impl Post {
         let sent = self.put - (self.next.len() + unsent) as u64;
         while let Some(&(_, asker)) = self.told.front().filter(|(end, _)| *end <= sent) {
             self.told.pop_front();
-            let is_for_nodes = asker.tells;
+            let is_for_nodes = matches!(asker, Asker::Teller(..));
             events.reply(
                 asker,
                 if is_for_nodes { BrokerReply::Done } else { BrokerReply::Published(Position::default(), None) },

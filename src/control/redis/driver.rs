@@ -12,11 +12,13 @@ use super::ear::Ear;
 use super::pipe::Pipe;
 use super::request::{Kind, Lay};
 use super::slots::slot;
+use super::sweep::{self, Sweep};
 use super::{Found, Redis};
-use crate::broker::{Call, spread};
-use crate::channel::broker_op::{BrokerOp, BrokerReply};
+use crate::broker::{Call, frame, map, spread};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, Realm};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
+use crate::control::broker::MapRules;
 use crate::control::broker::events::{Asker, Events, Relayed};
 
 /// What requests go to.
@@ -99,50 +101,74 @@ fn slot_of(lay: &Lay, channel: &ChannelName) -> usize {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Servers {
     servers: Vec<Server>,
     /// In the order of `broker`, and of the partitions of each.
     ears: Vec<Vec<Ear>>,
-    /// One for each server, for what nodes tell each other.
+    /// For messages of maps, in the order of `maps`, one for each; none where these are not told.
+    map_ears: Vec<Vec<Ear>>,
+    /// What removes expired keys of maps, in the order of `maps`; none where other nodes do.
+    sweeps: Vec<Sweep>,
+    /// One for each server that is listened to, for what nodes tell each other.
     control_ears: Vec<Ear>,
     /// Which server tells next what is for other nodes: they listen to all.
     told: usize,
     broker: Vec<usize>,
     presence: Vec<usize>,
+    maps: Vec<usize>,
     shortest_timeout: Duration,
+    shortest_pause: Duration,
 }
 
 impl Servers {
-    /// Connections of the node with this id, about to be opened.
-    pub fn new(redis: Redis, node: &str) -> Self {
-        let Redis { servers, broker, presence, listens } = redis;
+    /// Connections of the node with this id, about to be opened. `rules` say which maps there are.
+    pub fn new(redis: Redis, node: &str, rules: &MapRules) -> Self {
+        let Redis { servers, broker, presence, maps, map_broker, listens } = redis;
         let heard = if listens { &broker[..] } else { &[] };
         let ears = |at: &usize| {
             let Found { dial, lay, .. } = &servers[*at];
             match lay.names.partitions() {
-                None => vec![Ear::new(dial.clone(), lay.clone())],
-                Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, lay.clone(), number)).collect(),
+                None => vec![Ear::new(dial.clone(), &lay.names, frame::read)],
+                Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, &lay.names, number)).collect(),
             }
         };
         let control_ear = |at: &usize| {
             let Found { dial, lay, .. } = &servers[*at];
-            Ear::for_control(dial.clone(), lay.clone(), &[&lay.names.control(), &lay.names.node(node)])
+            Ear::for_control(dial.clone(), &lay.names, &[&lay.names.control(), &lay.names.node(node)])
         };
+        let map_ears = |at: &usize| {
+            let Found { dial, lay, .. } = &servers[*at];
+            vec![Ear::new(dial.clone(), &lay.map_names, map::frame::read)]
+        };
+        let pause = map_broker.as_ref().and_then(|maps| maps.cleanup_interval_ms).map(Duration::from_millis);
+        let sweep = |at: &usize| {
+            let (lay, batch) = (&servers[*at].lay, map_broker.as_ref()?.cleanup_batch);
+            Some(Sweep::new(lay.map_names.clone(), lay.map_keeping, batch, pause?, rules.clone()))
+        };
+        let is_told = map_broker.as_ref().is_some_and(|maps| maps.is_told);
         Self {
             ears: heard.iter().map(ears).collect(),
+            map_ears: maps.iter().filter(|_| is_told).map(map_ears).collect(),
+            sweeps: maps.iter().filter_map(sweep).collect(),
             control_ears: heard.iter().map(control_ear).collect(),
             told: 0,
             shortest_timeout: servers.iter().map(|server| server.dial.io_timeout()).min().unwrap_or_default(),
             servers: servers.into_iter().map(Server::new).collect(),
             broker,
             presence,
+            maps,
+            shortest_pause: pause.unwrap_or(Duration::MAX),
         }
     }
 
     /// The shortest time that a request may take.
     pub fn shortest_timeout(&self) -> Duration {
         self.shortest_timeout
+    }
+
+    /// The shortest time between two calls of [`Servers::tick`] that have something to do.
+    pub fn shortest_pause(&self) -> Duration {
+        self.shortest_pause
     }
 
     /// Whether channels are kept here, and not presence alone.
@@ -167,16 +193,26 @@ impl Servers {
                 more |= ear.turn(cx, now, paused, &|channel| server.can_read(channel), events);
             }
         }
+        for ear in self.map_ears.iter_mut().flatten() {
+            more |= ear.turn(cx, now, paused, &|_| true, events);
+        }
+        for (server, task, value) in events.take_swept() {
+            let asks = self.sweeps[server].take(task, value);
+            more |= !asks.is_empty();
+            self.sweep(server, asks, now, events);
+        }
         more
     }
 
     /// Homes of channels of which something is not certain any more are told so.
     fn pass_on_doubts(&mut self) {
+        let mut came_back = Vec::new();
         for (ears, at) in self.ears.iter_mut().zip(&self.broker) {
             let Server { lay, way } = &mut self.servers[*at];
             match way {
                 Way::Pipe(pipe, _) => {
                     if pipe.take_came_back() == Some(true) {
+                        came_back.push(*at);
                         ears.iter_mut().for_each(|ear| ear.doubt(|_| true));
                     }
                 }
@@ -188,6 +224,23 @@ impl Servers {
                     }
                 }
             }
+        }
+        for (ears, at) in self.map_ears.iter_mut().zip(&self.maps) {
+            let is_back = |way: &mut Way| match way {
+                Way::Pipe(pipe, _) => pipe.take_came_back() == Some(true),
+                Way::Cluster(_) => false,
+            };
+            if came_back.contains(at) || is_back(&mut self.servers[*at].way) {
+                ears.iter_mut().for_each(|ear| ear.doubt(|_| true));
+            }
+        }
+    }
+
+    /// Asks a server of maps for what removes expired keys.
+    fn sweep(&mut self, server: usize, asks: Vec<sweep::Ask>, now: Instant, events: &mut Events) {
+        for (call, task) in asks {
+            let at = self.maps[server];
+            self.servers[at].ask((call, Kind::Sweep), Asker::Sweep(server, task), now, events);
         }
     }
 
@@ -204,22 +257,35 @@ impl Servers {
 
     /// Asks about a channel.
     pub fn ask(&mut self, channel: ChannelName, op: BrokerOp, asker: Asker, now: Instant, events: &mut Events) {
-        let servers = if op.is_presence() { &self.presence } else { &self.broker };
+        let (servers, ears) = match &op {
+            op if op.is_presence() => (&self.presence, &mut self.ears),
+            op if op.is_of_map() => (&self.maps, &mut self.map_ears),
+            _ => (&self.broker, &mut self.ears),
+        };
         if servers.is_empty() {
             return events.reply(asker, BrokerReply::Failed);
         }
         let at = spread(channel.as_str(), servers.len() as u32) as usize;
         match op {
-            BrokerOp::Subscribe | BrokerOp::Unsubscribe => {
-                let partition = self.servers[servers[at]].lay.names.partition(channel.as_str());
-                let ear = &mut self.ears[at][partition as usize];
-                match op {
-                    BrokerOp::Subscribe => ear.subscribe(channel, asker, now, events),
-                    _ => ear.unsubscribe(channel, now),
+            BrokerOp::Subscribe(realm) | BrokerOp::Unsubscribe(realm) => {
+                let partition = match realm {
+                    Realm::Streams => self.servers[servers[at]].lay.names.partition(channel.as_str()),
+                    Realm::Maps => 0,
+                };
+                let ear = ears.get_mut(at).and_then(|ears| ears.get_mut(partition as usize));
+                match (op, ear) {
+                    (BrokerOp::Subscribe(_), Some(ear)) => ear.subscribe(channel, asker, now, events),
+                    // As upstream, where maps are not told: nobody can be subscribed.
+                    (BrokerOp::Subscribe(_), None) => events.reply(asker, BrokerReply::Failed),
+                    (_, Some(ear)) => ear.unsubscribe(channel, now),
+                    (_, None) => {}
                 }
             }
             op => {
                 let server = &mut self.servers[servers[at]];
+                if let Some(call) = server.lay.call_besides(channel.as_str(), &op) {
+                    server.ask((call, Kind::Done), Asker::Nobody, now, events);
+                }
                 match server.lay.call(channel.as_str(), &op) {
                     Some(call) => server.ask(call, asker, now, events),
                     None => events.reply(asker, BrokerReply::Failed),
@@ -244,9 +310,14 @@ impl Servers {
     }
 
     /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
-    pub fn tick(&mut self, now: Instant, events: &mut Events) {
+    /// No search for expired keys begins when `is_ending`.
+    pub fn tick(&mut self, now: Instant, is_ending: bool, events: &mut Events) {
         self.servers.iter_mut().for_each(|server| server.tick(now, events));
-        let ears = self.ears.iter_mut().flatten().chain(&mut self.control_ears);
+        let ears = self.ears.iter_mut().chain(&mut self.map_ears).flatten().chain(&mut self.control_ears);
         ears.for_each(|ear| ear.tick(now, events));
+        for server in 0..self.sweeps.len() {
+            let ask = self.sweeps[server].tick(now).filter(|_| !is_ending);
+            self.sweep(server, ask.into_iter().collect(), now, events);
+        }
     }
 }

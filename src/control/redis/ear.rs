@@ -21,10 +21,10 @@ use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use super::dial::{Dial, Way};
-use super::request::Lay;
 use super::resp::{self, Message};
 use super::slots;
 use crate::broker::frame;
+use crate::broker::{Names, Unreadable};
 use crate::channel::broker_op::{BrokerEvent, BrokerReply, Trouble};
 use crate::channel::name::{ChannelName, hash_of};
 use crate::control::broker::events::{Asker, Events};
@@ -43,11 +43,15 @@ const MAX_REQUESTS: usize = 1 << 20;
 /// A connection on which nothing comes is asked so often whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(1);
 
+/// Reads a message.
+pub type ReadFrame = fn(&Bytes) -> Result<frame::Message, Unreadable>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Ear {
     link: Link<Way>,
-    lay: Arc<Lay>,
+    names: Names,
+    read: ReadFrame,
     is_down: bool,
     /// PUB/SUB channels that are always listened to.
     fixed: Vec<ChannelName>,
@@ -114,28 +118,29 @@ impl Kind {
 impl Ear {
     /// An ear for what nodes tell each other on these PUB/SUB channels. A connection of its own, so that it does not
     /// wait behind messages of channels that nobody takes.
-    pub fn for_control(dial: Arc<Dial>, lay: Arc<Lay>, names: &[&str]) -> Self {
-        let fixed = names.iter().map(|name| ChannelName::new(name)).collect();
-        Self { fixed, is_control: true, ..Self::new(dial, lay) }
+    pub fn for_control(dial: Arc<Dial>, names: &Names, fixed: &[&str]) -> Self {
+        let fixed = fixed.iter().map(|name| ChannelName::new(name)).collect();
+        Self { fixed, is_control: true, ..Self::new(dial, names, frame::read) }
     }
 
     /// An ear for messages of channels of one partition. Listening to one PUB/SUB channel from the start, it is told
     /// when the slot moves, as upstream.
-    pub fn for_partition(dial: &Dial, lay: Arc<Lay>, number: u32) -> Self {
-        let fixed = lay.names.connection(number, 0);
+    pub fn for_partition(dial: &Dial, names: &Names, number: u32) -> Self {
+        let fixed = names.connection(number, 0);
         let dial = dial.to_owner(slots::slot(fixed.as_bytes()));
         Self {
             fixed: vec![ChannelName::new(&fixed)],
             commands: ["SSUBSCRIBE", "SUNSUBSCRIBE"],
-            ..Self::new(Arc::new(dial), lay)
+            ..Self::new(Arc::new(dial), names, frame::read)
         }
     }
 
-    /// An ear for messages of channels that is about to be opened.
-    pub fn new(dial: Arc<Dial>, lay: Arc<Lay>) -> Self {
+    /// An ear for messages of channels with these names, which are read by `read`. It is about to be opened.
+    pub fn new(dial: Arc<Dial>, names: &Names, read: ReadFrame) -> Self {
         Self {
             link: Link::new(Arc::new(Way { dial, loads_scripts: false })),
-            lay,
+            names: names.clone(),
+            read,
             is_down: false,
             fixed: Vec::new(),
             is_control: false,
@@ -254,14 +259,14 @@ impl Ear {
     /// Takes what came.
     fn hear(&mut self, events: &mut Events) -> Result<(), String> {
         let unopened = self.unopened();
-        let Self { link, lay, wanted, sent, is_control, .. } = self;
+        let Self { link, names, read, wanted, sent, is_control, .. } = self;
         let mut problem = Ok(());
         loop {
             let heard = link.incoming.message(|message| match message {
                 Message::Message(_, body) if *is_control => events.control(body),
-                Message::Message(name, body) => deliver(lay, wanted, name, body, events),
-                Message::Subscribed(name) => problem = confirm(lay, wanted, sent, name, false, events),
-                Message::Unsubscribed(name) => problem = confirm(lay, wanted, sent, name, true, events),
+                Message::Message(name, body) => deliver(names, *read, wanted, name, body, events),
+                Message::Subscribed(name) => problem = confirm(names, wanted, sent, name, false, events),
+                Message::Unsubscribed(name) => problem = confirm(names, wanted, sent, name, true, events),
                 Message::Failed(error) => problem = refuse(wanted, sent, error, unopened, events),
                 Message::Other => {}
             });
@@ -287,7 +292,7 @@ impl Ear {
             {
                 names.push(match request.kind {
                     Kind::Fixed => request.channel.as_str().to_owned(),
-                    _ => self.lay.names.messages(request.channel.as_str()).to_string(),
+                    _ => self.names.messages(request.channel.as_str()).to_string(),
                 });
                 self.sent.push_back(Request { since: now, ..request });
             }
@@ -301,7 +306,7 @@ impl Ear {
                     self.later.push(channel);
                     continue;
                 }
-                names.push(self.lay.names.messages(channel.as_str()).to_string());
+                names.push(self.names.messages(channel.as_str()).to_string());
                 let kind = Kind::Again(wanted.number);
                 self.sent.push_back(Request { channel, kind, since: now, is_last: false });
             }
@@ -366,14 +371,14 @@ impl Ear {
 }
 
 /// Brings a message to the home of its channel.
-fn deliver(lay: &Lay, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], events: &mut Events) {
-    let Some(channel) = std::str::from_utf8(name).ok().and_then(|name| lay.names.channel_of(name)) else { return };
+fn deliver(names: &Names, read: ReadFrame, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], events: &mut Events) {
+    let Some(channel) = std::str::from_utf8(name).ok().and_then(|name| names.channel_of(name)) else { return };
     let Some(wanted) = wanted.find(hash_of(channel), |wanted| wanted.channel.as_str() == channel) else { return };
     if wanted.state != State::Up {
         return;
     }
     // Copied, so that what is kept of it keeps nothing else alive.
-    match frame::read(&Bytes::copy_from_slice(body)) {
+    match read(&Bytes::copy_from_slice(body)) {
         Ok(message) => events.message(&wanted.channel, message),
         Err(unreadable) => {
             tracing::error!(channel, %unreadable, "a message was dropped");
@@ -383,7 +388,7 @@ fn deliver(lay: &Lay, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], even
 }
 
 fn confirm(
-    lay: &Lay,
+    names: &Names,
     wanted: &mut HashTable<Wanted>,
     sent: &mut VecDeque<Request>,
     name: &[u8],
@@ -394,12 +399,12 @@ fn confirm(
     let is_it = |request: &Request| {
         let channel = match request.kind {
             Kind::Fixed => text,
-            _ => text.and_then(|name| lay.names.channel_of(name)),
+            _ => text.and_then(|name| names.channel_of(name)),
         };
         request.kind.is_unsubscribe() == is_unsubscribe && channel == Some(request.channel.as_str())
     };
     let Some(request) = sent.front().is_some_and(is_it).then(|| sent.pop_front()).flatten() else {
-        return Err(match is_unsubscribe && lay.names.is_partitioned() {
+        return Err(match is_unsubscribe && names.is_partitioned() {
             true => "the slot of its partition moved".to_owned(),
             false => "a confirmation that nobody waits for".to_owned(),
         });

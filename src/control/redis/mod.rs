@@ -12,13 +12,14 @@ mod pipe;
 mod request;
 pub mod resp;
 mod slots;
+pub mod sweep;
 mod talk;
 
 use std::sync::Arc;
 
 use crate::broker::presence::Keeping;
-use crate::broker::{Layout, Names};
-use crate::config::snapshot::{Redis as Options, RedisBroker, RedisPresence, RedisServer};
+use crate::broker::{Layout, Names, map};
+use crate::config::snapshot::{Redis as Options, RedisBroker, RedisMaps, RedisPresence, RedisServer};
 use dial::Dial;
 pub use driver::Servers;
 use request::Lay;
@@ -33,6 +34,10 @@ pub struct Redis {
     broker: Vec<usize>,
     /// And those that presence is.
     presence: Vec<usize>,
+    /// And those that maps are.
+    maps: Vec<usize>,
+    /// How maps are kept there; none = they live elsewhere.
+    map_broker: Option<RedisMaps>,
     /// Subscribers and nodes are told by PUB/SUB.
     listens: bool,
 }
@@ -46,59 +51,76 @@ struct Found {
     map: Option<Map>,
 }
 
+/// What lives in Redis.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uses<'c> {
+    /// Channels.
+    pub broker: Option<&'c RedisBroker>,
+    /// Their presence.
+    pub presence: Option<&'c RedisPresence>,
+    /// Maps.
+    pub maps: Option<&'c RedisMaps>,
+}
+
 impl Redis {
     /// Finds all servers, so that what is written wrong shows at the start. With `listens`, subscribers and nodes are
     /// told by PUB/SUB.
     ///
     /// # Errors
     /// Which server cannot be used, and why.
-    pub async fn find(
-        broker: Option<&RedisBroker>,
-        presence: Option<&RedisPresence>,
-        listens: bool,
-    ) -> Result<Self, String> {
-        let mut servers = Vec::new();
-        let (of_broker, of_presence) = (broker.map(|of| &of.redis), presence.map(|of| &of.redis));
-        let is_one = of_broker.zip(of_presence).is_some_and(|(broker, presence)| broker.servers == presence.servers);
-        let at_broker = find_all(of_broker, (broker, presence), is_one, &mut servers).await?;
-        let at_presence = match is_one {
-            true => at_broker.clone(),
-            false => find_all(of_presence, (broker, presence), true, &mut servers).await?,
+    pub async fn find(uses: Uses<'_>, listens: bool) -> Result<Self, String> {
+        let mut found = Self {
+            servers: Vec::new(),
+            broker: Vec::new(),
+            presence: Vec::new(),
+            maps: Vec::new(),
+            map_broker: uses.maps.cloned(),
+            listens,
         };
+        let mut known: Vec<(&[RedisServer], Vec<usize>)> = Vec::new();
+        let Uses { broker, presence, maps } = uses;
+        found.broker = find_all(broker.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
+        found.presence = find_all(presence.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
+        found.maps = find_all(maps.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
         if let Some(broker) = broker.filter(|broker| broker.partitions.is_some())
-            && let Some(alone) = at_broker.iter().map(|at| &servers[*at]).find(|server| server.map.is_none())
+            && let Some(alone) = found.broker.iter().map(|at| &found.servers[*at]).find(|server| server.map.is_none())
         {
             let option = broker.redis.option;
             let name = alone.dial.name();
             return Err(format!("{option}.sharded_pub_sub_partitions: {name} is no Redis Cluster, which this is for"));
         }
-        Ok(Self { servers, broker: at_broker, presence: at_presence, listens })
+        if let Some(maps) = maps.filter(|_| found.maps.iter().any(|at| found.servers[*at].map.is_some())) {
+            // As upstream; sharded PUB/SUB is part of its paid edition.
+            return Err(format!("{}: maps cannot live in a Redis Cluster", maps.redis.option));
+        }
+        Ok(found)
     }
 }
 
-/// The numbers of the servers of a section, which are found and put behind those that are there. Whether presence is
-/// kept there is told.
-async fn find_all(
-    options: Option<&Options>,
-    (broker, presence): (Option<&RedisBroker>, Option<&RedisPresence>),
-    keeps_presence: bool,
+/// The numbers of the servers of a section. They are found, and put behind those that are there, unless these are known.
+async fn find_all<'c>(
+    options: Option<&'c Options>,
+    uses: Uses<'c>,
+    known: &mut Vec<(&'c [RedisServer], Vec<usize>)>,
     servers: &mut Vec<Found>,
 ) -> Result<Vec<usize>, String> {
     let first = servers.len();
     let Some(options) = options else { return Ok(Vec::new()) };
+    if let Some((_, numbers)) = known.iter().find(|(known, _)| *known == options.servers) {
+        return Ok(numbers.clone());
+    }
     for server in &options.servers {
-        let found = find(server, options, (broker, presence), keeps_presence).await;
+        let found = find(server, options, uses).await;
         servers.push(found.map_err(|reason| format!("{}: {reason}", options.option))?);
     }
-    Ok((first..servers.len()).collect())
+    let numbers: Vec<_> = (first..servers.len()).collect();
+    known.push((&options.servers, numbers.clone()));
+    Ok(numbers)
 }
 
-async fn find(
-    server: &RedisServer,
-    options: &Options,
-    (broker, presence): (Option<&RedisBroker>, Option<&RedisPresence>),
-    keeps_presence: bool,
-) -> Result<Found, String> {
+async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result<Found, String> {
+    let Uses { broker, presence, maps } = uses;
+    let keeps_presence = presence.is_some_and(|presence| presence.redis.servers.contains(server));
     let mut dial = Dial::new(server)?;
     let opened = dial.open(true).await?;
     // A single address may be that of a member; upstream looks, too.
@@ -158,6 +180,11 @@ async fn find(
         names: names(broker.map(|of| &of.redis)),
         presence_names: names(presence.map(|of| &of.redis)),
         keeping: presence.map(keeping).unwrap_or_default(),
+        map_names: names(maps.map(|of| &of.redis)),
+        map_keeping: map::Keeping {
+            result_ttl_ms: maps.map_or(0, |maps| maps.result_ttl_ms),
+            is_told: maps.is_some_and(|maps| maps.is_told),
+        },
         reads_replicas: dial.reads_replicas() && obstacle.is_none(),
     };
     Ok(Found { dial: Arc::new(dial), lay: Arc::new(lay), map })

@@ -264,6 +264,10 @@ impl Pipe {
         };
         match reply {
             Reply::Value(value) => {
+                if let Asker::Sweep(server, task) = asker {
+                    events.swept(server, task, Some(value));
+                    return Ok(());
+                }
                 let reply = self.lay.reply(&kind, value).unwrap_or_else(|unreadable| {
                     self.complain(&unreadable, now);
                     BrokerReply::Failed

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+
 use crate::broker::presence::Keeping;
-use crate::broker::{Call, Names, Unreadable, Value, control, frame, history, presence};
+use crate::broker::{Call, Names, Unreadable, Value, control, frame, history, map, presence};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Read};
+use crate::channel::map_op::MapOp;
 use crate::channel::op::PublishOp;
-use crate::channel::publication::Epoch;
+use crate::channel::publication::{Epoch, MapEntry, Publication};
+use crate::config::snapshot::MapOptions;
 use crate::control::broker::events::Relayed;
 
 /// What a reply is read as.
@@ -23,6 +27,18 @@ pub enum Kind {
     Presence,
     /// How many are present.
     PresenceStats,
+    /// Where a map stands after a change.
+    MapUpdate,
+    /// A page of a map's keys.
+    MapState,
+    /// This key of a map.
+    MapKey(Box<str>),
+    /// Changes of a map.
+    MapChanges,
+    /// How many keys a map has.
+    MapKeys,
+    /// Something about keys that expired, which is not read here.
+    Sweep,
     /// That it is done.
     Done,
 }
@@ -38,6 +54,10 @@ pub struct Lay {
     pub keeping: Keeping,
     /// Who is present is read from replicas.
     pub reads_replicas: bool,
+    /// Names of what belongs to maps.
+    pub map_names: Names,
+    /// How maps are kept.
+    pub map_keeping: map::Keeping,
 }
 
 impl Lay {
@@ -52,7 +72,7 @@ impl Lay {
     pub fn call(&self, channel: &str, op: &BrokerOp) -> Option<(Call, Kind)> {
         let Self { names, presence_names, keeping, .. } = self;
         Some(match op {
-            BrokerOp::Subscribe | BrokerOp::Unsubscribe => return None,
+            BrokerOp::Subscribe(_) | BrokerOp::Unsubscribe(_) => return None,
             BrokerOp::Publish(op) => (history::publish(names, channel, op, fresh_epoch(), true)?, Kind::Publish),
             BrokerOp::Join(info) => (frame::join(names, channel, info), Kind::Done),
             BrokerOp::Leave(info) => (frame::leave(names, channel, info), Kind::Done),
@@ -72,12 +92,51 @@ impl Lay {
             BrokerOp::PresenceStats => {
                 (presence::count(presence_names, *keeping, channel, unix_s()), Kind::PresenceStats)
             }
+            BrokerOp::Map(op) => return self.map_call(channel, op),
         })
     }
 
     /// The call that keeps a publication, or its result, and tells nobody. None when there is nothing to keep.
     pub fn store(&self, channel: &str, op: &PublishOp) -> Option<Call> {
         history::publish(&self.names, channel, op, fresh_epoch(), false)
+    }
+
+    fn map_call(&self, channel: &str, op: &MapOp) -> Option<(Call, Kind)> {
+        let (names, keeping) = (&self.map_names, self.map_keeping);
+        let changes = |options: &MapOptions, since, limit, reverse| {
+            let meta_ttl_ms = options.stream.map_or(0, |stream| stream.meta_ttl_ms);
+            let piece = (since, limit, reverse);
+            (map::read::read_changes(names, channel, meta_ttl_ms, piece, fresh_epoch()), Kind::MapChanges)
+        };
+        Some(match op {
+            MapOp::Subscribe(_) => return None,
+            MapOp::Publish(op) => (map::publish(names, keeping, channel, op, fresh_epoch()), Kind::MapUpdate),
+            MapOp::Remove { options, key, idempotency_key } => {
+                let entry = Some(Box::new(MapEntry { key: (**key).into(), removed: true }));
+                let removal = Publication { entry, unix_ms: unix_ms(), ..Publication::bare(Bytes::new()) };
+                let once = idempotency_key.as_deref();
+                (map::remove(names, keeping, channel, options, &removal, once, fresh_epoch()), Kind::MapUpdate)
+            }
+            MapOp::Clear => (map::clear(names, channel), Kind::Done),
+            MapOp::Stats => (map::read::count_keys(names, channel), Kind::MapKeys),
+            MapOp::ReadState { options, key: Some(key), .. } => {
+                (map::read::read_key(names, channel, options, key), Kind::MapKey(key.clone()))
+            }
+            MapOp::ReadState { options, key: None, page } => {
+                let limit = u32::try_from(page.limit).unwrap_or(0);
+                (map::read::read_state(names, channel, options, &page.cursor, limit, unix_ms()), Kind::MapState)
+            }
+            MapOp::ReadStream { options, since, limit, reverse } => {
+                changes(options, since.as_ref().map(|since| since.offset), *limit, *reverse)
+            }
+            MapOp::Position { options } => changes(options, None, 0, false),
+        })
+    }
+
+    /// What is to be asked besides, where one call does not do.
+    pub fn call_besides(&self, channel: &str, op: &BrokerOp) -> Option<Call> {
+        let is_clear = matches!(op, BrokerOp::Map(op) if matches!(**op, MapOp::Clear));
+        is_clear.then(|| map::unregister(&self.map_names, channel))
     }
 
     /// The call that tells another node something, or all of them.
@@ -105,14 +164,30 @@ impl Lay {
                 let (clients, users) = presence::counts(self.keeping, value)?;
                 BrokerReply::PresenceStats(clients, users)
             }
+            Kind::MapUpdate => {
+                let (position, suppressed) = history::published(value)?;
+                BrokerReply::MapUpdated(position, suppressed)
+            }
+            Kind::MapState => BrokerReply::MapState(map::read::state(value)?),
+            Kind::MapKey(key) => BrokerReply::MapState(map::read::key(key, value)?),
+            Kind::MapChanges => {
+                let (changes, top) = map::read::changes(value)?;
+                BrokerReply::History(changes, top)
+            }
+            Kind::MapKeys => BrokerReply::MapKeys(map::read::keys(value)?),
+            Kind::Sweep => return Err(Unreadable("nobody swept")),
         })
     }
 }
 
-fn fresh_epoch() -> Epoch {
+pub(super) fn fresh_epoch() -> Epoch {
     Epoch::from_random(rand::random())
 }
 
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+pub(super) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

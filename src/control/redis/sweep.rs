@@ -1,0 +1,183 @@
+//! Removes keys of maps that expired, at one server (upstream: centrifuge map_broker_redis.go `runCleanupWorker`).
+//!
+//! Every `cleanup_interval` the server names maps of which keys may have expired; of each, keys are read that did, and
+//! removed if nobody renewed them meanwhile. All nodes do so, beside each other: a key is told as removed once. At most
+//! 64 maps are under way at once, and of one map at most ten times `cleanup_batch_size` keys in one go.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::request::{fresh_epoch, unix_ms};
+use crate::broker::map::{Keeping, expiry};
+use crate::broker::{Call, Names, Unreadable, Value};
+use crate::config::snapshot::MapOptions;
+use crate::control::broker::MapRules;
+
+/// Maps that are named at once. If all are, the next ones are asked for as soon as these are done.
+const MOST_MAPS: u32 = 10_000;
+
+/// Maps under way at once.
+const AT_ONCE: usize = 64;
+
+/// Times that keys of a map are read and removed in one go.
+const MOST_BATCHES: u8 = 10;
+
+/// Shortest time between two words about maps that no namespace is for.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// Something to ask, and what it is.
+pub type Ask = (Call, Task);
+
+/// What was asked: a number, for this server.
+pub type Task = u32;
+
+/// What a reply is about.
+#[derive(Debug)]
+enum Asked {
+    /// Which maps there are.
+    Due,
+    /// Which keys expired.
+    Keys(Job),
+    /// That they are removed.
+    Removal { job: Job, goes_on: bool },
+}
+
+/// A map that is looked at.
+#[derive(Debug)]
+struct Job {
+    map: String,
+    options: MapOptions,
+    batches: u8,
+}
+
+/// See the module.
+pub struct Sweep {
+    names: Names,
+    keeping: Keeping,
+    batch: u32,
+    pause: Duration,
+    rules: MapRules,
+    next_at: Instant,
+    /// Maps that wait.
+    due: VecDeque<String>,
+    /// There are more than these, of which some are done.
+    has_more: bool,
+    asked: Vec<(Task, Asked)>,
+    tasks: Task,
+    complained_at: Option<Instant>,
+}
+
+impl Sweep {
+    /// Looks for the first time after a pause.
+    pub fn new(names: Names, keeping: Keeping, batch: u32, pause: Duration, rules: MapRules) -> Self {
+        Self {
+            names,
+            keeping,
+            batch,
+            pause,
+            rules,
+            next_at: Instant::now() + pause,
+            due: VecDeque::new(),
+            has_more: false,
+            asked: Vec::new(),
+            tasks: 0,
+            complained_at: None,
+        }
+    }
+
+    /// Time passes: a search may begin, unless one is under way.
+    pub fn tick(&mut self, now: Instant) -> Option<Ask> {
+        if now < self.next_at || !self.asked.is_empty() {
+            return None;
+        }
+        self.next_at = now + self.pause;
+        Some(self.look())
+    }
+
+    /// Takes the reply to a task, nothing when it failed: then that map waits for the next search. Gives what to ask
+    /// next.
+    pub fn take(&mut self, task: Task, value: Option<Value>) -> Vec<Ask> {
+        let Some(at) = self.asked.iter().position(|(known, _)| *known == task) else { return Vec::new() };
+        let (_, asked) = self.asked.swap_remove(at);
+        let mut asks = Vec::new();
+        match value.map(|value| self.go_on(asked, value, &mut asks)) {
+            Some(Ok(())) => {}
+            Some(Err(unreadable)) => {
+                self.has_more = false;
+                tracing::error!(%unreadable, "cannot remove expired keys of maps");
+            }
+            // The same maps would come again at once.
+            None => self.has_more = false,
+        }
+        while self.asked.len() < AT_ONCE
+            && let Some(map) = self.due.pop_front()
+        {
+            asks.extend(self.begin(map));
+        }
+        if self.asked.is_empty() && std::mem::take(&mut self.has_more) {
+            asks.push(self.look());
+        }
+        asks
+    }
+
+    fn go_on(&mut self, asked: Asked, value: Value, asks: &mut Vec<Ask>) -> Result<(), Unreadable> {
+        match asked {
+            Asked::Due => {
+                let maps = expiry::maps(value)?;
+                let is_full = maps.len() >= MOST_MAPS as usize;
+                self.due = maps.into_iter().filter(|map| (self.rules)(map).is_some() || self.complain(map)).collect();
+                // Those that no namespace is for would come again.
+                self.has_more = is_full && !self.due.is_empty();
+            }
+            Asked::Keys(job) => {
+                let expired = expiry::expired(value)?;
+                let goes_on = expired.len() >= self.batch as usize;
+                let Self { names, keeping, .. } = self;
+                let call = expiry::expire(names, *keeping, &job.map, &job.options, &expired, fresh_epoch(), unix_ms());
+                asks.push(self.ask(call, Asked::Removal { job, goes_on }));
+            }
+            Asked::Removal { mut job, goes_on } => {
+                expiry::removed(value)?;
+                job.batches += 1;
+                if goes_on && job.batches < MOST_BATCHES {
+                    asks.push(self.find(job));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at a map, if it is one.
+    fn begin(&mut self, map: String) -> Option<Ask> {
+        let options = (self.rules)(&map)?;
+        Some(self.find(Job { map, options, batches: 0 }))
+    }
+
+    fn look(&mut self) -> Ask {
+        let call = expiry::due(&self.names, 0, unix_ms(), MOST_MAPS);
+        self.ask(call, Asked::Due)
+    }
+
+    fn find(&mut self, job: Job) -> Ask {
+        let call = expiry::find(&self.names, &job.map, unix_ms(), self.batch);
+        self.ask(call, Asked::Keys(job))
+    }
+
+    fn ask(&mut self, call: Call, asked: Asked) -> Ask {
+        self.tasks = self.tasks.wrapping_add(1);
+        self.asked.push((self.tasks, asked));
+        (call, self.tasks)
+    }
+
+    /// Says that a map is left alone; false.
+    fn complain(&mut self, map: &str) -> bool {
+        let now = Instant::now();
+        if self.complained_at.is_none_or(|at| now.duration_since(at) > COMPLAIN_EVERY) {
+            self.complained_at = Some(now);
+            tracing::warn!(map, "keys expired that no namespace with maps is for, and stay until a node has one");
+        }
+        false
+    }
+}
