@@ -8,8 +8,7 @@ use crate::Failure;
 use crate::bench::Bench;
 use crate::clock::SECOND;
 use crate::commands::{self, FIRST_ID, Subscribe};
-use crate::fleet::{Deaf, Fleet};
-use crate::spread::OPENING_AT_ONCE;
+use crate::fleet::{Deaf, Fleet, OPENING_AT_ONCE};
 use crate::ws;
 
 /// What is bad about them.

@@ -12,6 +12,8 @@ use crate::target::{Protocol, Target};
 use crate::ws::{self, Upgrade};
 use crate::{Failure, advice, sources};
 
+/// Connections that may be on their way at once: more would only queue up at the server's listener.
+pub const OPENING_AT_ONCE: usize = 64;
 /// Longest time without any connection coming through while many are being opened.
 const OPENING_PATIENCE: u64 = 20 * SECOND;
 

@@ -63,7 +63,7 @@ pub struct Options {
     #[arg(long, default_value = "0s", value_parser = nanoseconds)]
     pub ramp: u64,
     /// Connections opened a second before the load begins; as fast as they go through unless set.
-    #[arg(long, value_parser = crate::scenario::fanout::positive)]
+    #[arg(long, value_parser = rate)]
     pub open_rate: Option<f64>,
     /// Bytes of a publication's data.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(SMALLEST as i64..=60_000))]
@@ -103,6 +103,14 @@ pub fn nanoseconds(text: &str) -> Result<u64, String> {
         return Err("a time must be between nothing and 240h".to_owned());
     }
     Ok(total as u64)
+}
+
+/// So many a second.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (1e-3..=1e8).contains(&rate) => Ok(rate),
+        _ => Err("a rate is so many a second, from 0.001 to 100,000,000".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -11,15 +11,13 @@ use crate::bad::{BadClients, How};
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::Subscribe;
-use crate::fleet::{Deaf, Hear};
+use crate::fleet::{Deaf, Hear, OPENING_AT_ONCE};
 use crate::order::Order;
 use crate::payload::{Finder, STREAMS};
 use crate::publisher::Publisher;
 use crate::tally::Tally;
 use crate::workers::{self, ServerUse, Worker};
 
-/// Connections that may be on their way at once: more would only queue up at the server's listener.
-pub const OPENING_AT_ONCE: usize = 64;
 /// What has not come this long after the last arrival is lost.
 pub const PATIENCE: u64 = 5 * SECOND;
 /// How long to listen for what should not come once all has come.

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use clap::{Args, ValueEnum};
 
 use super::Scenario;
-use super::fanout::positive;
 use crate::Failure;
 use crate::api::{ApiConnection, Request};
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::Subscribe;
 use crate::fleet::{Deaf, Hear};
+use crate::options::rate;
 use crate::order::Order;
 use crate::pace::Pace;
 use crate::payload::Finder;
@@ -47,7 +47,7 @@ pub struct Api {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     channels: u32,
     /// Requests a second; unless set, as fast as --in-flight of them are answered on each connection.
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Requests under way on each connection where no rate is set.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]

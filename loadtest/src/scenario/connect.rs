@@ -3,12 +3,12 @@
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::positive;
 use crate::Failure;
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::Subscribe;
 use crate::fleet::Hear;
+use crate::options::rate;
 use crate::pace::Pace;
 use crate::report::Outcome;
 use crate::tally::Tally;
@@ -25,7 +25,7 @@ pub struct Connect {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     at_once: u32,
     /// Connections a second; as fast as they go through unless set.
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Channels that each subscribes to, out of 100.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=100))]

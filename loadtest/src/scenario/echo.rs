@@ -3,18 +3,19 @@
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::{frame_size, positive};
+use super::fanout::frame_size;
 use crate::Failure;
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::{FIRST_ID, Subscribe};
-use crate::fleet::{Deaf, Hear};
+use crate::fleet::{Deaf, Hear, OPENING_AT_ONCE};
+use crate::options::rate;
 use crate::order::Order;
 use crate::pace::Pace;
 use crate::payload::Finder;
 use crate::prepared::Prepared;
 use crate::report::Outcome;
-use crate::spread::{Ending, OPENING_AT_ONCE};
+use crate::spread::Ending;
 use crate::tally::Tally;
 use crate::workers::{self, Worker};
 
@@ -28,7 +29,7 @@ pub struct Echo {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     group: u32,
     /// Publications a second over all clients; unless set each publishes as soon as its last one is answered.
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Namespace of the channels; clients must be allowed to publish there.
     #[arg(long, default_value = "echo")]

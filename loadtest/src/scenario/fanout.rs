@@ -6,6 +6,7 @@ use super::Scenario;
 use crate::Failure;
 use crate::bench::Bench;
 use crate::commands;
+use crate::options::rate;
 use crate::payload::Stamp;
 use crate::report::Outcome;
 use crate::spread::{Drive, Load, Spread};
@@ -18,7 +19,7 @@ pub struct Fanout {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     subscribers: u32,
     /// Publications a second.
-    #[arg(long, default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     rate: f64,
     #[command(flatten)]
     load: Load,
@@ -85,12 +86,4 @@ pub fn frame_size(bench: &Bench, channel: &str) -> usize {
     let push = commands::push(bench.options.protocol, channel, data.as_bytes());
     ws::write_server_message(&mut frame, bench.options.protocol, &push);
     frame.len()
-}
-
-/// A rate.
-pub fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (1e-3..=1e8).contains(&rate) => Ok(rate),
-        _ => Err("a rate is so many a second, from 0.001 to 100,000,000".to_owned()),
-    }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::{measure, positive};
+use super::fanout::measure;
 use crate::Failure;
 use crate::bench::Bench;
+use crate::options::rate;
 use crate::report::Outcome;
 use crate::spread::{Load, Spread};
 
@@ -25,7 +26,7 @@ pub struct Many {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
     /// Publications a second.
-    #[arg(long, default_value_t = 2000.0, value_parser = positive)]
+    #[arg(long, default_value_t = 2000.0, value_parser = rate)]
     rate: f64,
     #[command(flatten)]
     load: Load,

@@ -5,16 +5,15 @@ use std::collections::VecDeque;
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::positive;
 use crate::Failure;
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::{FIRST_ID, Subscribe};
-use crate::fleet::{Deaf, Hear};
+use crate::fleet::{Deaf, Hear, OPENING_AT_ONCE};
+use crate::options::rate;
 use crate::pace::Pace;
 use crate::prepared::Prepared;
 use crate::report::Outcome;
-use crate::spread::OPENING_AT_ONCE;
 use crate::tally::Tally;
 use crate::target::Protocol;
 use crate::wire;
@@ -32,7 +31,7 @@ pub struct Presence {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     group: u32,
     /// Questions a second over all clients; unless set, as fast as --in-flight of them are answered.
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = rate)]
     rate: Option<f64>,
     /// Questions under way where no rate is set.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -10,12 +10,13 @@ use crate::clock::{self, SECOND, seconds};
 use crate::commands::{Position, Subscribe};
 use crate::connection::Hello;
 use crate::figure::{Figure, Merge};
-use crate::fleet::{Fleet, Hear};
+use crate::fleet::{Fleet, Hear, OPENING_AT_ONCE};
+use crate::options::rate;
 use crate::order::Order;
 use crate::pace::Pace;
 use crate::payload::Finder;
 use crate::report::Outcome;
-use crate::spread::{Ending, OPENING_AT_ONCE};
+use crate::spread::Ending;
 use crate::tally::{Tally, Window};
 use crate::target::Protocol;
 use crate::wire;
@@ -39,7 +40,7 @@ pub struct Recover {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     missed: u32,
     /// Publications a second while they come back, over all channels.
-    #[arg(long, default_value_t = 20.0, value_parser = super::fanout::positive)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     rate: f64,
     /// How often everybody drops; figures are medians.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -3,11 +3,11 @@
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::positive;
 use crate::Failure;
 use crate::bad::How;
 use crate::bench::Bench;
 use crate::figure::{Figure, Merge};
+use crate::options::rate;
 use crate::report::Outcome;
 use crate::spread::{Drive, Spread};
 
@@ -24,7 +24,7 @@ pub struct Slow {
     #[arg(long, default_value = "never")]
     how: How,
     /// Publications a second.
-    #[arg(long, default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     rate: f64,
     /// Namespace of the channel.
     #[arg(long, default_value = "")]

@@ -4,20 +4,20 @@
 use clap::Args;
 
 use super::Scenario;
-use super::fanout::positive;
 use crate::Failure;
 use crate::api::{ApiConnection, Request};
 use crate::bench::Bench;
 use crate::clock::{self, SECOND};
 use crate::commands::{FIRST_ID, Position, Subscribe};
 use crate::figure::{Figure, Merge};
-use crate::fleet::{Fleet, Hear};
+use crate::fleet::{Fleet, Hear, OPENING_AT_ONCE};
+use crate::options::rate;
 use crate::order::Order;
 use crate::pace::Pace;
 use crate::payload::Finder;
 use crate::prepared::Prepared;
 use crate::report::Outcome;
-use crate::spread::{Ending, OPENING_AT_ONCE};
+use crate::spread::Ending;
 use crate::tally::Tally;
 use crate::target::Protocol;
 use crate::wire;
@@ -37,13 +37,13 @@ pub struct Soak {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     channels: u32,
     /// Publications a second to the shared channels, over the API.
-    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
     rate: f64,
     /// Publications a second of clients to their own channels.
-    #[arg(long, default_value_t = 100.0, value_parser = positive)]
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
     echo_rate: f64,
     /// Clients a second that leave and come back.
-    #[arg(long, default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     churn: f64,
     /// Namespace of the channels, with history and recovery; clients must be allowed to publish there.
     #[arg(long, default_value = "history")]
