@@ -483,6 +483,9 @@ impl Trial {
             Answer::Failed(_) => return self.forget(tag),
             other => panic!("{other:?}"),
         };
+        // What changed since the first page comes with the changes.
+        let is_of_page = |entry: &Arc<Publication>| reader.begun.is_none_or(|begun| entry.offset <= begun.offset);
+        assert!(answer.state.iter().all(is_of_page), "{reader:?}");
         answer.state.iter().for_each(|entry| apply(&mut reader.content, entry));
         answer.publications.iter().for_each(|change| apply(&mut reader.content, change));
         if answer.live {
