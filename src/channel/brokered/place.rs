@@ -283,8 +283,10 @@ impl Place {
         if is_on(Mutation::ForgetSince) {
             return Some(Vec::new());
         }
+        // Before the stream was first read messages were remembered as they came, in whichever order.
+        let follows = behind.iter().map(|found| found.offset).eq(from + 1..=at.offset);
         let is_another = behind.last().is_some_and(|newest| self.is_another(newest));
-        (behind.len() as u64 == at.offset.saturating_sub(from) && !is_another).then_some(behind)
+        (follows && !is_another).then_some(behind)
     }
 
     /// Whether the newest publication that was read, in a read begun at `began`, is the one that came under its offset,
@@ -349,4 +351,35 @@ fn position_of(publication: &Publication) -> Position {
 /// Tells a publication from another one that got the same offset later.
 fn fingerprint(publication: &Publication) -> u64 {
     foldhash::quality::FixedState::default().hash_one((publication.unix_ms, &publication.data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// What came while the stream was read for the first time, as a subscriber that has two publications is told it.
+    fn check(offsets: &[u64], expected: Option<&[u64]>) {
+        let publication = |offset| Arc::new(Publication { offset, ..Publication::bare(Bytes::new()) });
+        let mut place = Place::default();
+        place.begin_read();
+        let began = place.moment();
+        for offset in offsets {
+            assert!(matches!(place.arrive((publication(*offset), None)), Verdict::Deliver(_)));
+        }
+        let top = Position { offset: 5, ..Position::default() };
+        assert_eq!(place.settle_first(top, &[publication(5)], began), Some(top));
+        let since = place.since(2, began);
+        let found: Option<Vec<u64>> = since.map(|since| since.iter().map(|publication| publication.offset).collect());
+        assert_eq!(found.as_deref(), expected, "{offsets:?}");
+    }
+
+    #[test]
+    fn only_what_follows_in_order_is_told_as_what_came_since() {
+        check(&[3, 4, 5], Some(&[3, 4, 5]));
+        check(&[1, 2, 3, 4, 5], Some(&[3, 4, 5]));
+        check(&[3, 5, 4], None);
+        check(&[3, 3, 5], None);
+        check(&[4, 5], None);
+    }
 }
