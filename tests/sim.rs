@@ -67,16 +67,18 @@ fn invariants_hold_across_nodes_under_fresh_seeds() {
         println!("{:?}", simulate_cluster(seed));
         return;
     }
-    let (mut publications, mut recoveries, mut losses, mut lost) = (0, 0, 0, 0);
+    let (mut publications, mut recoveries, mut losses, mut lost, mut versions) = (0, 0, 0, 0, 0);
     for _ in 0..number("SPINDLE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS / 2) {
         let report = simulate_cluster(rand_seed());
         publications += report.publications;
         recoveries += report.recoveries;
         losses += report.losses;
+        versions += report.versions;
         lost += report.publications_lost;
     }
     println!("{publications} publications, {recoveries} recoveries, {losses} positions lost, {lost} lost by failovers");
-    assert!(publications > 200 && recoveries > 50 && losses > 0 && lost > 20);
+    println!("{versions} versions of keys");
+    assert!(publications > 200 && recoveries > 50 && losses > 0 && lost > 20 && versions > 20);
 }
 
 #[test]

@@ -19,6 +19,11 @@ fuzz_target!(|input: &[u8]| {
             let (offset, epoch) = (publication.offset, publication.epoch);
             assert_eq!(spindle::channel::publication::Publication { offset, epoch, ..again }, publication);
         }
+        Ok(Message::Key(version)) => {
+            let call = frame::key_version(&names, "1:ab", &version);
+            let payload = call.args().next().expect("a payload").to_vec();
+            assert_eq!(frame::read(&payload.into()), Ok(Message::Key(version)));
+        }
         Ok(Message::Join(info)) => {
             let call = frame::join(&names, "a", &info);
             let payload = call.args().next().expect("a payload").to_vec();

@@ -99,7 +99,7 @@ pub(super) fn shared_poll_publish(cx: &mut ApiCx<'_>, request: &SharedPollPublis
     if options.subscription_type != SubscriptionType::SharedPoll {
         return Err(Error::BAD_REQUEST);
     }
-    if !options.poll.takes_publications() {
+    if !options.poll.plan.is_published {
         return Err(Error::NOT_AVAILABLE);
     }
     let publication = Publication {
@@ -133,7 +133,8 @@ impl MapWait {
             (Self::Stats, Answer::MapKeys(keys)) => {
                 write(&MapStatsResult { num_keys: i32::try_from(keys).unwrap_or(i32::MAX) }, out)
             }
-            (Self::KeyPublish, Answer::Done) => write(&SharedPollPublishResult {}, out),
+            // Who tells it has no place to name.
+            (Self::KeyPublish, Answer::Done | Answer::Published(_)) => write(&SharedPollPublishResult {}, out),
             (Self::Clear, Answer::Done) => write(&MapClearResult {}, out),
             (Self::State, Answer::Failed(error)) if error.code == Error::UNRECOVERABLE_POSITION.code => {
                 Err(Error::UNRECOVERABLE_POSITION.into())

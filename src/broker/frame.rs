@@ -5,6 +5,7 @@
 //! | `__p1:OFFSET:EPOCH__` publication | published with history; in lists history looks like this, too |
 //! | `__d1:OFFSET:EPOCH:LENGTH:` publication before `:LENGTH:` publication | the same, with delta |
 //! | publication | published without history, or by a map; perhaps with offset, epoch and the payload before it |
+//! | publication with a key | a version of a key of a shared-poll channel, with the epoch that its publisher named |
 //! | `__j__` client, `__l__` client | joined, left |
 //!
 //! No publication in Protobuf begins with an underscore: that would be a wire type which does not exist.
@@ -15,7 +16,9 @@ use memchr::memmem;
 use super::stored::{self, Stored};
 use super::value::{epoch, number};
 use super::{Call, Unreadable};
+use crate::channel::broker_op::KeyVersion;
 use crate::channel::publication::{ClientInfo, Position, Publication};
+use crate::protocol::proto::decode;
 
 use super::name::Names;
 
@@ -24,6 +27,8 @@ use super::name::Names;
 pub enum Message {
     /// A publication, and the one before it when there is a patch to be made; of that one perhaps only the payload.
     Publication(Publication, Option<Publication>),
+    /// A version of a key of a shared-poll channel, which is told on a channel of the key's own.
+    Key(Box<KeyVersion>),
     /// A client joined.
     Join(ClientInfo),
     /// A client left.
@@ -46,6 +51,11 @@ pub fn leave(names: &Names, channel: &str, info: &ClientInfo) -> Call {
     presence_event(names, channel, LEAVE, info)
 }
 
+/// Tells all nodes of a version of a key, which is named as [`crate::channel::poll::key_name`] does.
+pub fn key_version(names: &Names, key: &str, version: &KeyVersion) -> Call {
+    Call::command(names.publish_command()).key(names.messages(key)).written(|out| stored::write_key(version, out))
+}
+
 fn presence_event(names: &Names, channel: &str, mark: &[u8], info: &ClientInfo) -> Call {
     Call::command(names.publish_command()).key(names.messages(channel)).written(|out| {
         out.extend_from_slice(mark);
@@ -62,7 +72,10 @@ pub fn read(frame: &Bytes) -> Result<Message, Unreadable> {
         return Ok(Message::Leave(stored::read_info(&frame.slice_ref(info))?));
     }
     let parts = Parts::of(frame)?;
-    let Stored { publication, previous } = stored::read_publication(&parts.publication)?;
+    let Stored { publication, previous } = match stored::key_version(&parts.publication, decode(&parts.publication)?)? {
+        Ok(version) => return Ok(Message::Key(Box::new(version))),
+        Err(stored) => stored,
+    };
     let publication = placed(publication, parts.position);
     // Centrifugo keeps lists of frames, and sends the one before along as it is.
     let before = match parts.before {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::frame::Message;
 use super::{Unreadable, stored, value};
+use crate::channel::broker_op::KeyVersion;
 use crate::channel::convert::IdText;
 use crate::channel::publication::{ClientInfo, Position, Publication};
 use crate::protocol::client::{self, Join, Leave, Push};
@@ -152,6 +153,15 @@ impl Nats {
         encode(&Push { channel: channel.into(), r#pub: Some(message), ..Push::default() }, out);
     }
 
+    /// Appends a version of a key, which is named as [`crate::channel::poll::key_name`] does; false in raw mode, where
+    /// there is no room for it. Centrifugo sends neither key nor version, so that nobody is told.
+    pub fn key_version(&self, key: &str, version: &KeyVersion, out: &mut Vec<u8>) -> bool {
+        let mut id: IdText = [0; 36];
+        let message = stored::key_message(version, &mut id);
+        encode(&Push { channel: key.into(), r#pub: Some(message), ..Push::default() }, out);
+        self.raw.is_none()
+    }
+
     /// Appends that a client joined; false in raw mode, where nobody is told.
     pub fn join(&self, channel: &str, info: &ClientInfo, out: &mut Vec<u8>) -> bool {
         let join = Join { info: Some(client::ClientInfo::of(info)) };
@@ -179,7 +189,10 @@ impl Nats {
         if let Some(mut message) = push.r#pub {
             let at = message.tags.iter().position(|(key, _)| key == EPOCH_TAG);
             let epoch = at.map(|at| message.tags.remove(at).1);
-            let mut found = stored::publication(bytes, message)?.publication;
+            let mut found = match stored::key_version(bytes, message)? {
+                Ok(version) => return Ok(Some(Message::Key(Box::new(version))).filter(|_| is_own)),
+                Err(stored) => stored.publication,
+            };
             match epoch {
                 Some(epoch) if found.offset > 0 => found.epoch = value::epoch(epoch.as_bytes())?,
                 _ => found.offset = 0,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Unreadable;
 use crate::base::ids::ClientId;
+use crate::channel::broker_op::KeyVersion;
 use crate::channel::convert::IdText;
 use crate::channel::publication::{ClientInfo, Epoch, MapEntry, Publication, Tags};
 use crate::protocol::client;
@@ -17,6 +18,35 @@ use crate::protocol::raw::Raw;
 pub fn write_publication(publication: &Publication, delta: bool, out: &mut Vec<u8>) {
     let mut id: IdText = [0; 36];
     encode(&client::Publication { delta, ..message(publication, &mut id) }, out);
+}
+
+/// Appends a version of a key of a shared-poll channel.
+pub fn write_key(version: &KeyVersion, out: &mut Vec<u8>) {
+    encode(&key_message(version, &mut [0; 36]), out);
+}
+
+/// The same as a part of another message.
+pub(super) fn key_message<'v>(version: &'v KeyVersion, id: &'v mut IdText) -> client::Publication<'v> {
+    client::Publication { epoch: Cow::Borrowed(&version.epoch), ..message(&version.publication, id) }
+}
+
+/// A version of a key, if the message that was read from `whole` is one: other publications have no key. What else
+/// the message has is nobody's business (upstream: `handlePublishedData`).
+pub(super) fn key_version(
+    whole: &Bytes,
+    message: client::Publication<'_>,
+) -> Result<Result<KeyVersion, Stored>, Unreadable> {
+    if message.key.is_empty() {
+        return publication(whole, message).map(Err);
+    }
+    let publication = Publication {
+        entry: MapEntry::set(&message.key),
+        version: message.version,
+        unix_ms: u64::try_from(message.time).unwrap_or(0),
+        ..Publication::bare(slice(whole, &message.data))
+    };
+    // Unlike epochs of streams, those of publishers are any text.
+    Ok(Ok(KeyVersion { publication, epoch: message.epoch.into() }))
 }
 
 /// Appends a publication of a map: its version stands beside the map, not in the message.
@@ -143,6 +173,17 @@ pub(super) mod tests {
             write_info(&info, &mut out);
             prop_assert_eq!(read_info(&out.into()), Ok(info));
         }
+    }
+
+    #[test]
+    fn versions_of_keys_come_back() {
+        let publication =
+            Publication { entry: MapEntry::set("k"), version: 7, unix_ms: 5, ..Publication::bare("1".into()) };
+        let version = KeyVersion { publication, epoch: "any text, however long it is".into() };
+        let mut out = Vec::new();
+        write_key(&version, &mut out);
+        let bytes = Bytes::from(out);
+        assert_eq!(key_version(&bytes, decode(&bytes).unwrap()), Ok(Ok(version)));
     }
 
     #[test]

@@ -30,6 +30,18 @@ pub enum BrokerRequest {
         /// Comes back with the reply; none when nobody waits.
         ticket: Option<Ticket>,
     },
+    /// The home of a shared-poll channel wants the messages of this key. [`BrokerEvent::Linked`] follows.
+    Link {
+        /// The key as [`crate::channel::poll::key_name`] names it.
+        key: ChannelName,
+        /// Comes back.
+        ticket: Ticket,
+    },
+    /// And from now on it does not.
+    Unlink {
+        /// As above.
+        key: ChannelName,
+    },
     /// A control message for other nodes. With a ticket, [`BrokerEvent::Told`] follows.
     Tell {
         /// The id of the node that is told; none = all of them.
@@ -50,6 +62,9 @@ pub enum BrokerOp {
     Unsubscribe(Realm),
     /// Publish. Reply: [`BrokerReply::Published`].
     Publish(Box<PublishOp>),
+    /// Publish a version of a key of a shared-poll channel, which is named in place of a channel. Reply:
+    /// [`BrokerReply::Done`] or [`BrokerReply::Published`].
+    PublishKey(Box<KeyVersion>),
     /// Tell all nodes of a client that joined.
     Join(Arc<ClientInfo>),
     /// Tell all nodes of a client that left.
@@ -80,6 +95,15 @@ pub enum BrokerOp {
     /// changes and positions with [`BrokerReply::History`], the rest with [`BrokerReply::MapKeys`] or
     /// [`BrokerReply::Done`].
     Map(Box<MapOp>),
+}
+
+/// A version of a key of a shared-poll channel, as nodes tell each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyVersion {
+    /// The key, version and data.
+    pub publication: Publication,
+    /// What versions count in.
+    pub epoch: Box<str>,
 }
 
 /// What a channel is: streams and maps may live at different brokers, and are told differently.
@@ -155,6 +179,10 @@ pub enum BrokerEvent {
     Leave(ChannelName, Arc<ClientInfo>),
     /// The channel's messages did not come for a while and do so again: what was published meanwhile is missing.
     Resumed(ChannelName),
+    /// A version of a key of the shared-poll channel; the key comes second, as it is named.
+    Key(ChannelName, ChannelName, Box<KeyVersion>),
+    /// The messages of a key come from now on, or cannot.
+    Linked(Ticket, bool),
     /// A control message was told, or could not be.
     Told(Ticket, bool),
     /// A control message, for this node or for all; whether it can be read is not known. Comes to the first shard.

@@ -47,6 +47,16 @@ impl Interest {
         was
     }
 
+    /// Whether a shard is in.
+    pub fn contains(&self, shard: ShardId) -> bool {
+        let (word, bit) = place(shard);
+        let word = match word.checked_sub(1) {
+            None => self.first,
+            Some(at) => self.rest.as_ref().map_or(0, |rest| rest[at]),
+        };
+        word & bit != 0
+    }
+
     /// Whether no shard is in.
     #[inline]
     pub fn is_empty(&self) -> bool {

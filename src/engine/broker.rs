@@ -17,7 +17,8 @@ pub type ShardFarEnd = FarEnd<BrokerRequest, BrokerEvent>;
 /// What lives at a broker, and not here.
 #[derive(Clone, Copy, Debug)]
 pub struct AtBroker {
-    /// Channels other than maps and shared-poll channels. Then there may be other nodes.
+    /// Channels other than maps and shared-poll channels; of these, what is published to their keys. Then there may be
+    /// other nodes.
     pub channels: bool,
     /// Their presence.
     pub presence: bool,
@@ -71,11 +72,12 @@ impl Broker {
         self.tells.push(request);
     }
 
-    /// Sends what homes ask for, and messages for other nodes. True when the control plane must be rung.
-    pub(super) fn flush(&mut self) -> bool {
-        let has_requests = self.homes.has_requests() || !self.tells.is_empty();
+    /// Sends what homes ask for, also of tracked keys, and messages for other nodes. True when the control plane must be rung.
+    pub(super) fn flush(&mut self, mut of_keys: Vec<BrokerRequest>) -> bool {
+        let has_requests = self.homes.has_requests() || !self.tells.is_empty() || !of_keys.is_empty();
         if has_requests {
             let mut requests = self.homes.take_requests();
+            requests.append(&mut of_keys);
             requests.append(&mut self.tells);
             self.line.send(requests);
         }
@@ -109,6 +111,14 @@ impl Engine {
                 Some(BrokerEvent::Control(message)) => self.on_message_of_node(&message),
                 Some(BrokerEvent::Trouble(trouble)) => self.metrics.redis().trouble(trouble),
                 Some(BrokerEvent::Told(ticket, is_told)) => self.on_told(ticket, is_told),
+                Some(BrokerEvent::Key(channel, key, version)) => {
+                    let Self { id, homes, port, local, now, .. } = self;
+                    homes.key_told(&channel, key, *version, *now, &mut requests::outlet(*id, local, port));
+                }
+                Some(BrokerEvent::Linked(ticket, is_up)) => {
+                    let Self { id, homes, port, local, now, .. } = self;
+                    homes.linked(ticket, is_up, *now, &mut requests::outlet(*id, local, port));
+                }
                 Some(event) => {
                     let Self { id, homes, port, local, now, .. } = self;
                     let mut out = requests::outlet(*id, local, port);

@@ -268,6 +268,10 @@ impl Engine {
         let mut rng = StdRng::from_seed(parts.seed);
         let interval_ms = parts.config.node_info_metrics_interval_ms;
         let is_clustered = parts.line.as_ref().is_some_and(|(_, at)| at.channels);
+        let mut homes = Homes::new(StdRng::from_rng(&mut rng));
+        if is_clustered {
+            homes.link_keys();
+        }
         let is_clerk = is_clustered && parts.id == clerk::CLERK;
         let clerk = is_clerk.then(|| Box::new(clerk::Clerk::new(&parts.node.uid)));
         Self {
@@ -286,7 +290,7 @@ impl Engine {
             resets: VecDeque::new(),
             resets_left: 0,
             refreshing: 0,
-            homes: Homes::new(StdRng::from_rng(&mut rng)),
+            homes,
             clerk,
             broker: parts.line.map(|(line, at)| Box::new(broker::Broker::new(line, at))),
             wheel: Wheel::new(),
@@ -399,7 +403,8 @@ impl Engine {
 
     /// Hands over what the broker is asked. Whether whoever speaks with it must be rung.
     pub fn flush_broker(&mut self) -> bool {
-        self.broker.as_mut().is_some_and(|broker| broker.flush())
+        let Self { broker, homes, .. } = self;
+        broker.as_mut().is_some_and(|broker| broker.flush(homes.take_key_requests()))
     }
 
     /// Milliseconds from now until a timer is due; none while no timer runs.

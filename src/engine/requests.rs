@@ -7,6 +7,7 @@ use crate::base::ids::ShardId;
 use crate::channel::map_op::{MapOp, MapPhase};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Delivery, Op, ReplyTo};
+use crate::channel::poll::op::PollOp;
 use crate::metrics::Shard as Metrics;
 use crate::metrics::labels::{Action, Message, Suppressed};
 
@@ -25,9 +26,12 @@ impl Engine {
         let Self { id, homes, broker, port, local, now, metrics, .. } = self;
         let Request { channel, mut op, reply } = request;
         let suppressible = count(metrics, &op);
-        if let Some(broker) = broker
-            && !matches!(op, Op::Poll(_))
-        {
+        if let (Some(broker), Op::Poll(poll)) = (&mut *broker, &op) {
+            // What is published to a key comes back to the nodes that track it.
+            if broker.at.channels && matches!(**poll, PollOp::Publish { .. }) {
+                return broker.homes.handle(from, &channel, op, reply, *now, &mut outlet(*id, local, port));
+            }
+        } else if let Some(broker) = broker {
             let out = &mut outlet(*id, local, port);
             let is_map = matches!(op, Op::Map(_));
             if broker.at.maps && (is_map || matches!(op, Op::Unsubscribe { .. }) && broker.homes.holds_map(&channel)) {

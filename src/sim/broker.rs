@@ -19,6 +19,7 @@ use crate::channel::brokered::map_model::Maps;
 use crate::channel::map_op::MapOp;
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
+use crate::channel::poll::channel_of;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
 use crate::engine::ShardFarEnd;
 
@@ -63,8 +64,13 @@ impl Node {
     /// What is under way on the connection for messages is lost.
     fn cut(&mut self) {
         for (shard, event) in self.pipe.take().unwrap_or_default() {
-            if let BrokerEvent::Reply(ticket, _) = event {
-                self.waiting.push((shard, ticket));
+            match event {
+                BrokerEvent::Reply(ticket, _) => self.waiting.push((shard, ticket)),
+                // As what waits for a confirmation, that of a key fails.
+                BrokerEvent::Linked(ticket, _) => {
+                    self.shards[shard].replies.push_back(BrokerEvent::Linked(ticket, false));
+                }
+                _ => {}
             }
         }
     }
@@ -105,6 +111,16 @@ impl Broker {
             BrokerRequest::Channel { channel, op, ticket } => {
                 self.carry_out(node, shard, channel, op, ticket, rng, now)
             }
+            BrokerRequest::Link { key, ticket } => {
+                let fails = self.is_faulty && rng.random_ratio(1, FAILURES);
+                let node = &mut self.nodes[node];
+                node.wanted.insert(key.as_str().to_owned());
+                match &mut node.pipe {
+                    Some(pipe) if !fails => pipe.push_back((shard, BrokerEvent::Linked(ticket, true))),
+                    _ => node.shards[shard].replies.push_back(BrokerEvent::Linked(ticket, false)),
+                }
+            }
+            BrokerRequest::Unlink { key } => drop(self.nodes[node].wanted.remove(key.as_str())),
             BrokerRequest::Tell { to, message, ticket } => {
                 for other in &mut self.nodes {
                     if to.as_ref().is_none_or(|to| **to == *other.uid)
@@ -154,6 +170,11 @@ impl Broker {
                 BrokerReply::Done
             }
             BrokerOp::Publish(op) => self.publish(&channel, *op, rng, now),
+            BrokerOp::PublishKey(version) => {
+                let home = channel_of(channel.as_str()).map(ChannelName::new).unwrap_or_else(|| channel.clone());
+                self.message_to(&channel, &home, |key| BrokerEvent::Key(home.clone(), key, version.clone()));
+                BrokerReply::Done
+            }
             BrokerOp::Join(info) => {
                 self.message(&channel, |name| BrokerEvent::Join(name, info.clone()));
                 BrokerReply::Done
@@ -230,8 +251,13 @@ impl Broker {
 
     /// A message for all nodes that want it and whose connection is there.
     fn message(&mut self, channel: &ChannelName, event: impl Fn(ChannelName) -> BrokerEvent) {
+        self.message_to(channel, channel, event);
+    }
+
+    /// The same, for the home of another channel.
+    fn message_to(&mut self, channel: &ChannelName, of: &ChannelName, event: impl Fn(ChannelName) -> BrokerEvent) {
         for node in self.nodes.iter_mut().filter(|node| node.wanted.contains(channel.as_str())) {
-            let shard = channel.home(node.shards.len() as u16).index();
+            let shard = of.home(node.shards.len() as u16).index();
             if let Some(pipe) = &mut node.pipe {
                 pipe.push_back((shard, event(channel.clone())));
             }

@@ -177,6 +177,8 @@ impl Polls {
         let is_over = matches!(asked, Asked::Track { life, .. } | Asked::Untrack { life, .. } if life != watch.life);
         match (&reply.error, asked) {
             (Some(error), _) if is_over && error.code == Error::PERMISSION_DENIED.code => {}
+            // The broker cannot tell of them.
+            (Some(error), Asked::Track { .. }) if error.code == Error::INTERNAL.code => {}
             (Some(error), Asked::Track { channel, .. } | Asked::Untrack { channel, .. }) => {
                 return Err(format!("{channel}: keys refused with {} {}", error.code, error.message));
             }

@@ -94,10 +94,12 @@ impl Setup {
         few.flat_map(|n| [format!("map:{n}"), format!("{HERE}kept:{n}"), format!("{USERS}kept:{n}")]).collect()
     }
 
-    /// Names of the shared-poll channels, which do not live at a broker.
+    /// Names of the shared-poll channels.
     pub(super) fn polls(&self) -> Vec<String> {
-        let few = if self.is_brokered() { 0..0 } else { 0..self.channels.div_ceil(3) };
-        few.flat_map(|n| ["polled", "epochs", "hashed"].map(|kind| format!("{kind}:{n}"))).collect()
+        let few = 0..self.channels.div_ceil(3);
+        // Those that are numbered here have nothing to do with other nodes.
+        let kinds = &["polled", "epochs", "hashed"][..if self.is_brokered() { 2 } else { 3 }];
+        few.flat_map(|n| kinds.iter().map(move |kind| format!("{kind}:{n}"))).collect()
     }
 
     /// The configuration: everyone may do everything.

@@ -194,7 +194,7 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), String> {
-        match self.rng.random_range(0..if self.broker.is_some() { 172 } else { 156 }) {
+        match self.rng.random_range(0..if self.broker.is_some() { 200 } else { 156 }) {
             0..40 => {
                 for _ in 0..self.nodes() {
                     let shard = self.rng.random_range(0..self.engines.len());
@@ -234,7 +234,15 @@ impl World {
                 }
             }
             158..160 => self.trouble_broker(),
-            _ => self.act_on_map(),
+            160..172 => self.act_on_map(),
+            172..192 => {
+                for _ in 0..POLL_ACTS {
+                    self.act_on_poll();
+                }
+            }
+            _ => {
+                self.run_plane();
+            }
         }
         self.check_bounds()
     }

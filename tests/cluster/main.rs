@@ -23,6 +23,7 @@ mod faults;
 mod load;
 mod maps;
 mod metrics;
+mod polls;
 mod storms;
 // Tests with NATS need more of it.
 #[allow(dead_code)]
@@ -86,7 +87,7 @@ fn config(redis: &Value) -> Value {
         map["map"]["allow_remove_for_anonymous"] = true.into();
         map
     };
-    json!({
+    let mut config = json!({
         // Whoever comes back may have missed many thousand publications.
         "client": {"insecure": true, "recovery_max_publication_limit": 1_000_000, "queue_max_size": 64 << 20},
         "http_api": {"insecure": true},
@@ -105,7 +106,9 @@ fn config(redis: &Value) -> Value {
             kept_as(json!({"name": "cache", "force_recovery_mode": "cache"})),
             kept_as(json!({"name": "delta", "allowed_delta_types": ["fossil"], "delta_publish": true})),
         ]},
-    })
+    });
+    polls::add_to(&mut config);
+    config
 }
 
 /// One of our nodes.
@@ -160,6 +163,12 @@ fn two_nodes_of_ours() {
     meet([&one, &other]);
     both::check(&one, &other);
     maps::check(&one, &other);
+    polls::check(&one, &other);
+    polls::check_epochs(&one, &other);
+    drop(one);
+    drop(other);
+    // All clients are gone, so nobody wants to be told of keys.
+    assert_eq!(format!("{:?}", redis.connect().send(&["PUBSUB", "CHANNELS"])), "List([])");
 }
 
 #[test]
@@ -173,9 +182,11 @@ fn ours_and_a_reference() {
     meet([&us, &them]);
     both::check(&us, &them);
     maps::check(&us, &them);
+    polls::check(&us, &them);
     redis.connect().send(&["FLUSHALL"]);
     both::check(&them, &us);
     maps::check(&them, &us);
+    polls::check(&them, &us);
 }
 
 /// Channels in memory, maps in Redis: who comes to a map is present, joins and leaves as in other channels.
@@ -219,6 +230,7 @@ fn on_a_redis_cluster() {
         let (one, other) = (node(options), node(options));
         meet([&one, &other]);
         both::check(&one, &other);
+        polls::check(&one, &other);
         drop((one, other));
         cluster.clear();
     }
@@ -229,8 +241,10 @@ fn on_a_redis_cluster() {
     let (us, them) = (node(&plain), reference(&binary, &plain));
     meet([&us, &them]);
     both::check(&us, &them);
+    polls::check(&us, &them);
     cluster.clear();
     both::check(&them, &us);
+    polls::check(&them, &us);
 }
 
 /// Whether a server can do what an option needs is said at the start.

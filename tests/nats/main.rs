@@ -9,6 +9,9 @@ mod both;
 #[path = "../support/nats.rs"]
 mod nats;
 #[allow(dead_code)]
+#[path = "../cluster/polls.rs"]
+mod polls;
+#[allow(dead_code)]
 #[path = "../support/redis.rs"]
 mod redis;
 #[allow(dead_code)]
@@ -46,7 +49,7 @@ fn config(nats: &Nats, more: Value) -> Value {
     let with = |more: Value| joined(&channel, more);
     let seen = json!({"presence": true, "join_leave": true, "force_push_join_leave": true});
     let history = json!({"history_size": 100_000, "history_ttl": "300s"});
-    json!({
+    let mut config = json!({
         "client": {"insecure": true},
         "http_api": {"insecure": true},
         "broker": {"enabled": true, "type": "nats", "nats": joined(&json!({"url": nats.url()}), more)},
@@ -58,7 +61,9 @@ fn config(nats: &Nats, more: Value) -> Value {
             with(joined(&history, json!({"name": "cache", "force_recovery": true, "force_recovery_mode": "cache"}))),
             with(joined(&history, json!({"name": "delta", "allowed_delta_types": ["fossil"], "delta_publish": true}))),
         ]},
-    })
+    });
+    polls::add_to(&mut config);
+    config
 }
 
 /// Both, the second one over the first one.
@@ -179,6 +184,8 @@ fn two_nodes_of_ours() {
     let (one, other) = (ours(&nats), ours(&nats));
     meet([&one, &other]);
     check(&one, &other);
+    polls::check(&one, &other);
+    polls::check_epochs(&one, &other);
 }
 
 #[test]

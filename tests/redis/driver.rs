@@ -172,7 +172,12 @@ fn channel(event: &BrokerEvent) -> Option<&ChannelName> {
         | BrokerEvent::Join(name, _)
         | BrokerEvent::Leave(name, _)
         | BrokerEvent::Resumed(name) => Some(name),
-        BrokerEvent::Reply(..) | BrokerEvent::Told(..) | BrokerEvent::Control(_) | BrokerEvent::Trouble(_) => None,
+        BrokerEvent::Key(channel, ..) => Some(channel),
+        BrokerEvent::Reply(..)
+        | BrokerEvent::Linked(..)
+        | BrokerEvent::Told(..)
+        | BrokerEvent::Control(_)
+        | BrokerEvent::Trouble(_) => None,
     }
 }
 

@@ -216,10 +216,10 @@ pub(super) fn config(more: &str) -> Snapshot {
     let host = prepare::Host { name: "host", resolve: &|_| None };
     let mut config = prepare::prepare(&loaded.options, &host, false).unwrap();
     // Their proxy is of no interest here.
-    for (name, publish_enabled) in [("poll", false), ("pollp", true)] {
+    for (name, is_published) in [("poll", false), ("pollp", true)] {
         let subscription_type = SubscriptionType::SharedPoll;
-        let plan = PollPlan { is_versioned: true, ..PollPlan::default() };
-        let poll = PollOptions { plan, publish_enabled, ..PollOptions::default() };
+        let plan = PollPlan { is_versioned: true, is_published, ..PollPlan::default() };
+        let poll = PollOptions { plan, ..PollOptions::default() };
         let options = ChannelOptions { subscription_type, poll, ..ChannelOptions::default() };
         config.channel.namespaces.insert(name.into(), options);
     }

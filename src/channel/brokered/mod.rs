@@ -26,12 +26,13 @@ use std::sync::Arc;
 use crate::base::ids::{ClientId, ConnId, ShardId};
 use crate::base::slab::Slab;
 use crate::base::time::Now;
-use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Read, Realm, Ticket};
+use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, KeyVersion, Read, Realm, Ticket};
 use crate::channel::dispatch::{self, respond};
 use crate::channel::interest::Interest;
 use crate::channel::map_op::Suppression;
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, Op, PublishOp, ReplyTo, Since};
+use crate::channel::poll::op::PollOp;
 use crate::channel::publication::{ClientInfo, Epoch};
 use crate::channel::table::{Entry, Table};
 use crate::protocol::error::Error;
@@ -245,7 +246,14 @@ impl Brokered {
             Op::HistoryRemove => self.ask(channel, BrokerOp::RemoveHistory, plain, out),
             Op::Position { meta_ttl_s } => self.check(channel, from, reply, Source::Stream { meta_ttl_s }, out),
             Op::Map(op) => self.handle_map(from, channel, *op, reply, now, out),
-            Op::Poll(_) => respond(from, reply, Answer::Failed(Error::NOT_AVAILABLE), out),
+            Op::Poll(op) => match *op {
+                PollOp::Publish { mut publication, key, epoch } => {
+                    publication.unix_ms = now.unix_ms;
+                    let version = Box::new(KeyVersion { publication, epoch });
+                    self.ask(&key, BrokerOp::PublishKey(version), plain, out);
+                }
+                _ => respond(from, reply, Answer::Failed(Error::NOT_AVAILABLE), out),
+            },
         }
     }
 
@@ -264,7 +272,11 @@ impl Brokered {
             BrokerEvent::Join(name, info) => self.tell(&name, |name| Delivery::Join(name, info.clone()), out),
             BrokerEvent::Leave(name, info) => self.tell(&name, |name| Delivery::Leave(name, info.clone()), out),
             BrokerEvent::Resumed(name) => self.resume(&name, out),
-            BrokerEvent::Told(..) | BrokerEvent::Control(_) | BrokerEvent::Trouble(_) => {
+            BrokerEvent::Key(..)
+            | BrokerEvent::Linked(..)
+            | BrokerEvent::Told(..)
+            | BrokerEvent::Control(_)
+            | BrokerEvent::Trouble(_) => {
                 debug_assert!(false, "these are no home's business")
             }
         }

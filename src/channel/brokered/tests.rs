@@ -97,6 +97,7 @@ impl Model {
         let mut events = Vec::new();
         let reply = match op {
             _ if self.fails => BrokerReply::Failed,
+            BrokerOp::PublishKey(_) => unreachable!("no keys are published"),
             BrokerOp::Subscribe(_) => {
                 self.is_subscribed = true;
                 BrokerReply::Done

@@ -27,10 +27,10 @@ impl Homes {
     ) {
         let answer = match op {
             PollOp::Subscribe(op) => return self.poll_subscribe(from, channel, op, reply, now, out),
-            PollOp::Track { plan, keys } => self.track(from, channel, plan, keys, now),
+            PollOp::Track { plan, keys } => return self.track(from, channel, plan, keys, reply, now, out),
             PollOp::Untrack { keys } => self.untrack(from, channel, &keys, now),
             PollOp::Publish { publication, key, epoch } => {
-                self.publish_key(channel, key, publication, epoch, now, out);
+                self.key_published(channel, key, publication, epoch, now, out);
                 Answer::Done
             }
         };
@@ -69,45 +69,50 @@ impl Homes {
         polls.find_or_open(channel, plan, now.mono_ms, || new_epoch(rng).as_str().into())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what a request has, taken apart")]
     fn track(
         &mut self,
         from: ShardId,
         channel: &ChannelName,
         plan: PollPlan,
         keys: Vec<(ChannelName, u64)>,
+        reply: ReplyTo,
         now: Now,
-    ) -> Answer {
+        out: &mut Out<'_>,
+    ) {
         // Keys that are tracked already are counted too: a bound that is met a little early.
-        if keys.len() > MAX_KEYS - self.polls.keys {
-            return Answer::Failed(Error::LIMIT_EXCEEDED);
-        }
-        let id = self.open_poll(channel, plan, now);
+        let has_room = keys.len() <= MAX_KEYS - self.polls.keys;
+        let id = has_room.then(|| self.open_poll(channel, plan, now)).flatten();
+        let is_linked = self.polls.links.is_some();
         let Some((id, (poll, tally))) = id.and_then(|id| Some((id, self.polls.get_and_tally(id)?))) else {
-            return Answer::Failed(Error::LIMIT_EXCEEDED);
+            return respond(from, reply, Answer::Failed(Error::LIMIT_EXCEEDED), out);
         };
+        if is_linked && poll.plan.is_published {
+            return self.track_linked(from, id, keys, reply, now, out);
+        }
         let new = keys
             .into_iter()
             .map(|(key, known)| usize::from(poll.track(key, known, from, now.mono_ms, tally)))
             .sum::<usize>();
         self.polls.keys += new;
         self.polls.reschedule(id);
-        Answer::Done
+        respond(from, reply, Answer::Done, out);
     }
 
     fn untrack(&mut self, from: ShardId, channel: &ChannelName, keys: &[ChannelName], now: Now) -> Answer {
         if let Some(id) = self.polls.find(channel)
             && let Some(poll) = self.polls.get(id)
         {
-            let gone = keys.iter().map(|key| usize::from(poll.untrack(key, from, now.mono_ms))).sum::<usize>();
-            self.polls.keys -= gone;
+            let gone: Vec<_> = keys.iter().filter(|key| poll.untrack(key, from, now.mono_ms)).cloned().collect();
             self.polls.reschedule(id);
+            self.polls.forget(id, gone);
         }
         Answer::Done
     }
 
     /// Upstream: `handlePublishedData`. Nothing is kept for a channel that nobody tracks keys of. A new epoch is told
     /// before the publication, also when nobody tracks its key.
-    fn publish_key(
+    pub(super) fn key_published(
         &mut self,
         channel: &ChannelName,
         key: ChannelName,

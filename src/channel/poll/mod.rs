@@ -5,6 +5,7 @@
 //! costs the same however many keys there are.
 
 mod home;
+mod link;
 pub mod op;
 mod refresh;
 mod rounds;
@@ -24,6 +25,7 @@ use crate::channel::interest::Interest;
 use crate::channel::name::ChannelName;
 use crate::config::snapshot::PollPlan;
 
+use link::Link;
 use op::PollTally;
 use rounds::Rounds;
 pub(in crate::channel) use table::Polls;
@@ -38,6 +40,12 @@ const MAX_STALE: usize = 4096;
 /// the channel, the key.
 pub fn key_name(channel: &str, key: &str) -> ChannelName {
     ChannelName::new(&format!("{}:{channel}{key}", channel.len()))
+}
+
+/// The channel in a name that [`key_name`] may have made; none when it did not.
+pub fn channel_of(name: &str) -> Option<&str> {
+    let (len, rest) = name.split_once(':')?;
+    rest.get(..len.parse().ok()?)
 }
 
 /// The key of a name that [`key_name`] made.
@@ -90,6 +98,9 @@ struct Key {
     is_listed: bool,
     /// Published since the last round, which so passes it over.
     is_fresh: bool,
+    /// Held for a client that is not answered yet, and was not tracked before.
+    is_bare: bool,
+    link: Link,
 }
 
 impl Poll {
@@ -119,18 +130,11 @@ impl Poll {
     /// The backend is asked at once for what nobody knows, or the client does not. Upstream: the cold and warm keys of
     /// `handleTrack`.
     fn track(&mut self, name: ChannelName, known: u64, shard: ShardId, now_ms: u64, tally: &mut PollTally) -> bool {
-        self.ends_at = NEVER;
-        if self.keys.is_empty() {
-            self.rounds.wake(now_ms, self.plan.interval_ms);
-        }
+        let is_new = self.hold(name.clone(), shard, now_ms);
         let (life, room) = (self.life, self.keys.len() + MAX_STALE);
-        let (is_new, key) = match self.keys.entry(ByHash(name.clone())) {
-            Entry::Vacant(vacant) => (true, vacant.insert(Key::default())),
-            Entry::Occupied(occupied) => (false, occupied.into_mut()),
-        };
-        key.interest.insert(shard);
+        let Some(key) = self.keys.get_mut(&ByHash(name.clone())) else { return is_new };
         let version = key.version_in(life);
-        let must_ask = if is_new {
+        let must_ask = if std::mem::take(&mut key.is_bare) && version == 0 {
             known == 0
         } else if (known == 0 || version > known) && !key.is_wanted && !is_on(Mutation::PollForgetsWanted) {
             key.is_wanted = true;
@@ -149,6 +153,32 @@ impl Poll {
             self.wanted.push_back(name);
         }
         is_new
+    }
+
+    /// The shard is told of the key from now on; whoever wants it there begins to track it later. True when nobody did
+    /// before.
+    fn hold(&mut self, name: ChannelName, shard: ShardId, now_ms: u64) -> bool {
+        self.ends_at = NEVER;
+        if self.keys.is_empty() {
+            self.rounds.wake(now_ms, self.plan.interval_ms);
+        }
+        let (is_new, key) = match self.keys.entry(ByHash(name)) {
+            Entry::Vacant(vacant) => (true, vacant.insert(Key { is_bare: true, ..Key::default() })),
+            Entry::Occupied(occupied) => (false, occupied.into_mut()),
+        };
+        key.interest.insert(shard);
+        is_new
+    }
+
+    /// Whether the broker sends the key's messages.
+    fn link(&mut self, name: &ChannelName) -> Option<&mut Link> {
+        self.keys.get_mut(&ByHash(name.clone())).map(|key| &mut key.link)
+    }
+
+    /// Whether the shard is told of the key, by the broker, too.
+    fn is_held(&self, name: &ChannelName, shard: ShardId) -> bool {
+        let key = self.keys.get(&ByHash(name.clone()));
+        key.is_some_and(|key| key.link == Link::Up && key.interest.contains(shard))
     }
 
     /// The shard does not track the key any more. True when nobody does.
@@ -217,5 +247,7 @@ impl PartialOrd for ByHash {
     }
 }
 
+#[cfg(test)]
+mod link_tests;
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,7 @@ impl Homes {
         let (interest, News { version, known, print }) = if entry.removed {
             let Some(removed) = poll.keys.remove(&at) else { return };
             poll.end_if_empty(now.mono_ms);
-            self.polls.keys -= 1;
+            self.polls.forget(id.poll, vec![at.0.clone()]);
             (removed.interest, News { version: 0, known: 0, print: 0 })
         } else {
             let is_tracked = poll.keys.contains_key(&at);

@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::Poll;
+use super::link::Links;
 use super::op::PollTally;
 use super::refresh::Applying;
 use crate::base::ids::ConnId;
@@ -26,13 +27,15 @@ const LOOK_AGAIN_MS: u64 = 1000;
 #[derive(Debug)]
 pub struct Polls {
     by_name: HashMap<ChannelName, ConnId, FixedState>,
-    polls: Slab<Poll>,
+    pub(super) polls: Slab<Poll>,
     /// When to look at a slot; those in line have none.
     deadlines: Deadlines,
     /// Channels that have something to ask.
     pub(super) line: VecDeque<ConnId>,
     /// What the backend answered and is not told yet.
     pub(super) answers: VecDeque<Applying>,
+    /// What the broker is asked about keys; none where other nodes publish none.
+    pub(super) links: Option<Links>,
     /// What is not counted yet.
     pub(super) tally: PollTally,
     /// Tracked keys of all channels.
@@ -47,6 +50,7 @@ impl Polls {
             deadlines: Deadlines::default(),
             line: VecDeque::new(),
             answers: VecDeque::new(),
+            links: None,
             tally: PollTally::default(),
             keys: 0,
         }
@@ -63,6 +67,15 @@ impl Polls {
     /// The same, and where to note what it does.
     pub(super) fn get_and_tally(&mut self, id: ConnId) -> Option<(&mut Poll, &mut PollTally)> {
         Some((self.polls.get_mut(id)?, &mut self.tally))
+    }
+
+    /// Nobody tracks these keys of the channel any more.
+    pub(super) fn forget(&mut self, id: ConnId, keys: Vec<ChannelName>) {
+        self.keys -= keys.len();
+        let is_published = self.polls.get(id).is_some_and(|poll| poll.plan.is_published);
+        if let (Some(links), true) = (&mut self.links, is_published) {
+            links.end(keys);
+        }
     }
 
     /// Channels remembered.

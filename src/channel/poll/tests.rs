@@ -14,8 +14,14 @@ use crate::channel::publication::{MapEntry, Publication};
 const CHANNEL: &str = "poll:a";
 
 /// Nobody is asked.
-const PLAN: PollPlan =
-    PollPlan { is_versioned: true, asks_backend: false, interval_ms: 1000, batch: 2, shutdown_delay_ms: 1000 };
+const PLAN: PollPlan = PollPlan {
+    is_versioned: true,
+    is_published: true,
+    asks_backend: false,
+    interval_ms: 1000,
+    batch: 2,
+    shutdown_delay_ms: 1000,
+};
 
 /// Plays steps at a home and holds what it sends against what stands behind each. `track 1 a b` and `untrack 1 a` come
 /// from shard 1, `subscribe 1` too; `publish a 3 e` is version 3 in epoch `e`. Sent is `1 a=3` for a key, `1 reset` for

@@ -48,6 +48,8 @@ pub(super) fn options(namespace: &Section, path: &str, proxies: &Proxies) -> Res
         proxy: proxy.into(),
         plan: PollPlan {
             is_versioned: poll.text("mode") == "versioned",
+            // Validation asks for the mode that goes with it.
+            is_published: poll.bool("publish_enabled"),
             asks_backend: proxies.shared_poll(proxy).is_some(),
             interval_ms: ms_or(poll, "refresh_interval", INTERVAL_MS),
             batch: positive("refresh_batch_size").unwrap_or(BATCH).min(MAX_BATCH),
@@ -62,7 +64,6 @@ pub(super) fn options(namespace: &Section, path: &str, proxies: &Proxies) -> Res
             // Whole seconds, as upstream.
             delay_ns => delay_ns / 1_000_000_000,
         },
-        publish_enabled: poll.bool("publish_enabled"),
     })
 }
 

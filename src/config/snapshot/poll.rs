@@ -13,8 +13,6 @@ pub struct PollOptions {
     pub max_keys: usize,
     /// Seconds that keys are tracked beyond their signature (`track_expired_extra_delay`).
     pub grace_s: i64,
-    /// New versions are taken over the server API (`publish_enabled`).
-    pub publish_enabled: bool,
 }
 
 /// How the backend of a channel is asked. A channel keeps the plan that it began with.
@@ -22,6 +20,8 @@ pub struct PollOptions {
 pub struct PollPlan {
     /// Versions are numbered by who tells them (`mode`); else the home of a channel numbers what has changed.
     pub is_versioned: bool,
+    /// Versions of its keys may be published (`publish_enabled`).
+    pub is_published: bool,
     /// The backend can be asked.
     pub asks_backend: bool,
     /// From the beginning of one round over all keys to that of the next, milliseconds (`refresh_interval`); at
@@ -34,14 +34,9 @@ pub struct PollPlan {
 }
 
 impl PollOptions {
-    /// Whether versions of keys may be published. Validation asks for the mode that goes with it.
-    pub fn takes_publications(&self) -> bool {
-        self.plan.is_versioned && self.publish_enabled
-    }
-
     /// Whether anyone can tell of keys.
     pub fn is_served(&self) -> bool {
-        self.plan.asks_backend || self.takes_publications()
+        self.plan.asks_backend || self.plan.is_published
     }
 }
 

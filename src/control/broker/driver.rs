@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::events::{Asker, Events};
 use super::{Broker, MapRules, ShardFarEnd};
-use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest, Realm};
 use crate::channel::name::ChannelName;
 use crate::control::nats::Courier;
 use crate::control::plane::Bell;
@@ -101,14 +101,20 @@ impl Driver {
     }
 
     fn ask(&mut self, shard: usize, request: BrokerRequest, now: Instant) {
-        let Self { redis, nats, events, .. } = self;
         match request {
             BrokerRequest::Channel { channel, op, ticket } => {
                 let asker = ticket.map_or(Asker::Nobody, |ticket| Asker::Home(shard, ticket));
                 self.ask_about(channel, op, asker, now);
             }
+            BrokerRequest::Link { key, ticket } => {
+                self.ask_about(key, BrokerOp::Subscribe(Realm::Streams), Asker::Linker(shard, ticket), now);
+            }
+            BrokerRequest::Unlink { key } => {
+                self.ask_about(key, BrokerOp::Unsubscribe(Realm::Streams), Asker::Nobody, now);
+            }
             BrokerRequest::Tell { to, message, ticket } => {
                 let asker = ticket.map_or(Asker::Nobody, |ticket| Asker::Teller(shard, ticket));
+                let Self { redis, nats, events, .. } = self;
                 match (nats, redis) {
                     (Some(nats), _) => nats.tell(to.as_deref(), &message, asker, events),
                     (None, Some(redis)) => redis.tell(to.as_deref(), &message, asker, now, events),
@@ -141,6 +147,7 @@ impl Driver {
                 }
             }
             (BrokerOp::Publish(op), _) => nats.publish(&channel, &op, asker, events),
+            (BrokerOp::PublishKey(version), _) => nats.publish_key(&channel, &version, asker, events),
             (BrokerOp::Join(info), _) => nats.join(&channel, &info, events),
             (BrokerOp::Leave(info), _) => nats.leave(&channel, &info, events),
             (op, Some(redis)) => redis.ask(channel, op, asker, now, events),

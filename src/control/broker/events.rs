@@ -9,6 +9,7 @@ use crate::broker::frame::Message;
 use crate::channel::broker_op::{BrokerEvent, BrokerReply, Ticket, Trouble};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
+use crate::channel::poll;
 use crate::channel::publication::Position;
 use crate::control::redis::sweep::Task;
 
@@ -21,6 +22,8 @@ pub enum Asker {
     Home(usize, Ticket),
     /// Whoever on this shard tells other nodes something.
     Teller(usize, Ticket),
+    /// A home on this shard, about the messages of a key.
+    Linker(usize, Ticket),
     /// What removes expired keys at this server of maps.
     Sweep(usize, Task),
 }
@@ -60,6 +63,9 @@ impl Events {
             Asker::Teller(shard, ticket) => {
                 self.of_shards[shard].push(BrokerEvent::Told(ticket, matches!(reply, BrokerReply::Done)));
             }
+            Asker::Linker(shard, ticket) => {
+                self.of_shards[shard].push(BrokerEvent::Linked(ticket, matches!(reply, BrokerReply::Done)));
+            }
             Asker::Sweep(server, task) => self.swept(server, task, None),
         }
     }
@@ -86,13 +92,18 @@ impl Events {
 
     /// A message of a channel, for its home.
     pub fn message(&mut self, channel: &ChannelName, message: Message) {
-        self.tell(channel, |channel| match message {
-            Message::Publication(publication, before) => {
+        match message {
+            Message::Publication(publication, before) => self.tell(channel, |channel| {
                 BrokerEvent::Publication(channel, Arc::new(publication), before.map(Arc::new))
+            }),
+            Message::Key(version) => {
+                // It comes on a channel of the key's own.
+                let Some(home) = poll::channel_of(channel.as_str()).map(ChannelName::new) else { return };
+                self.tell(&home, |home| BrokerEvent::Key(home, channel.clone(), version));
             }
-            Message::Join(info) => BrokerEvent::Join(channel, Arc::new(info)),
-            Message::Leave(info) => BrokerEvent::Leave(channel, Arc::new(info)),
-        });
+            Message::Join(info) => self.tell(channel, |channel| BrokerEvent::Join(channel, Arc::new(info))),
+            Message::Leave(info) => self.tell(channel, |channel| BrokerEvent::Leave(channel, Arc::new(info))),
+        }
     }
 
     /// A message of another node.

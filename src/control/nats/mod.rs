@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::broker::events::{Asker, Events, Relayed};
 use super::link::{Door, Opened};
 use crate::broker::nats::{Nats as Format, Raw, Unfit};
-use crate::channel::broker_op::BrokerReply;
+use crate::channel::broker_op::{BrokerReply, KeyVersion};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Position};
@@ -110,6 +110,17 @@ impl Courier {
             format.publication(channel.as_str(), &op.publication, op.delta, None, out);
             true
         });
+    }
+
+    /// Publishes a version of a key; not in raw mode.
+    pub fn publish_key(&mut self, key: &ChannelName, version: &KeyVersion, asker: Asker, events: &mut Events) {
+        if self.format.is_raw() {
+            return events.reply(asker, BrokerReply::Refused(Error::NOT_AVAILABLE));
+        }
+        if let Err(refusal) = self.can_publish(key.as_str()) {
+            return events.reply(asker, refusal);
+        }
+        self.send(asker, events, |format, out| format.key_version(key.as_str(), version, out));
     }
 
     /// Tells of a publication that was kept elsewhere. Whether that works changes nothing for the publisher: who

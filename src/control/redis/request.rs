@@ -74,6 +74,7 @@ impl Lay {
         Some(match op {
             BrokerOp::Subscribe(_) | BrokerOp::Unsubscribe(_) => return None,
             BrokerOp::Publish(op) => (history::publish(names, channel, op, fresh_epoch(), true)?, Kind::Publish),
+            BrokerOp::PublishKey(version) => (frame::key_version(names, channel, version), Kind::Done),
             BrokerOp::Join(info) => (frame::join(names, channel, info), Kind::Done),
             BrokerOp::Leave(info) => (frame::leave(names, channel, info), Kind::Done),
             BrokerOp::History(read) => (history::read(names, channel, read, fresh_epoch()), Kind::History(*read)),
