@@ -44,6 +44,8 @@ pub enum Mutation {
     TrustOffsets,
     /// A subscriber of a brokered channel does not get what came between the read of the stream and its answer.
     ForgetSince,
+    /// A subscriber of a brokered channel is told what a read found that began before it came, whatever that is.
+    ShareAnyRead,
     /// The key of a client that leaves stays in the map that mirrors the channel.
     MapKeepsWhoLeft,
     /// Users are not named in the map that mirrors them.

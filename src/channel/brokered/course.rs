@@ -1,6 +1,7 @@
 //! A brokered channel's messages: in line, checked against the stream, and made whole where they have gaps.
 
 use super::place::{Arrival, Filled, Place, Verdict};
+use super::reading::Readers;
 use super::source::Source;
 use super::task::Task;
 use super::{Brokered, Out, task};
@@ -24,6 +25,8 @@ pub(super) struct Course {
     pub(super) place: Place,
     /// Subscribers that wait until a gap is filled.
     pub(super) parked: Vec<Ticket>,
+    /// Subscribers that wait until the stream was read, while that is under way.
+    pub(super) readers: Option<Box<Readers>>,
     /// Who asked where the stream stands.
     checks: Vec<(ShardId, ReplyTo)>,
     /// A check is under way, begun here.
@@ -45,6 +48,7 @@ impl Course {
         Self {
             place: Place::default(),
             parked,
+            readers: None,
             checks,
             checked_at: None,
             fill: None,

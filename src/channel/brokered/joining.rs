@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::course::Course;
 use super::map_steps::{Entry, Page};
 use super::piece::Piece;
-use super::place::Moment;
+use super::reading::Began;
 use super::source::Source;
 use super::task::Task;
 use super::{Arrived, Brokered, Link, Out, task};
@@ -16,7 +16,7 @@ use crate::channel::dispatch::respond;
 use crate::channel::map_op::{MapSubscribeOp, MapSubscribed};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Recover, ReplyTo, SubscribeOp, Subscribed};
-use crate::channel::publication::{ClientInfo, Position};
+use crate::channel::publication::{ClientInfo, Position, Publication};
 use crate::channel::recovery;
 use crate::protocol::error::Error;
 
@@ -31,10 +31,10 @@ pub(super) struct Join {
     reply: ReplyTo,
     channel: ChannelName,
     /// The channel while it is held.
-    key: ConnId,
-    recover: Option<Recover>,
+    pub(super) key: ConnId,
+    pub(super) recover: Option<Recover>,
     wants_position: bool,
-    source: Source,
+    pub(super) source: Source,
     /// What it wants of a map, if the channel is one.
     map: Option<Box<Entry>>,
     /// Perhaps with the milliseconds that it is present for.
@@ -46,14 +46,11 @@ pub(super) struct Join {
     failed: Option<Error>,
     /// The channel's place remembers what comes, for this subscriber.
     is_reading: bool,
-    read: Option<Piece>,
+    read: Option<Arc<Piece>>,
     /// What others lack of it was asked for.
     has_filled: bool,
-    /// [`Course::resumptions`] when the read began.
-    resumptions: u32,
-    /// Where subscribers were when it began.
-    began_at: Option<Position>,
-    began: Moment,
+    /// How the channel stood when the read began.
+    began: Began,
 }
 
 /// How a subscriber goes on.
@@ -72,7 +69,7 @@ enum Next {
 }
 
 impl Join {
-    fn new(from: ShardId, channel: &ChannelName, reply: ReplyTo, source: Source) -> Self {
+    pub(super) fn new(from: ShardId, channel: &ChannelName, reply: ReplyTo, source: Source) -> Self {
         Self {
             from,
             reply,
@@ -90,9 +87,7 @@ impl Join {
             is_reading: false,
             read: None,
             has_filled: false,
-            resumptions: 0,
-            began_at: None,
-            began: Moment::default(),
+            began: Began::default(),
         }
     }
 
@@ -111,13 +106,33 @@ impl Join {
         }
     }
 
-    /// The stream was read, or not.
-    pub(super) fn take(&mut self, reply: BrokerReply) {
+    /// It waits for a read of the stream, or of a page. True when it did not read before: what comes must be remembered
+    /// for it.
+    pub(super) fn begin_read(&mut self) -> bool {
+        self.left += 1;
+        self.has_filled = false;
+        !std::mem::replace(&mut self.is_reading, true)
+    }
+
+    /// The stream was read, by a read that began so, or it was not.
+    pub(super) fn take(&mut self, read: Result<Arc<Piece>, Error>, began: Began) {
+        self.left -= 1;
+        self.began = began;
+        match read {
+            Ok(piece) => self.read = Some(piece),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    /// The page was read, or not.
+    pub(super) fn take_page(&mut self, reply: BrokerReply) {
         self.left -= 1;
         match (reply, &mut self.map) {
-            (BrokerReply::History(found, top), _) => self.read = Some(Piece::new(self.asked(), found, top)),
+            (BrokerReply::History(found, top), Some(entry)) => {
+                self.read = Some(Arc::new(Piece::new(entry.page_read(), found, top)));
+            }
             (BrokerReply::MapState(state), Some(entry)) => {
-                self.read = Some(Piece::at(state.position));
+                self.read = Some(Arc::new(Piece::at(state.position)));
                 entry.take(state);
             }
             (reply, _) => self.failed = task::failure(reply),
@@ -145,8 +160,8 @@ impl Join {
                 Page::Refused => return Some(Next::Refuse),
                 Page::Live(since) => self.recover = Some(entry.recover(since)),
                 Page::LiveAnywhere => {
-                    let is_whole = course.resumptions == self.resumptions;
-                    let later = course.place.all_since(self.began).filter(|_| is_whole);
+                    let is_whole = course.resumptions == self.began.resumptions;
+                    let later = course.place.all_since(self.began.moment).filter(|_| is_whole);
                     let subscribed = |publications| Subscribed { publications, ..Subscribed::default() };
                     return Some(later.map_or(Next::ReadAgain, |later| Next::Answer(subscribed(later))));
                 }
@@ -174,14 +189,18 @@ impl Join {
                 Some(at) if self.recover.is_none() => {
                     Next::Answer(Subscribed { position: at, ..Subscribed::default() })
                 }
+                Some(at) if self.is_at(at) => {
+                    Next::Answer(Subscribed { position: at, recovered: true, publications: Vec::new() })
+                }
                 _ => Next::ReadAgain,
             };
         };
-        if course.resumptions != self.resumptions && place.at().is_none() {
+        let began = self.began;
+        if course.resumptions != began.resumptions && place.at().is_none() {
             return Next::ReadAgain;
         }
-        let Piece { top, ref found, .. } = piece;
-        let Some(at) = place.at().or_else(|| place.settle_first(top, found, self.began)) else {
+        let Piece { top, ref found, .. } = *piece;
+        let Some(at) = place.at().or_else(|| place.settle_first(top, found, began.moment)) else {
             return Next::ReadAgain;
         };
         if at.epoch == top.epoch && top.offset > at.offset {
@@ -193,16 +212,16 @@ impl Join {
             return Next::Fill;
         }
         // A read that began where subscribers are does not end before it.
-        if self.began_at.is_some_and(|began| began.epoch == top.epoch && began.offset > top.offset) {
+        if began.at.is_some_and(|began| began.epoch == top.epoch && began.offset > top.offset) {
             return Next::Fill;
         }
-        let Some(publications) = piece.answer(self.read_op()) else { return Next::ReadAgain };
+        let Some(publications) = self.found_in(&piece) else { return Next::ReadAgain };
         let subscribed = |publications, position| match &self.recover {
             None => Subscribed { position, ..Subscribed::default() },
             Some(recover) => recovery::from_read(publications, position, recover),
         };
         if at.epoch != top.epoch {
-            return match self.began_at {
+            return match began.at {
                 // The stream began anew and no message said so.
                 Some(began) if began.epoch == at.epoch => {
                     place.settle(top, found);
@@ -211,13 +230,13 @@ impl Join {
                 _ => Next::ReadAgain,
             };
         }
-        if !place.agrees(found, self.began) {
+        if !place.agrees(found, began.moment) {
             return Next::ReadAgain;
         }
         place.know(found);
         let recover = self.recover.as_ref();
         let position_alone = Subscribed { position: at, ..Subscribed::default() };
-        match (place.since(top.offset, self.began), recover) {
+        match (place.since(top.offset, began.moment), recover) {
             (_, None) => Next::Answer(position_alone),
             (Some(later), Some(recover)) => {
                 let mut subscribed = subscribed(publications, top);
@@ -231,7 +250,7 @@ impl Join {
     }
 
     /// What must be read for the subscriber.
-    fn read_op(&self) -> Read {
+    pub(super) fn read_op(&self) -> Read {
         let meta_ttl_s = match self.source {
             Source::Stream { meta_ttl_s } => meta_ttl_s,
             Source::Map(_) => 0,
@@ -242,25 +261,45 @@ impl Join {
         }
     }
 
-    /// What was read, or is to be.
-    fn asked(&self) -> Read {
-        match &self.map {
-            Some(entry) if self.recover.is_none() => entry.page_read(),
-            _ => self.wider_read(),
-        }
+    /// The page that is read before anything else, if it comes to a map that way.
+    fn page(&self) -> Option<BrokerOp> {
+        self.map.as_ref().filter(|_| self.recover.is_none()).map(|entry| entry.read_page())
     }
 
-    /// The same, as the broker is asked for it.
-    fn asked_op(&self) -> BrokerOp {
-        match &self.map {
-            Some(entry) if self.recover.is_none() => entry.read_page(),
-            _ => self.source.op(self.wider_read()),
-        }
+    /// What its own read would have found, or nothing if it missed more than it may recover. None where that cannot be
+    /// said.
+    pub(super) fn found_in(&self, piece: &Piece) -> Option<Vec<Arc<Publication>>> {
+        let read = self.read_op();
+        let is_too_far = || {
+            let limit = u64::try_from(read.limit).ok().filter(|limit| !read.reverse && *limit > 0)?;
+            (piece.top.offset > read.since?.checked_add(limit)?).then(Vec::new)
+        };
+        if read.limit == 0 { Some(Vec::new()) } else { piece.answer(read).or_else(is_too_far) }
+    }
+
+    /// Whether it is there and missed nothing.
+    fn is_at(&self, at: Position) -> bool {
+        let Some(Recover { since, cache: false, .. }) = &self.recover else { return false };
+        // Whoever comes back to a map must name the epoch.
+        let is_same = if self.map.is_some() { *since.epoch == *at.epoch.as_str() } else { since.matches(at.epoch) };
+        is_same && since.offset == at.offset
+    }
+
+    /// Whether it was told of something that the stream did not have yet, or not under this epoch. Then a read that
+    /// found this top was carried out before it came, and it needs another one.
+    pub(super) fn is_ahead_of(&self, top: Position) -> bool {
+        let is_ahead = |recover: &Recover| recover.since.offset > top.offset || !recover.since.matches(top.epoch);
+        self.recover.as_ref().is_some_and(is_ahead)
+    }
+
+    /// Whether it may take part in a read that began before it did. Who has a page needs one that began behind that.
+    pub(super) fn may_be_late(&self) -> bool {
+        self.map.as_ref().is_none_or(|entry| !entry.reads_keys())
     }
 
     /// What is read: the newest publication, or the one that the subscriber has, is always among it, so that the place
     /// knows where it begins.
-    fn wider_read(&self) -> Read {
+    pub(super) fn wider_read(&self) -> Read {
         let read = self.read_op();
         match read.since {
             None if read.limit == 0 => Read { limit: 1, ..read },
@@ -346,7 +385,11 @@ impl Brokered {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
             let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source)));
-            join.map.is_some() || join.recover.is_some() || !is_certain(course)
+            match join.recover {
+                // Whoever is where everybody is missed nothing.
+                Some(_) => !course.place.at().is_some_and(|at| join.is_at(at)),
+                None => join.map.is_some() || !is_certain(course),
+            }
         };
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
         join.left = 0;
@@ -361,25 +404,21 @@ impl Brokered {
                 Err(_) => return self.fail_join(ticket, Error::INTERNAL, out),
             }
         }
-        if reads { self.read(ticket) } else { self.go_on(ticket, out) }
+        if reads { self.read(ticket, out) } else { self.go_on(ticket, out) }
     }
 
-    /// Reads the stream for the subscriber.
-    fn read(&mut self, ticket: Ticket) {
+    /// Reads what the subscriber needs: a page for itself, the stream with others.
+    fn read(&mut self, ticket: Ticket, out: &mut Out<'_>) {
         let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) else { return };
-        join.left += 1;
-        join.has_filled = false;
-        let (channel, op) = (join.channel.clone(), join.asked_op());
+        let Some(page) = join.page() else { return self.read_stream(ticket, out) };
+        let channel = join.channel.clone();
         if let Some(course) = self.table.slot(join.key).and_then(|slot| self.table.course(slot)) {
-            join.resumptions = course.resumptions;
-            join.began_at = course.place.at();
-            join.began = course.place.moment();
-            if !join.is_reading {
-                join.is_reading = true;
+            join.began = Began::now(course);
+            if join.begin_read() {
                 course.place.begin_read();
             }
         }
-        self.request(&channel, op, Some(ticket));
+        self.request(&channel, page, Some(ticket));
     }
 
     /// Goes on with a subscriber: answers it when nothing is missing.
@@ -407,7 +446,7 @@ impl Brokered {
                     if join.tries > TRIES {
                         return self.fail_join(ticket, Error::INTERNAL, out);
                     }
-                    return self.read(ticket);
+                    return self.read(ticket, out);
                 }
                 Next::Wait => return course.parked.push(ticket),
                 Next::Fill => {

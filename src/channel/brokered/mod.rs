@@ -17,6 +17,7 @@ mod maps;
 mod piece;
 mod place;
 mod present;
+mod reading;
 mod source;
 mod task;
 
@@ -319,18 +320,21 @@ impl Brokered {
         if let Link::Asked(waiting) = link {
             waiting.into_iter().for_each(|ticket| self.fail_join(ticket, Error::INTERNAL, out));
         }
-        for ticket in course.into_iter().flat_map(|course| course.parked) {
-            self.fail_join(ticket, Error::INTERNAL, out);
-        }
+        let waits = |course: Box<Course>| {
+            let waiting = course.readers.map(|readers| readers.waiting);
+            course.parked.into_iter().chain(waiting.into_iter().flatten())
+        };
+        course.into_iter().flat_map(waits).for_each(|ticket| self.fail_join(ticket, Error::INTERNAL, out));
     }
 
     fn reply(&mut self, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
         if let Some(Task::Join(join)) = self.tasks.get_mut(ticket.0) {
-            join.take(reply);
+            join.take_page(reply);
             return self.go_on(ticket, out);
         }
         match self.tasks.remove(ticket.0) {
             None | Some(Task::Join(_)) => {}
+            Some(Task::Read(reading)) => self.was_read(*reading, reply, out),
             Some(Task::Plain { from, reply: to }) => respond(from, to, task::answer(reply), out),
             Some(Task::Change { what, from, reply: to }) => {
                 if let BrokerReply::Published(_, Some(reason)) | BrokerReply::MapUpdated(_, Some(reason)) = &reply {

@@ -12,6 +12,7 @@ pub(super) struct Piece {
     pub(super) top: Position,
     /// What was found, oldest first: all that is kept behind `low`.
     pub(super) found: Vec<Arc<Publication>>,
+    /// 0 when nothing older is kept.
     low: u64,
     /// And up to the top.
     is_whole: bool,
@@ -22,7 +23,12 @@ impl Piece {
     pub(super) fn new(read: Read, mut found: Vec<Arc<Publication>>, top: Position) -> Self {
         let is_cut = usize::try_from(read.limit).is_ok_and(|limit| found.len() >= limit);
         if !read.reverse {
-            return Self { top, found, low: read.since.unwrap_or_default(), is_whole: !is_cut };
+            let since = read.since.unwrap_or_default();
+            let is_trimmed = match found.first() {
+                Some(first) => first.offset > since.saturating_add(1),
+                None => !is_cut && top.offset > since,
+            };
+            return Self { top, found, low: if is_trimmed { 0 } else { since }, is_whole: !is_cut };
         }
         found.reverse();
         let low = match found.first() {

@@ -9,6 +9,7 @@ use super::Change;
 use super::admission::Admission;
 use super::joining::Join;
 use super::map_steps::Step;
+use super::reading::Reading;
 
 /// See the module.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub(super) enum Task {
     Link(ConnId),
     /// A subscriber waits.
     Join(Box<Join>),
+    /// Subscribers wait until the stream was read.
+    Read(Box<Reading>),
     /// A subscriber, whose ticket this is, waits to be present.
     Presence(Ticket),
     /// A subscriber of a channel that lives here waits to be present.
@@ -92,7 +95,7 @@ impl Task {
             | Self::State { from, reply, .. }
             | Self::Changes { from, reply, .. } => Some((*from, *reply)),
             Self::Step(step) => Some((step.from, step.reply)),
-            Self::Link(_) | Self::Join(_) | Self::Presence(_) | Self::Fill(_) | Self::Check(_) => None,
+            Self::Link(_) | Self::Join(_) | Self::Read(_) | Self::Presence(_) | Self::Fill(_) | Self::Check(_) => None,
             Self::Admit(admission) => Some((admission.from, admission.reply)),
         }
     }

@@ -11,6 +11,9 @@ use crate::channel::home::tests::{HISTORY, REPLY, info, publish, publish_plain, 
 use crate::channel::op::{Recover, SubscribeOp, Subscribed};
 use crate::channel::publication::{Position, Publication};
 
+#[path = "crowd_tests.rs"]
+mod crowd;
+
 const CHANNEL: &str = "news";
 
 /// Keeps one stream, and tells the home of it unless the line is cut.
@@ -512,11 +515,13 @@ struct Trial {
     bench: Bench,
     subscribers: BTreeMap<u32, Seen>,
     next_tag: u32,
+    /// Who was answered, and whether as recovered.
+    answered: Vec<(u32, bool)>,
 }
 
 impl Trial {
     fn new() -> Self {
-        Self { bench: Bench::new(), subscribers: BTreeMap::new(), next_tag: 0 }
+        Self { bench: Bench::new(), subscribers: BTreeMap::new(), next_tag: 0, answered: Vec::new() }
     }
 
     fn step(&mut self, step: Step) {
@@ -585,6 +590,7 @@ impl Trial {
         match answer {
             Answer::Subscribed(subscribed) => {
                 let Subscribed { position, recovered, publications } = *subscribed;
+                self.answered.push((tag, recovered));
                 let Some(seen) = self.subscribers.get_mut(&tag) else { return };
                 if recovered {
                     let offsets: Vec<_> = publications.iter().map(|publication| publication.offset).collect();
