@@ -69,10 +69,19 @@ fn config(redis: &Value) -> Value {
         }
         with(kept)
     };
-    // Maps cannot live in a Cluster.
-    let map_broker = match &redis["address"] {
+    // Where channels live, but that a Cluster needs partitions for it.
+    let place = match (&redis["address"], &redis["sharded_pub_sub_partitions"]) {
+        (Value::Null, Value::Null) => Value::Null,
+        // Not as many as for channels: neither has to do with the other.
+        (Value::Null, _) => json!({"cluster_address": redis["cluster_address"], "sharded_pub_sub_partitions": 5}),
+        (address, _) => json!({"address": address}),
+    };
+    let map_broker = match place {
         Value::Null => json!({}),
-        address => json!({"type": "redis", "redis": {"address": address, "cleanup_interval": "50ms"}}),
+        mut place => {
+            place["cleanup_interval"] = json!("50ms");
+            json!({"type": "redis", "redis": place})
+        }
     };
     let map = |more: Value| {
         let mut map = with(json!({
@@ -189,6 +198,36 @@ fn ours_and_a_reference() {
     polls::check(&them, &us);
 }
 
+/// Channels and maps are spread over servers that know nothing of each other, by all nodes alike.
+#[test]
+fn on_several_redis() {
+    let servers = [Redis::start(), Redis::start()];
+    let addresses: Vec<_> = servers.iter().map(|redis| at(redis)["address"].clone()).collect();
+    let redis = json!({"address": addresses});
+    let node = || Server::start(config(&redis));
+    let (one, other) = (node(), node());
+    meet([&one, &other]);
+    both::check(&one, &other);
+    maps::check(&one, &other);
+    for redis in &servers {
+        let keys = format!("{:?}", redis.connect().send(&["KEYS", "centrifugo:state:*"]));
+        assert!(keys.contains("map:"), "{keys}");
+        redis.connect().send(&["FLUSHALL"]);
+    }
+    drop((one, other));
+    let Ok(binary) = std::env::var("SPINDLE_REFERENCE") else {
+        println!("not with a reference: SPINDLE_REFERENCE names no binary");
+        return;
+    };
+    let (us, them) = (node(), reference(&binary, &redis));
+    meet([&us, &them]);
+    both::check(&us, &them);
+    maps::check(&us, &them);
+    servers.iter().for_each(|redis| drop(redis.connect().send(&["FLUSHALL"])));
+    both::check(&them, &us);
+    maps::check(&them, &us);
+}
+
 /// Channels in memory, maps in Redis: who comes to a map is present, joins and leaves as in other channels.
 #[test]
 fn maps_in_redis_beside_channels_in_memory() {
@@ -231,6 +270,9 @@ fn on_a_redis_cluster() {
         meet([&one, &other]);
         both::check(&one, &other);
         polls::check(&one, &other);
+        if options["sharded_pub_sub_partitions"].is_number() {
+            maps::check(&one, &other);
+        }
         drop((one, other));
         cluster.clear();
     }

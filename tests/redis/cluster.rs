@@ -2,8 +2,9 @@
 
 use spindle::broker::{Value, spread};
 use spindle::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, Realm};
+use spindle::channel::map_op::MapOp;
 
-use super::driver::{ALL, Shards, client, everything, free_port, publish};
+use super::driver::{ALL, BRIEF, Shards, client, everything, free_port, map_node, maps_come_and_go, publish, set_key};
 use super::faults::publish_at_last;
 use super::redis::Redis;
 use super::redis_cluster::{Cluster, text};
@@ -96,12 +97,65 @@ fn the_rest_goes_on_without_a_member() {
     shards.send(&of[0], BrokerOp::Unsubscribe(Realm::Streams), None);
 }
 
+/// The options of `map_broker.redis` that say where the Cluster is.
+fn map_place(cluster: &Cluster, more: &str) -> String {
+    cluster.options(more).trim_matches(['{', '}']).to_owned()
+}
+
+/// As in the reference, which has a registry of maps in every partition.
 #[test]
-fn maps_are_refused() {
+fn maps_need_partitions() {
     let cluster = Cluster::start();
-    let json = format!(r#"{{"map_broker":{{"type":"redis","redis":{}}}}}"#, cluster.options(""));
-    let error = Shards::configured(1, &json).err().expect("it is refused");
-    assert_eq!(error, "map_broker.redis: maps cannot live in a Redis Cluster");
+    let error = map_node(&map_place(&cluster, "")).err().expect("it is refused");
+    assert!(error.starts_with("map_broker.redis: maps can live in the Redis Cluster of "), "{error}");
+    assert!(error.ends_with("only with map_broker.redis.sharded_pub_sub_partitions"), "{error}");
+    let alone = Redis::start();
+    let place = format!(r#""address":"unix://{}","sharded_pub_sub_partitions":8"#, alone.socket().display());
+    let error = map_node(&place).err().expect("it is refused");
+    assert!(error.starts_with("map_broker.redis.sharded_pub_sub_partitions: unix://"), "{error}");
+    assert!(error.ends_with("is no Redis Cluster, which this is for"), "{error}");
+}
+
+#[test]
+fn maps_are_spread_over_members_and_their_keys_expire_at_each() {
+    let cluster = Cluster::start();
+    let members: Vec<_> = cluster.members.iter().map(|(redis, _)| redis).collect();
+    maps_come_and_go(&map_place(&cluster, r#","sharded_pub_sub_partitions":32"#), &members);
+}
+
+/// Changes of a map, what is told of them, and its keys that expire, while its slot moves.
+#[test]
+fn maps_follow_their_slots() {
+    let cluster = Cluster::start();
+    let mut shards = map_node(&map_place(&cluster, r#","sharded_pub_sub_partitions":16"#)).expect("it is found");
+    let tag = spread("map:a", 16);
+    let (from, slot) = cluster.owner_of(&format!("m:meta:{{{tag}}}.map:a"));
+    let to = (from + 1) % 3;
+    let (from_id, to_id) = (cluster.id(from), cluster.id(to));
+    let (mut old, mut new) = (cluster.members[from].0.connect(), cluster.members[to].0.connect());
+    assert!(matches!(shards.ask("map:a", BrokerOp::Subscribe(Realm::Maps)), BrokerReply::Done));
+    new.send(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
+    old.send(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
+    let tickets: Vec<_> = (1..=5).map(|key: u32| shards.place("map:a", set_key(BRIEF, &key.to_string()))).collect();
+    shards.ring();
+    // They had their first try.
+    assert!(matches!(shards.ask("map:a", BrokerOp::Map(Box::new(MapOp::Stats))), BrokerReply::MapKeys(_)));
+    for connection in [&mut new, &mut old] {
+        connection.send(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+    }
+    for (number, ticket) in (1..).zip(tickets) {
+        let reply = shards.reply(ticket);
+        assert!(matches!(&reply, BrokerReply::MapUpdated(at, None) if at.offset == number), "{reply:?}");
+    }
+    // Its home is told when messages come from the new member: it reads what came meanwhile.
+    shards.wait(|event| matches!(event, BrokerEvent::Resumed(name) if name.as_str() == "map:a"));
+    shards.ask("map:a", set_key(BRIEF, "last"));
+    shards.wait(|event| {
+        matches!(event, BrokerEvent::Publication(_, change, _)
+            if change.entry.as_ref().is_some_and(|entry| &*entry.key == "last"))
+    });
+    let mut keys_left = || shards.ask("map:a", BrokerOp::Map(Box::new(MapOp::Stats)));
+    while !matches!(keys_left(), BrokerReply::MapKeys(0)) {}
 }
 
 /// The PUB/SUB channel with a channel's messages, with so many partitions.

@@ -370,40 +370,56 @@ fn keys(reply: BrokerReply) -> Vec<String> {
     keys
 }
 
-#[test]
-fn maps_are_spread_over_servers_and_their_keys_expire_at_each() {
-    let (one, two) = (Redis::start(), Redis::start());
-    let json = format!(
-        r#"{{"map_broker":{{"type":"redis","redis":{{"address":["unix://{}","unix://{}"],"prefix":"m",
+/// Sets a key of a map, in which keys live for a second.
+pub fn set_key(options: MapOptions, key: &str) -> BrokerOp {
+    let unix_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() as u64;
+    let entry = MapEntry::set(key);
+    let publication = Publication { entry, unix_ms, ..Publication::bare(Bytes::from_static(b"1")) };
+    BrokerOp::Map(Box::new(MapOp::Publish(MapPublishOp::plain(options, publication))))
+}
+
+/// The options of maps that [`map_node`] has.
+pub const BRIEF: MapOptions = MapOptions {
+    key_ttl_ms: 1_000,
+    stream: Some(MapStreamOptions { size: 100, ttl_ms: 60_000, meta_ttl_ms: 600_000 }),
+};
+
+/// A node with maps of which keys live for a second, where these options of `map_broker.redis` say.
+///
+/// # Errors
+/// What a start says.
+pub fn map_node(place: &str) -> Result<Shards, String> {
+    Shards::configured(
+        2,
+        &format!(
+            r#"{{"map_broker":{{"type":"redis","redis":{{{place},"prefix":"m",
             "cleanup_interval":"20ms","cleanup_batch_size":1}}}},
             "channel":{{"namespaces":[{{"name":"map","subscription_type":"map",
-                "map":{{"mode":"recoverable","key_ttl":"1s"}}}}]}}}}"#,
-        one.socket().display(),
-        two.socket().display()
-    );
-    let mut shards = Shards::configured(2, &json).expect("Redis is found");
+                "map":{{"mode":"recoverable","key_ttl":"1s"}}}}]}}}}"#
+        ),
+    )
+}
+
+/// Maps at these servers, of which each gets some: keys are set and read, they expire, and then nothing is left.
+pub fn maps_come_and_go(place: &str, servers: &[&Redis]) {
+    let mut shards = map_node(place).expect("Redis is found");
     assert!(matches!(shards.ask("a", publish("x", 0)), BrokerReply::Failed), "channels live elsewhere");
-    let stream = MapStreamOptions { size: 100, ttl_ms: 60_000, meta_ttl_ms: 600_000 };
-    let (options, maps) =
-        (MapOptions { key_ttl_ms: 1_000, stream: Some(stream) }, ["map:a", "map:b", "map:c", "map:d"]);
-    let now_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() as u64;
-    for map in maps {
+    let maps: Vec<String> = (0..8).map(|number| format!("map:{number}")).collect();
+    for map in &maps {
         assert!(matches!(shards.ask(map, BrokerOp::Subscribe(Realm::Maps)), BrokerReply::Done));
         for key in ["k1", "k2"] {
-            let entry = MapEntry::set(key);
-            let publication = Publication { entry, unix_ms: now_ms, ..Publication::bare(Bytes::from_static(b"1")) };
-            let op = MapOp::Publish(MapPublishOp::plain(options, publication));
-            let reply = shards.ask(map, BrokerOp::Map(Box::new(op)));
+            let reply = shards.ask(map, set_key(BRIEF, key));
             assert!(matches!(reply, BrokerReply::MapUpdated(position, None) if position.offset > 0), "{reply:?}");
             assert_eq!(shards.heard(map), "1");
         }
         let page = StatePage { cursor: "".into(), limit: -1, revision: None };
-        let read = MapOp::ReadState { options, key: None, page };
+        let read = MapOp::ReadState { options: BRIEF, key: None, page };
         assert_eq!(keys(shards.ask(map, BrokerOp::Map(Box::new(read)))), ["k1", "k2"]);
     }
-    let both = [&one, &two].map(|redis| format!("{:?}", redis.connect().send(&["KEYS", "m:state:*"])));
-    assert!(both.iter().all(|keys| keys.contains("m:state:map:")), "{both:?}");
-    for map in maps {
+    let each: Vec<_> =
+        servers.iter().map(|redis| format!("{:?}", redis.connect().send(&["KEYS", "m:state:*"]))).collect();
+    assert!(each.iter().all(|keys| keys.contains("map:")), "{each:?}");
+    for map in &maps {
         for offset in [3, 4] {
             let event =
                 shards.wait(|event| matches!(event, BrokerEvent::Publication(name, ..) if name.as_str() == map));
@@ -414,8 +430,15 @@ fn maps_are_spread_over_servers_and_their_keys_expire_at_each() {
         assert!(matches!(reply, BrokerReply::MapKeys(0)), "{reply:?}");
         assert!(matches!(shards.ask(map, BrokerOp::Map(Box::new(MapOp::Clear))), BrokerReply::Done));
     }
-    for redis in [&one, &two] {
+    shards.end();
+    for redis in servers {
         assert_eq!(redis.connect().send(&["DBSIZE"]), spindle::broker::Value::Int(0));
     }
-    shards.end();
+}
+
+#[test]
+fn maps_are_spread_over_servers_and_their_keys_expire_at_each() {
+    let (one, two) = (Redis::start(), Redis::start());
+    let place = format!(r#""address":["unix://{}","unix://{}"]"#, one.socket().display(), two.socket().display());
+    maps_come_and_go(&place, &[&one, &two]);
 }

@@ -69,4 +69,5 @@ pub const MAP_REDIS: &[Opt] = &[
     int("cleanup_batch_size", "100", "Most expired keys removed from one channel in one search.").live(),
     duration("idempotent_result_ttl", "5m", "How long the result of an idempotent publication is remembered.").live(),
     switch("skip_pub_sub", "Only keep state and leave the delivery of changes to something else.").live(),
+    inline(PARTITIONS),
 ];

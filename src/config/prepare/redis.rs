@@ -24,8 +24,11 @@ const MOST_CLEANUP_BATCH: u32 = 10_000;
 pub(super) fn broker(options: &Section, section: &'static str) -> Result<RedisBroker, Error> {
     let redis = redis(options, section)?;
     let options = options.section(section);
-    let partitions = u32::try_from(options.int("sharded_pub_sub_partitions")).unwrap_or(0);
-    Ok(RedisBroker { redis, uses_lists: options.bool("history_use_lists"), partitions: NonZeroU32::new(partitions) })
+    Ok(RedisBroker { redis, uses_lists: options.bool("history_use_lists"), partitions: partitions(options) })
+}
+
+fn partitions(options: &Section) -> Option<NonZeroU32> {
+    u32::try_from(options.int("sharded_pub_sub_partitions")).ok().and_then(NonZeroU32::new)
 }
 
 /// Redis as presence manager, by the options of a section such as `presence_manager.redis`.
@@ -60,6 +63,7 @@ pub(super) fn maps(options: &Section, section: &'static str) -> Result<RedisMaps
         },
         result_ttl_ms: ms_or(options, "idempotent_result_ttl", 300_000),
         is_told: !options.bool("skip_pub_sub"),
+        partitions: partitions(options),
     })
 }
 

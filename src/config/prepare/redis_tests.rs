@@ -194,7 +194,9 @@ fn maps() {
     let maps = make("{}");
     assert_eq!((maps.redis.option, &*maps.redis.prefix), ("map_broker.redis", "centrifugo"));
     assert_eq!((maps.cleanup_interval_ms, maps.cleanup_batch), (Some(1_000), 100));
-    assert_eq!((maps.result_ttl_ms, maps.is_told), (300_000, true));
+    assert_eq!((maps.result_ttl_ms, maps.is_told, maps.partitions), (300_000, true, None));
+    let maps = make(r#"{"cluster_address":["a:1"],"sharded_pub_sub_partitions":64}"#);
+    assert_eq!(maps.partitions.map(u32::from), Some(64));
     let maps = make(
         r#"{"cleanup_interval":"-1s","cleanup_batch_size":20000,"idempotent_result_ttl":"1ms","skip_pub_sub":true}"#,
     );

@@ -75,6 +75,8 @@ pub struct RedisMaps {
     pub result_ttl_ms: u64,
     /// Whether changes are told by PUB/SUB (`skip_pub_sub` says no).
     pub is_told: bool,
+    /// `sharded_pub_sub_partitions`; none = it is no Redis Cluster.
+    pub partitions: Option<NonZeroU32>,
 }
 
 /// `engine.redis.*` or `broker.redis.*`.

@@ -1,6 +1,7 @@
 //! All connections to Redis: for each server (of a Cluster, each member) a pipe, and two ears, or
 //! with sharded PUB/SUB one more for each partition.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
@@ -8,13 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
-use super::ear::Ear;
+use super::ear::{Ear, ReadFrame};
 use super::pipe::Pipe;
 use super::request::{Kind, Lay};
 use super::slots::slot;
 use super::sweep::{self, Sweep};
 use super::{Found, Redis};
-use crate::broker::{Call, frame, map, spread};
+use crate::broker::{Call, Names, frame, map, spread};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Realm};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
@@ -79,11 +80,19 @@ impl Server {
         }
     }
 
-    /// Whether a channel's stream can be read, for all that is known.
-    fn can_read(&self, channel: &ChannelName) -> bool {
+    /// Whether a channel's stream, or a map's changes, can be read, for all that is known.
+    fn can_read(&self, realm: Realm, channel: &ChannelName) -> bool {
         match &self.way {
             Way::Pipe(pipe, _) => pipe.is_up(),
-            Way::Cluster(cluster) => cluster.can_ask(slot_of(&self.lay, channel)),
+            Way::Cluster(cluster) => cluster.can_ask(slot_of(&self.lay, realm, channel)),
+        }
+    }
+
+    /// What is not certain any more, since it was asked last.
+    fn take_doubt(&mut self) -> Option<Doubt> {
+        match &mut self.way {
+            Way::Pipe(pipe, _) => pipe.take_came_back().filter(|is_another| *is_another).map(|_| Doubt::All),
+            Way::Cluster(cluster) => Some(cluster.take_doubtful()).filter(|slots| !slots.is_empty()).map(Doubt::Slots),
         }
     }
 
@@ -95,9 +104,27 @@ impl Server {
     }
 }
 
+/// Of which channels messages may be missing though their connection did not break, or the past may be another one.
+enum Doubt {
+    All,
+    Slots(HashSet<usize>),
+}
+
 /// The slot of all that a Cluster keeps of a channel.
-fn slot_of(lay: &Lay, channel: &ChannelName) -> usize {
-    slot(lay.names.history_meta(channel.as_str()).to_string().as_bytes())
+fn slot_of(lay: &Lay, realm: Realm, channel: &ChannelName) -> usize {
+    let name = match realm {
+        Realm::Streams => lay.names.history_meta(channel.as_str()),
+        Realm::Maps => lay.map_names.map_meta(channel.as_str()),
+    };
+    slot(name.to_string().as_bytes())
+}
+
+/// What listens for the messages of channels with these names.
+fn ears(found: &Found, names: &Names, read: ReadFrame) -> Vec<Ear> {
+    match names.partitions() {
+        None => vec![Ear::new(found.dial.clone(), names, read)],
+        Some(count) => (0..count.get()).map(|number| Ear::for_partition(&found.dial, names, read, number)).collect(),
+    }
 }
 
 /// See the module.
@@ -105,7 +132,7 @@ pub struct Servers {
     servers: Vec<Server>,
     /// In the order of `broker`, and of the partitions of each.
     ears: Vec<Vec<Ear>>,
-    /// For messages of maps, in the order of `maps`, one for each; none where these are not told.
+    /// For messages of maps, in the order of `maps`, and of the partitions of each; none where these are not told.
     map_ears: Vec<Vec<Ear>>,
     /// What removes expired keys of maps, in the order of `maps`; none where other nodes do.
     sweeps: Vec<Sweep>,
@@ -125,20 +152,9 @@ impl Servers {
     pub fn new(redis: Redis, node: &str, rules: &MapRules) -> Self {
         let Redis { servers, broker, presence, maps, map_broker, listens } = redis;
         let heard = if listens { &broker[..] } else { &[] };
-        let ears = |at: &usize| {
-            let Found { dial, lay, .. } = &servers[*at];
-            match lay.names.partitions() {
-                None => vec![Ear::new(dial.clone(), &lay.names, frame::read)],
-                Some(count) => (0..count.get()).map(|number| Ear::for_partition(dial, &lay.names, number)).collect(),
-            }
-        };
         let control_ear = |at: &usize| {
             let Found { dial, lay, .. } = &servers[*at];
             Ear::for_control(dial.clone(), &lay.names, &[&lay.names.control(), &lay.names.node(node)])
-        };
-        let map_ears = |at: &usize| {
-            let Found { dial, lay, .. } = &servers[*at];
-            vec![Ear::new(dial.clone(), &lay.map_names, map::frame::read)]
         };
         let pause = map_broker.as_ref().and_then(|maps| maps.cleanup_interval_ms).map(Duration::from_millis);
         let sweep = |at: &usize| {
@@ -146,9 +162,10 @@ impl Servers {
             Some(Sweep::new(lay.map_names.clone(), lay.map_keeping, batch, pause?, rules.clone()))
         };
         let is_told = map_broker.as_ref().is_some_and(|maps| maps.is_told);
+        let told = maps.iter().filter(|_| is_told);
         Self {
-            ears: heard.iter().map(ears).collect(),
-            map_ears: maps.iter().filter(|_| is_told).map(map_ears).collect(),
+            ears: heard.iter().map(|at| ears(&servers[*at], &servers[*at].lay.names, frame::read)).collect(),
+            map_ears: told.map(|at| ears(&servers[*at], &servers[*at].lay.map_names, map::frame::read)).collect(),
             sweeps: maps.iter().filter_map(sweep).collect(),
             control_ears: heard.iter().map(control_ear).collect(),
             told: 0,
@@ -187,14 +204,13 @@ impl Servers {
         for ear in &mut self.control_ears {
             more |= ear.turn(cx, now, false, &|_| true, events);
         }
-        for (ears, at) in self.ears.iter_mut().zip(&self.broker) {
+        let streams = self.ears.iter_mut().zip(&self.broker).map(|heard| (Realm::Streams, heard));
+        let maps = self.map_ears.iter_mut().zip(&self.maps).map(|heard| (Realm::Maps, heard));
+        for (realm, (ears, at)) in streams.chain(maps) {
             let server = &self.servers[*at];
             for ear in ears {
-                more |= ear.turn(cx, now, paused, &|channel| server.can_read(channel), events);
+                more |= ear.turn(cx, now, paused, &|channel| server.can_read(realm, channel), events);
             }
-        }
-        for ear in self.map_ears.iter_mut().flatten() {
-            more |= ear.turn(cx, now, paused, &|_| true, events);
         }
         for (server, task, value) in events.take_swept() {
             let asks = self.sweeps[server].take(task, value);
@@ -206,32 +222,16 @@ impl Servers {
 
     /// Homes of channels of which something is not certain any more are told so.
     fn pass_on_doubts(&mut self) {
-        let mut came_back = Vec::new();
-        for (ears, at) in self.ears.iter_mut().zip(&self.broker) {
-            let Server { lay, way } = &mut self.servers[*at];
-            match way {
-                Way::Pipe(pipe, _) => {
-                    if pipe.take_came_back() == Some(true) {
-                        came_back.push(*at);
-                        ears.iter_mut().for_each(|ear| ear.doubt(|_| true));
-                    }
-                }
-                Way::Cluster(cluster) => {
-                    let doubtful = cluster.take_doubtful();
-                    if !doubtful.is_empty() {
-                        let is_meant = |channel: &ChannelName| doubtful.contains(&slot_of(lay, channel));
-                        ears.iter_mut().for_each(|ear| ear.doubt(is_meant));
-                    }
-                }
-            }
-        }
-        for (ears, at) in self.map_ears.iter_mut().zip(&self.maps) {
-            let is_back = |way: &mut Way| match way {
-                Way::Pipe(pipe, _) => pipe.take_came_back() == Some(true),
-                Way::Cluster(_) => false,
-            };
-            if came_back.contains(at) || is_back(&mut self.servers[*at].way) {
-                ears.iter_mut().for_each(|ear| ear.doubt(|_| true));
+        for (number, server) in self.servers.iter_mut().enumerate() {
+            let Some(doubt) = server.take_doubt() else { continue };
+            let streams = self.ears.iter_mut().zip(&self.broker).map(|heard| (Realm::Streams, heard));
+            let maps = self.map_ears.iter_mut().zip(&self.maps).map(|heard| (Realm::Maps, heard));
+            for (realm, (ears, _)) in streams.chain(maps).filter(|(_, (_, at))| **at == number) {
+                let is_meant = |channel: &ChannelName| match &doubt {
+                    Doubt::All => true,
+                    Doubt::Slots(slots) => slots.contains(&slot_of(&server.lay, realm, channel)),
+                };
+                ears.iter_mut().for_each(|ear| ear.doubt(is_meant));
             }
         }
     }
@@ -268,10 +268,12 @@ impl Servers {
         let at = spread(channel.as_str(), servers.len() as u32) as usize;
         match op {
             BrokerOp::Subscribe(realm) | BrokerOp::Unsubscribe(realm) => {
-                let partition = match realm {
-                    Realm::Streams => self.servers[servers[at]].lay.names.partition(channel.as_str()),
-                    Realm::Maps => 0,
+                let lay = &self.servers[servers[at]].lay;
+                let names = match realm {
+                    Realm::Streams => &lay.names,
+                    Realm::Maps => &lay.map_names,
                 };
+                let partition = names.partition(channel.as_str());
                 let ear = ears.get_mut(at).and_then(|ears| ears.get_mut(partition as usize));
                 match (op, ear) {
                     (BrokerOp::Subscribe(_), Some(ear)) => ear.subscribe(channel, asker, now, events),
@@ -316,8 +318,10 @@ impl Servers {
         let ears = self.ears.iter_mut().chain(&mut self.map_ears).flatten().chain(&mut self.control_ears);
         ears.for_each(|ear| ear.tick(now, events));
         for server in 0..self.sweeps.len() {
-            let ask = self.sweeps[server].tick(now).filter(|_| !is_ending);
-            self.sweep(server, ask.into_iter().collect(), now, events);
+            if !is_ending {
+                let asks = self.sweeps[server].tick(now);
+                self.sweep(server, asks, now, events);
+            }
         }
     }
 }

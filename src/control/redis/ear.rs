@@ -123,15 +123,15 @@ impl Ear {
         Self { fixed, is_control: true, ..Self::new(dial, names, frame::read) }
     }
 
-    /// An ear for messages of channels of one partition. Listening to one PUB/SUB channel from the start, it is told
-    /// when the slot moves, as upstream.
-    pub fn for_partition(dial: &Dial, names: &Names, number: u32) -> Self {
+    /// An ear for messages of channels of one partition, which are read by `read`. Listening to one PUB/SUB channel from
+    /// the start, it is told when the slot moves, as upstream.
+    pub fn for_partition(dial: &Dial, names: &Names, read: ReadFrame, number: u32) -> Self {
         let fixed = names.connection(number, 0);
         let dial = dial.to_owner(slots::slot(fixed.as_bytes()));
         Self {
             fixed: vec![ChannelName::new(&fixed)],
             commands: ["SSUBSCRIBE", "SUNSUBSCRIBE"],
-            ..Self::new(Arc::new(dial), names, frame::read)
+            ..Self::new(Arc::new(dial), names, read)
         }
     }
 

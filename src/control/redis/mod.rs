@@ -82,16 +82,25 @@ impl Redis {
         found.broker = find_all(broker.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
         found.presence = find_all(presence.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
         found.maps = find_all(maps.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
-        if let Some(broker) = broker.filter(|broker| broker.partitions.is_some())
-            && let Some(alone) = found.broker.iter().map(|at| &found.servers[*at]).find(|server| server.map.is_none())
-        {
-            let option = broker.redis.option;
-            let name = alone.dial.name();
-            return Err(format!("{option}.sharded_pub_sub_partitions: {name} is no Redis Cluster, which this is for"));
+        let of_broker = broker.map(|of| (&of.redis, of.partitions, &found.broker));
+        let of_maps = maps.map(|of| (&of.redis, of.partitions, &found.maps));
+        for (redis, partitions, servers) in of_broker.into_iter().chain(of_maps) {
+            let mut servers = servers.iter().map(|at| &found.servers[*at]);
+            if let Some(alone) = servers.find(|server| server.map.is_none()).filter(|_| partitions.is_some()) {
+                let (option, name) = (redis.option, alone.dial.name());
+                return Err(format!(
+                    "{option}.sharded_pub_sub_partitions: {name} is no Redis Cluster, which this is for"
+                ));
+            }
         }
-        if let Some(maps) = maps.filter(|_| found.maps.iter().any(|at| found.servers[*at].map.is_some())) {
-            // As upstream; sharded PUB/SUB is part of its paid edition.
-            return Err(format!("{}: maps cannot live in a Redis Cluster", maps.redis.option));
+        if let Some(maps) = maps.filter(|maps| maps.partitions.is_none())
+            && let Some(cluster) = found.maps.iter().map(|at| &found.servers[*at]).find(|server| server.map.is_some())
+        {
+            // As upstream, whose registry of maps has one place for each partition.
+            let (option, name) = (maps.redis.option, cluster.dial.name());
+            return Err(format!(
+                "{option}: maps can live in the Redis Cluster of {name} only with {option}.sharded_pub_sub_partitions"
+            ));
         }
         Ok(found)
     }
@@ -138,7 +147,8 @@ async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result
     } else {
         None
     };
-    let layout = match broker.and_then(|broker| broker.partitions) {
+    let (partitions, map_partitions) = (broker.and_then(|of| of.partitions), maps.and_then(|of| of.partitions));
+    let layout = |partitions| match partitions {
         _ if !is_cluster => Layout::Plain,
         Some(count) => Layout::Partitioned(count),
         None => Layout::Cluster,
@@ -154,7 +164,7 @@ async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result
     if let Some(reason) = obstacle.filter(|_| dial.reads_replicas()) {
         tracing::warn!(redis = dial.name(), reason, "replica_client has no effect");
     }
-    let is_partitioned = broker.is_some_and(|broker| broker.partitions.is_some());
+    let is_partitioned = partitions.or(map_partitions).is_some();
     let newer = [
         (
             keeps_presence && presence.is_some_and(|of| of.fields_expire),
@@ -170,17 +180,18 @@ async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result
     }
     let uses_lists = broker.is_some_and(|broker| broker.uses_lists);
     // Names of what is not kept there are never used.
-    let names = |of: Option<&Options>| Names::new(&of.unwrap_or(options).prefix, layout, uses_lists);
+    let names =
+        |of: Option<&Options>, partitions| Names::new(&of.unwrap_or(options).prefix, layout(partitions), uses_lists);
     let keeping = |of: &RedisPresence| Keeping {
         ttl_s: of.ttl_s,
         fields_expire: of.fields_expire,
         users_counted: of.users_counted,
     };
     let lay = Lay {
-        names: names(broker.map(|of| &of.redis)),
-        presence_names: names(presence.map(|of| &of.redis)),
+        names: names(broker.map(|of| &of.redis), partitions),
+        presence_names: names(presence.map(|of| &of.redis), partitions),
         keeping: presence.map(keeping).unwrap_or_default(),
-        map_names: names(maps.map(|of| &of.redis)),
+        map_names: names(maps.map(|of| &of.redis), map_partitions),
         map_keeping: map::Keeping {
             result_ttl_ms: maps.map_or(0, |maps| maps.result_ttl_ms),
             is_told: maps.is_some_and(|maps| maps.is_told),

@@ -2,7 +2,8 @@
 //!
 //! Every `cleanup_interval` the server names maps of which keys may have expired; of each, keys are read that did, and
 //! removed if nobody renewed them meanwhile. All nodes do so, beside each other: a key is told as removed once. At most
-//! 64 maps are under way at once, and of one map at most ten times `cleanup_batch_size` keys in one go.
+//! 64 maps are under way at once, and of one map at most ten times `cleanup_batch_size` keys in one go. In a Redis Cluster
+//! each partition has a list of maps of its own, at the member that has its slot; they are gone through one by one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use crate::broker::{Call, Names, Unreadable, Value};
 use crate::config::snapshot::MapOptions;
 use crate::control::broker::MapRules;
 
-/// Maps that are named at once. If all are, the next ones are asked for as soon as these are done.
+/// Maps that are named at once, of all partitions. If all are, the next ones are asked for as soon as these are done.
 const MOST_MAPS: u32 = 10_000;
 
-/// Maps under way at once.
-const AT_ONCE: usize = 64;
+/// Maps under way at once, or partitions that are asked for theirs.
+const AT_ONCE: u32 = 64;
 
 /// Times that keys of a map are read and removed in one go.
 const MOST_BATCHES: u8 = 10;
@@ -36,8 +37,8 @@ pub type Task = u32;
 /// What a reply is about.
 #[derive(Debug)]
 enum Asked {
-    /// Which maps there are.
-    Due,
+    /// Which maps of a partition there are.
+    Due(u32),
     /// Which keys expired.
     Keys(Job),
     /// That they are removed.
@@ -60,10 +61,12 @@ pub struct Sweep {
     pause: Duration,
     rules: MapRules,
     next_at: Instant,
+    /// Partitions that are to be asked for maps, when no map waits.
+    looks: VecDeque<u32>,
     /// Maps that wait.
     due: VecDeque<String>,
-    /// There are more than these, of which some are done.
-    has_more: bool,
+    /// Partitions that have more than these, of which some are done.
+    fuller: Vec<u32>,
     asked: Vec<(Task, Asked)>,
     tasks: Task,
     complained_at: Option<Instant>,
@@ -79,8 +82,9 @@ impl Sweep {
             pause,
             rules,
             next_at: Instant::now() + pause,
+            looks: VecDeque::new(),
             due: VecDeque::new(),
-            has_more: false,
+            fuller: Vec::new(),
             asked: Vec::new(),
             tasks: 0,
             complained_at: None,
@@ -88,12 +92,40 @@ impl Sweep {
     }
 
     /// Time passes: a search may begin, unless one is under way.
-    pub fn tick(&mut self, now: Instant) -> Option<Ask> {
+    pub fn tick(&mut self, now: Instant) -> Vec<Ask> {
         if now < self.next_at || !self.asked.is_empty() {
-            return None;
+            return Vec::new();
         }
         self.next_at = now + self.pause;
-        Some(self.look())
+        self.looks = (0..self.partitions()).collect();
+        let mut asks = Vec::new();
+        self.go_round(&mut asks);
+        asks
+    }
+
+    fn partitions(&self) -> u32 {
+        self.names.partitions().map_or(1, u32::from)
+    }
+
+    /// Most maps that one partition names.
+    fn most(&self) -> u32 {
+        MOST_MAPS / self.partitions().min(AT_ONCE)
+    }
+
+    /// Looks at maps that wait, and when none does asks for more.
+    fn go_round(&mut self, asks: &mut Vec<Ask>) {
+        if self.asked.is_empty() && self.due.is_empty() && self.looks.is_empty() {
+            self.looks = std::mem::take(&mut self.fuller).into();
+        }
+        while self.asked.len() < AT_ONCE as usize {
+            if let Some(map) = self.due.pop_front() {
+                asks.extend(self.begin(map));
+            } else if let Some(partition) = self.looks.pop_front() {
+                asks.push(self.look(partition));
+            } else {
+                return;
+            }
+        }
     }
 
     /// Takes the reply to a task, nothing when it failed: then that map waits for the next search. Gives what to ask
@@ -101,35 +133,37 @@ impl Sweep {
     pub fn take(&mut self, task: Task, value: Option<Value>) -> Vec<Ask> {
         let Some(at) = self.asked.iter().position(|(known, _)| *known == task) else { return Vec::new() };
         let (_, asked) = self.asked.swap_remove(at);
+        let partition = match &asked {
+            Asked::Due(partition) => *partition,
+            Asked::Keys(job) | Asked::Removal { job, .. } => self.names.partition(&job.map),
+        };
         let mut asks = Vec::new();
-        match value.map(|value| self.go_on(asked, value, &mut asks)) {
-            Some(Ok(())) => {}
-            Some(Err(unreadable)) => {
-                self.has_more = false;
-                tracing::error!(%unreadable, "cannot remove expired keys of maps");
-            }
+        let done = value.map(|value| self.go_on(asked, value, &mut asks));
+        if let Some(Err(unreadable)) = &done {
+            tracing::error!(%unreadable, "cannot remove expired keys of maps");
+        }
+        if !matches!(done, Some(Ok(()))) {
             // The same maps would come again at once.
-            None => self.has_more = false,
+            self.fuller.retain(|fuller| *fuller != partition);
         }
-        while self.asked.len() < AT_ONCE
-            && let Some(map) = self.due.pop_front()
-        {
-            asks.extend(self.begin(map));
-        }
-        if self.asked.is_empty() && std::mem::take(&mut self.has_more) {
-            asks.push(self.look());
-        }
+        self.go_round(&mut asks);
         asks
     }
 
     fn go_on(&mut self, asked: Asked, value: Value, asks: &mut Vec<Ask>) -> Result<(), Unreadable> {
         match asked {
-            Asked::Due => {
-                let maps = expiry::maps(value)?;
-                let is_full = maps.len() >= MOST_MAPS as usize;
-                self.due = maps.into_iter().filter(|map| (self.rules)(map).is_some() || self.complain(map)).collect();
+            Asked::Due(partition) => {
+                let (maps, before) = (expiry::maps(value)?, self.due.len());
+                let is_full = maps.len() >= self.most() as usize;
+                for map in maps {
+                    if (self.rules)(&map).is_some() || self.complain(&map) {
+                        self.due.push_back(map);
+                    }
+                }
                 // Those that no namespace is for would come again.
-                self.has_more = is_full && !self.due.is_empty();
+                if is_full && self.due.len() > before {
+                    self.fuller.push(partition);
+                }
             }
             Asked::Keys(job) => {
                 let expired = expiry::expired(value)?;
@@ -155,9 +189,9 @@ impl Sweep {
         Some(self.find(Job { map, options, batches: 0 }))
     }
 
-    fn look(&mut self) -> Ask {
-        let call = expiry::due(&self.names, 0, unix_ms(), MOST_MAPS);
-        self.ask(call, Asked::Due)
+    fn look(&mut self, partition: u32) -> Ask {
+        let call = expiry::due(&self.names, partition, unix_ms(), self.most());
+        self.ask(call, Asked::Due(partition))
     }
 
     fn find(&mut self, job: Job) -> Ask {
