@@ -89,14 +89,14 @@ fn shard(runtime: &tokio::runtime::Runtime, options: &str) -> Shard {
     let loaded =
         load(Sources { file: Some(("a.json", options)), env: &Default::default(), flags: &[] }).expect("options");
     let snapshot = prepare(&loaded.options, &Host { name: "bench", resolve: &|_| None }, false).expect("options");
-    let found = runtime.block_on(Broker::find(&snapshot));
+    let found = runtime.block_on(Broker::find(&snapshot, "bench"));
     let driver = found.expect("it is there").expect("not in memory");
     let ((line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
     let ring = move |_| {
         // Whoever waited may have ended.
         let _ = rings.send(());
     };
-    runtime.spawn(driver.serve("bench".into(), vec![far_end], bell.clone(), std::sync::Arc::new(|_: &str| None), ring));
+    runtime.spawn(driver.serve(vec![far_end], bell.clone(), std::sync::Arc::new(|_: &str| None), ring));
     Shard { line, rung, bell }
 }
 

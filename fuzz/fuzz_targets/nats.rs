@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use spindle::control::link::Inlet;
 use spindle::control::nats::wire::{Broken, Incoming};
 
 /// What was said, and what is wrong at its end.

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use spindle::control::link::Inlet;
 use spindle::control::redis::resp::{Broken, Incoming};
 
 /// What is read of bytes that come in pieces, and what is wrong with the rest.

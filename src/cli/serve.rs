@@ -48,8 +48,8 @@ pub fn run(start: Start) -> Result<(), String> {
         plane: None,
         runs_errands: false,
     };
-    let broker = match config.broker.is_shared() || config.presence.is_shared() || config.maps.is_shared() {
-        true => beside.plane()?.wait_for(Broker::find(&config))?,
+    let broker = match config.asks_others() {
+        true => beside.plane()?.wait_for(Broker::find(&config, &uid))?,
         false => None,
     };
     let in_force = Arc::new(Mutex::new(config.clone()));
@@ -80,7 +80,6 @@ pub fn run(start: Start) -> Result<(), String> {
         Some(broker) => {
             let ending = broker.ending();
             let task = beside.plane()?.spawn(broker.serve(
-                uid,
                 far_ends,
                 broker_bell.clone(),
                 map_rules(&in_force),

@@ -21,10 +21,10 @@ mod tls;
 
 pub use map::{MapOptions, MapStreamOptions};
 pub use map_rules::{ClientKey, MapPermission, MapRules};
-pub use nats::{NatsBroker, NatsLogin, NatsRawMode, NatsServer};
+pub use nats::{Nats, NatsBroker, NatsLogin, NatsRawMode, NatsServer};
 pub use poll::{PollOptions, PollPlan, TrackKeys};
 pub use proxy::{DEFAULT_PROXY, HttpProxy, Proxies};
-pub use redis::{Broker, Maps, Presence, Redis, RedisAddress, RedisBroker, RedisLogin, RedisMaps};
+pub use redis::{Broker, Controller, Maps, Presence, Redis, RedisAddress, RedisBroker, RedisLogin, RedisMaps};
 pub use redis::{RedisPlace, RedisPresence, RedisServer};
 pub use tls::ClientTls;
 
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub presence: Presence,
     /// Where maps live (`map_broker.*`).
     pub maps: Maps,
+    /// What carries control messages between nodes (`controller.*`).
+    pub controller: Controller,
     /// `shared_poll.*`.
     pub track_keys: TrackKeys,
     /// `shared_poll.concurrency_limit`.
@@ -107,6 +109,18 @@ pub struct Shards {
     pub spin_us: u32,
     /// Microseconds that a busy shard gathers requests for the broker at most; one that is about to sleep gathers none.
     pub broker_hold_us: u32,
+}
+
+impl Snapshot {
+    /// Whether there may be other nodes.
+    pub fn is_clustered(&self) -> bool {
+        self.broker.is_shared() || self.controller.is_own()
+    }
+
+    /// Whether anything is asked of others.
+    pub fn asks_others(&self) -> bool {
+        self.is_clustered() || self.presence.is_shared() || self.maps.is_shared()
+    }
 }
 
 /// `client.*`.

@@ -9,7 +9,7 @@ mod dial;
 mod http;
 mod key_sets;
 pub mod limits;
-mod link;
+pub mod link;
 pub mod nats;
 pub mod plane;
 mod polls;

@@ -17,13 +17,14 @@ pub type ShardFarEnd = FarEnd<BrokerRequest, BrokerEvent>;
 /// What lives at a broker, and not here.
 #[derive(Clone, Copy, Debug)]
 pub struct AtBroker {
-    /// Channels other than maps and shared-poll channels; of these, what is published to their keys. Then there may be
-    /// other nodes.
+    /// Channels other than maps and shared-poll channels; of these, what is published to their keys.
     pub channels: bool,
     /// Their presence.
     pub presence: bool,
     /// Maps.
     pub maps: bool,
+    /// What nodes tell each other: there may be others.
+    pub nodes: bool,
 }
 
 impl AtBroker {
@@ -33,6 +34,7 @@ impl AtBroker {
             channels: config.broker.is_shared(),
             presence: config.presence.is_shared(),
             maps: config.maps.is_shared(),
+            nodes: config.is_clustered(),
         }
     }
 }

@@ -267,12 +267,12 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let mut rng = StdRng::from_seed(parts.seed);
         let interval_ms = parts.config.node_info_metrics_interval_ms;
-        let is_clustered = parts.line.as_ref().is_some_and(|(_, at)| at.channels);
+        let is_at_broker = |is: fn(&AtBroker) -> bool| parts.line.as_ref().is_some_and(|(_, at)| is(at));
         let mut homes = Homes::new(StdRng::from_rng(&mut rng));
-        if is_clustered {
+        if is_at_broker(|at| at.channels) {
             homes.link_keys();
         }
-        let is_clerk = is_clustered && parts.id == clerk::CLERK;
+        let is_clerk = is_at_broker(|at| at.nodes) && parts.id == clerk::CLERK;
         let clerk = is_clerk.then(|| Box::new(clerk::Clerk::new(&parts.node.uid)));
         Self {
             id: parts.id,
@@ -486,7 +486,7 @@ impl Engine {
 
     /// Whether there may be other nodes.
     fn is_clustered(&self) -> bool {
-        self.broker.as_ref().is_some_and(|broker| broker.at.channels)
+        self.broker.as_ref().is_some_and(|broker| broker.at.nodes)
     }
 
     /// What was encoded and handed to other shards so far.

@@ -127,19 +127,13 @@ fn many_channels_are_subscribed_to_again() {
     let host = Host { name: "test", resolve: &|_| None };
     let snapshot = prepare(&loaded.expect("options").options, &host, false).expect("options");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
-    let found = runtime.block_on(Broker::find(&snapshot));
+    let found = runtime.block_on(Broker::find(&snapshot, "node"));
     let driver = found.expect("it is there").expect("not in memory");
     let ((mut line, far_end), (rings, rung), bell) = (line(), mpsc::channel(), Bell::default());
-    runtime.spawn(driver.serve(
-        "node".into(),
-        vec![far_end],
-        bell.clone(),
-        std::sync::Arc::new(|_: &str| None),
-        move |_| {
-            // A test that is over listens no more.
-            let _ = rings.send(());
-        },
-    ));
+    runtime.spawn(driver.serve(vec![far_end], bell.clone(), std::sync::Arc::new(|_: &str| None), move |_| {
+        // A test that is over listens no more.
+        let _ = rings.send(());
+    }));
     let ask = |number: usize| BrokerRequest::Channel {
         channel: ChannelName::new(&format!("plain:{number}")),
         op: BrokerOp::Subscribe(Realm::Streams),

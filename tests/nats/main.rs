@@ -21,6 +21,7 @@ mod support;
 #[path = "../cluster/talker.rs"]
 mod talker;
 
+mod controllers;
 mod faults;
 mod mixes;
 mod recorded;

@@ -63,13 +63,13 @@ impl Shards {
         let snapshot = prepare(&loaded.options, &Host { name: "test", resolve: &|_| None }, false);
         let snapshot = snapshot.map_err(|error| error.to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let driver = runtime.block_on(Broker::find(&snapshot))?.expect("not in memory");
+        let driver = runtime.block_on(Broker::find(&snapshot, "me"))?.expect("not in memory");
         let (lines, far_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| line()).unzip();
         let (rings, rung) = mpsc::channel();
         let bell = Bell::default();
         let (ending, its_bell) = (driver.ending(), bell.clone());
         let rules = Arc::new(move |map: &str| channel_rules::options(&snapshot.channel, map)?.map);
-        let served = runtime.spawn(driver.serve("me".into(), far_ends, its_bell, rules, move |shard| {
+        let served = runtime.spawn(driver.serve(far_ends, its_bell, rules, move |shard| {
             // A test that is over listens no more.
             let _ = rings.send(shard);
         }));

@@ -7,6 +7,7 @@ use crate::redis::{Connection, Redis, free_port};
 /// Its members with their ports.
 pub struct Cluster {
     pub members: Vec<(Redis, u16)>,
+    node_timeout: &'static str,
 }
 
 /// What a member says, as text.
@@ -18,8 +19,18 @@ pub fn text(connection: &mut Connection, request: &[&str]) -> String {
 }
 
 impl Cluster {
+    /// Members wait for each other as long as they do by default: on a busy machine they may be slow.
     pub fn start() -> Self {
-        let members: Vec<_> = (0..3).map(|_| Self::member()).collect();
+        Self::with_node_timeout("15000")
+    }
+
+    /// Members that do not hear of another one for a second take it for gone.
+    pub fn that_fails_over() -> Self {
+        Self::with_node_timeout("1000")
+    }
+
+    fn with_node_timeout(node_timeout: &'static str) -> Self {
+        let members: Vec<_> = (0..3).map(|_| Self::member(node_timeout)).collect();
         let mut first = members[0].0.connect();
         for (number, (redis, port, bus)) in members.iter().enumerate() {
             let (from, to) = (number * 16_384 / 3, (number + 1) * 16_384 / 3 - 1);
@@ -34,10 +45,10 @@ impl Cluster {
                 connection.send(&["WAIT", "1", "20"]);
             }
         }
-        Self { members: members.into_iter().map(|(redis, port, _)| (redis, port)).collect() }
+        Self { members: members.into_iter().map(|(redis, port, _)| (redis, port)).collect(), node_timeout }
     }
 
-    fn member() -> (Redis, u16, u16) {
+    fn member(node_timeout: &str) -> (Redis, u16, u16) {
         let (port, bus) = (free_port(), free_port());
         let (port_text, bus_text) = (port.to_string(), bus.to_string());
         let redis = Redis::with(
@@ -45,7 +56,7 @@ impl Cluster {
                 ["--port", &port_text],
                 ["--cluster-port", &bus_text],
                 ["--cluster-enabled", "yes"],
-                ["--cluster-node-timeout", "1000"],
+                ["--cluster-node-timeout", node_timeout],
                 ["--cluster-require-full-coverage", "no"],
             ]
             .concat(),
@@ -55,7 +66,7 @@ impl Cluster {
 
     /// One more member, which follows a master, once everybody knows of it.
     pub fn join_as_replica_of(&self, number: usize) -> (Redis, u16, u16) {
-        let (replica, port, bus) = Self::member();
+        let (replica, port, bus) = Self::member(self.node_timeout);
         let (mut connection, id) = (replica.connect(), self.id(number));
         let mut master = self.members[number].0.connect();
         master.send(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus.to_string()]);

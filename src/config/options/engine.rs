@@ -1,9 +1,9 @@
 //! `engine`, `broker`, `presence_manager`, `map_broker`, `controller` and `shared_poll`.
 
 use super::postgres::{BROKER_POSTGRES, CONTROLLER_POSTGRES, MAP_POSTGRES};
-use super::redis::{BROKER_REDIS, ENGINE_REDIS, MAP_REDIS, PRESENCE_REDIS};
+use super::redis::{BROKER_REDIS, ENGINE_REDIS, MAP_REDIS, PRESENCE_REDIS, REDIS_PREFIXED};
 use super::tls::TLS;
-use crate::config::option::{Opt, duration, int, map, section, switch, text};
+use crate::config::option::{Opt, duration, inline, int, map, section, switch, text};
 
 /// `engine.*`.
 pub const ENGINE: &[Opt] = &[
@@ -21,15 +21,23 @@ pub const BROKER: &[Opt] = &[
     section("redisnats", REDISNATS, "Of no effect: with type redisnats, broker.redis and broker.nats count.").idle(),
 ];
 
-const BROKER_NATS: &[Opt] = &[
+/// How to reach NATS.
+const NATS: &[Opt] = &[
     text("prefix", "centrifugo", "Prefix of all subjects.").live(),
     text("url", "nats://localhost:4222", "Address of the NATS server.").live(),
     duration("dial_timeout", "1s", "Longest time to connect to NATS.").live(),
     duration("write_timeout", "1s", "Longest time of one write to NATS.").live(),
     section("tls", TLS, "TLS towards NATS."),
+];
+
+const BROKER_NATS: &[Opt] = &[
+    inline(NATS),
     switch("allow_wildcards", "Let clients subscribe to subjects with wildcards.").live(),
     section("raw_mode", RAW_MODE, "Plain subjects, without the envelope around publications."),
 ];
+
+/// `controller.nats.*`.
+const CONTROLLER_NATS: &[Opt] = &[inline(NATS)];
 
 const RAW_MODE: &[Opt] = &[
     switch("enabled", "Consume and publish raw subjects.").live(),
@@ -57,7 +65,9 @@ pub const MAP_BROKER: &[Opt] = &[
 /// `controller.*`.
 pub const CONTROLLER: &[Opt] = &[
     switch("enabled", "Exchange control messages between nodes over something else than the broker.").live(),
-    text("type", "", "Kind of controller: postgres.").live(),
+    text("type", "", "Kind of controller: redis, nats or postgres.").live(),
+    section("redis", REDIS_PREFIXED, "Redis as controller.").own(),
+    section("nats", CONTROLLER_NATS, "NATS as controller.").own(),
     section("postgres", CONTROLLER_POSTGRES, "PostgreSQL as controller.").idle(),
 ];
 

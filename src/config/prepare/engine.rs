@@ -3,7 +3,7 @@
 
 use super::{nats, redis};
 use crate::config::error::Error;
-use crate::config::snapshot::{Broker, Maps, Presence};
+use crate::config::snapshot::{Broker, Controller, Maps, Presence};
 use crate::config::value::Section;
 
 /// Where channels live, and where their presence is kept.
@@ -43,11 +43,25 @@ pub fn maps(options: &Section) -> Result<Maps, Error> {
     }
 }
 
+/// What carries control messages between nodes, if not the broker.
+pub fn controller(options: &Section) -> Result<Controller, Error> {
+    if !options.bool("controller.enabled") {
+        return Ok(Controller::Broker);
+    }
+    match options.text("controller.type") {
+        "redis" => Ok(Controller::Redis(redis::controller(options, "controller.redis")?)),
+        "nats" => Ok(Controller::Nats(nats::controller(options)?)),
+        "postgres" => Err(Error::invalid(
+            "controller.type",
+            "postgres is not available in this version: use redis or nats, or leave controller.enabled off, and control \
+             messages go over the broker",
+        )),
+        kind => Err(Error::invalid("controller.type", format!("unknown value {kind:?}, expected redis or nats"))),
+    }
+}
+
 /// Refuses what is unknown or not available.
 pub fn check(options: &Section) -> Result<(), Error> {
-    if options.bool("controller.enabled") {
-        memory_only(options, "controller.type", &["postgres"])?;
-    }
     for tls in ["http_server.tls", "http_server.tls_autocert", "http_server.internal_tls"] {
         if options.bool(&format!("{tls}.enabled")) {
             return Err(Error::Unavailable { option: format!("{tls}.enabled"), value: "TLS".to_owned() });
@@ -61,7 +75,7 @@ pub fn check(options: &Section) -> Result<(), Error> {
 
 fn memory_only(options: &Section, path: &str, elsewhere: &[&str]) -> Result<(), Error> {
     match options.text(path) {
-        "memory" if path != "controller.type" => Ok(()),
+        "memory" => Ok(()),
         kind if elsewhere.contains(&kind) => {
             Err(Error::Unavailable { option: path.to_owned(), value: kind.to_owned() })
         }

@@ -60,6 +60,7 @@ pub fn prepare(options: &Section, host: &Host<'_>, dev: bool) -> Result<Snapshot
         broker,
         presence,
         maps,
+        controller: engine::controller(options)?,
         track_keys: poll::track_keys(options),
         polls_at_once: poll::at_once(options),
         proxies,

@@ -4,7 +4,7 @@ use super::ms_or;
 use super::tls::tls;
 use crate::base::query;
 use crate::config::error::Error;
-use crate::config::snapshot::{ClientTls, NatsBroker, NatsLogin, NatsRawMode, NatsServer};
+use crate::config::snapshot::{ClientTls, Nats, NatsBroker, NatsLogin, NatsRawMode, NatsServer};
 use crate::config::value::Section;
 
 /// Where servers are if nothing is said.
@@ -12,30 +12,42 @@ const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 const DEFAULT_PORT: u16 = 4222;
 
-const SECTION: &str = "broker.nats";
-
 /// NATS as broker, by `broker.nats.*`.
 pub(super) fn broker(all: &Section) -> Result<NatsBroker, Error> {
+    const SECTION: &str = "broker.nats";
     let options = all.section(SECTION);
-    let (servers, is_secure) = servers(options.text("url"))?;
-    let tls = tls(options, SECTION, "tls");
     let raw = options.section("raw_mode");
     let read = NatsRawMode {
         prefix: raw.text("prefix").into(),
         replacements: raw.map("channel_replacements").iter().map(|(from, to)| (&**from, &**to)).map(boxed).collect(),
     };
+    Ok(NatsBroker {
+        nats: nats(options, SECTION)?,
+        wildcards: options.bool("allow_wildcards"),
+        raw: raw.bool("enabled").then_some(read),
+    })
+}
+
+/// NATS as controller, by `controller.nats.*`.
+pub(super) fn controller(all: &Section) -> Result<Nats, Error> {
+    const SECTION: &str = "controller.nats";
+    nats(all.section(SECTION), SECTION)
+}
+
+fn nats(options: &Section, section: &'static str) -> Result<Nats, Error> {
+    let (servers, is_secure) = servers(options.text("url"), section)?;
+    let tls = tls(options, section, "tls");
     let prefix = options.text("prefix");
     if !is_subject(prefix) {
-        return Err(Error::invalid(format!("{SECTION}.prefix"), "must be words between dots, without blanks, * and >"));
+        return Err(Error::invalid(format!("{section}.prefix"), "must be words between dots, without blanks, * and >"));
     }
-    Ok(NatsBroker {
+    Ok(Nats {
+        option: section,
         servers,
-        tls: tls.or_else(|| is_secure.then(|| ClientTls::of_system(&format!("{SECTION}.tls")))),
+        tls: tls.or_else(|| is_secure.then(|| ClientTls::of_system(&format!("{section}.tls")))),
         dial_timeout_ms: ms_or(options, "dial_timeout", 2_000),
         write_timeout_ms: ms_or(options, "write_timeout", 60_000),
         prefix: prefix.into(),
-        wildcards: options.bool("allow_wildcards"),
-        raw: raw.bool("enabled").then_some(read),
     })
 }
 
@@ -49,13 +61,13 @@ fn is_subject(text: &str) -> bool {
 }
 
 /// The servers, and whether one of their URLs asks for TLS, which then is for all.
-fn servers(urls: &str) -> Result<(Vec<NatsServer>, bool), Error> {
+fn servers(urls: &str, section: &str) -> Result<(Vec<NatsServer>, bool), Error> {
     let mut is_secure = false;
     let written = urls.split(',').map(|url| url.trim().trim_end_matches('/')).filter(|url| !url.is_empty());
     let mut servers = Vec::new();
     for (index, url) in written.enumerate() {
         let wrong =
-            |problem: &str| Error::invalid(format!("{SECTION}.url"), format!("address {}: {problem}", index + 1));
+            |problem: &str| Error::invalid(format!("{section}.url"), format!("address {}: {problem}", index + 1));
         let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
         match scheme {
             "nats" => {}
@@ -65,7 +77,7 @@ fn servers(urls: &str) -> Result<(Vec<NatsServer>, bool), Error> {
         servers.push(server(rest).map_err(wrong)?);
     }
     if servers.is_empty() {
-        return self::servers(DEFAULT_URL);
+        return self::servers(DEFAULT_URL, section);
     }
     Ok((servers, is_secure))
 }
@@ -119,7 +131,7 @@ mod tests {
 
     #[track_caller]
     fn read(urls: &str) -> Vec<String> {
-        let (servers, is_secure) = servers(urls).unwrap();
+        let (servers, is_secure) = servers(urls, "broker.nats").unwrap();
         let login = |login: &NatsLogin| match login {
             NatsLogin::Nobody => String::new(),
             NatsLogin::Token(token) => format!("{token} @ "),
@@ -159,7 +171,7 @@ mod tests {
             ("[::1]5", "must name a host"),
             ("nats://%s3cr3t@h", "begins no escape"),
         ] {
-            let error = servers(urls).unwrap_err().to_string();
+            let error = servers(urls, "broker.nats").unwrap_err().to_string();
             assert!(error.contains(problem) && !error.contains("s3cr3t"), "{urls}: {error}");
         }
     }

@@ -31,6 +31,11 @@ fn partitions(options: &Section) -> Option<NonZeroU32> {
     u32::try_from(options.int("sharded_pub_sub_partitions")).ok().and_then(NonZeroU32::new)
 }
 
+/// Redis as controller, by the options of a section such as `controller.redis`.
+pub(super) fn controller(options: &Section, section: &'static str) -> Result<Redis, Error> {
+    redis(options, section)
+}
+
 /// Redis as presence manager, by the options of a section such as `presence_manager.redis`.
 pub(super) fn presence(options: &Section, section: &'static str) -> Result<RedisPresence, Error> {
     let redis = redis(options, section)?;

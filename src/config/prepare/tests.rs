@@ -129,8 +129,11 @@ fn what_is_not_available_is_refused() {
     );
     refused(r#"{"presence_manager":{"enabled":true,"type":"nats"}}"#, "presence_manager.type: unknown value");
     refused(r#"{"map_broker":{"type":"postgres"}}"#, "map_broker.type: postgres is not available");
-    refused(r#"{"controller":{"enabled":true,"type":"postgres"}}"#, "controller.type: postgres is not available");
-    refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\"");
+    refused(
+        r#"{"controller":{"enabled":true,"type":"postgres"}}"#,
+        "controller.type: postgres is not available in this version: use redis or nats",
+    );
+    refused(r#"{"controller":{"enabled":true}}"#, "controller.type: unknown value \"\", expected redis or nats");
     refused(r#"{"http_server":{"tls":{"enabled":true}}}"#, "http_server.tls.enabled: TLS is not available");
     refused(r#"{"http_server":{"tls_autocert":{"enabled":true}}}"#, "http_server.tls_autocert.enabled: TLS");
     refused(r#"{"http_server":{"internal_tls":{"enabled":true}}}"#, "http_server.internal_tls.enabled: TLS");
@@ -195,18 +198,21 @@ fn nats() {
             other => panic!("{other:?}"),
         };
     let plain = nats("{}");
-    assert_eq!((&*plain.prefix, plain.wildcards, plain.raw), ("centrifugo", false, None));
-    assert_eq!((plain.dial_timeout_ms, plain.write_timeout_ms, plain.tls.is_some()), (1_000, 1_000, false));
-    assert_eq!(plain.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["localhost:4222"]);
+    assert_eq!((&*plain.nats.prefix, plain.wildcards, plain.raw), ("centrifugo", false, None));
+    assert_eq!(
+        (plain.nats.dial_timeout_ms, plain.nats.write_timeout_ms, plain.nats.tls.is_some()),
+        (1_000, 1_000, false)
+    );
+    assert_eq!(plain.nats.servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["localhost:4222"]);
     let other = nats(
         r#"{"url":"tls://a:1,b","prefix":"x.y","allow_wildcards":true,"dial_timeout":"3s",
             "raw_mode":{"enabled":true,"prefix":"raw.","channel_replacements":{":":"."}}}"#,
     );
-    assert_eq!((other.servers.len(), other.wildcards, other.dial_timeout_ms), (2, true, 3_000));
-    assert_eq!(other.tls.unwrap().option, "broker.nats.tls");
+    assert_eq!((other.nats.servers.len(), other.wildcards, other.nats.dial_timeout_ms), (2, true, 3_000));
+    assert_eq!(other.nats.tls.unwrap().option, "broker.nats.tls");
     let raw = other.raw.unwrap();
     assert_eq!((&*raw.prefix, &raw.replacements[..]), ("raw.", &[(":".into(), ".".into())][..]));
-    assert!(nats(r#"{"tls":{"enabled":true,"insecure_skip_verify":true}}"#).tls.unwrap().skips_verification);
+    assert!(nats(r#"{"tls":{"enabled":true,"insecure_skip_verify":true}}"#).nats.tls.unwrap().skips_verification);
     for (options, words) in [
         (r#"{"prefix":"a b"}"#, "broker.nats.prefix: must be words between dots"),
         (r#"{"url":"http://h"}"#, "broker.nats.url: address 1: must be host:port"),

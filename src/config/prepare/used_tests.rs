@@ -16,6 +16,8 @@ const CONFIGURATIONS: &[&str] = &[
     r#"{"init":{"enabled":true},"health":{"enabled":true},"prometheus":{"enabled":true},"admin":{"enabled":true},
         "swagger":{"enabled":true},"debug":{"enabled":true}}"#,
     r#"{"controller":{"enabled":false},"presence_manager":{"enabled":true},"broker":{"enabled":true}}"#,
+    r#"{"controller":{"enabled":true,"type":"redis"}}"#,
+    r#"{"controller":{"enabled":true,"type":"nats"}}"#,
     r#"{"engine":{"type":"redis"},"map_broker":{"type":"redis"}}"#,
     r#"{"proxies":[{"name":"aa","endpoint":"http://backend.example"}]}"#,
     r#"{"broker":{"enabled":true,"type":"redis"},"presence_manager":{"enabled":true,"type":"redis"}}"#,
@@ -28,7 +30,6 @@ const CONFIGURATIONS: &[&str] = &[
 const BESIDE_THE_SNAPSHOT: &[(&str, &str)] = &[
     ("log.level", "read when the log is set up"),
     ("log.file", "read when the log is set up"),
-    ("controller.type", "refused where the controller is enabled"),
     ("usage_stats.disabled", "nothing is ever reported"),
 ];
 

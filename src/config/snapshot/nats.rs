@@ -7,6 +7,19 @@ use super::ClientTls;
 /// `broker.nats.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsBroker {
+    /// How it is reached.
+    pub nats: Nats,
+    /// `allow_wildcards`.
+    pub wildcards: bool,
+    /// `raw_mode`, where it is enabled.
+    pub raw: Option<NatsRawMode>,
+}
+
+/// A NATS system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nats {
+    /// The section with its options, such as `broker.nats`, for messages.
+    pub option: &'static str,
     /// The servers of one NATS system; any of them will do. At least one.
     pub servers: Vec<NatsServer>,
     /// TLS, if it is spoken in any case; servers may ask for it, too.
@@ -17,10 +30,6 @@ pub struct NatsBroker {
     pub write_timeout_ms: u64,
     /// `prefix` of subjects.
     pub prefix: Box<str>,
-    /// `allow_wildcards`.
-    pub wildcards: bool,
-    /// `raw_mode`, where it is enabled.
-    pub raw: Option<NatsRawMode>,
 }
 
 /// A server, and who we are there.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::NatsBroker;
+use super::{Nats, NatsBroker};
 
 use super::ClientTls;
 
@@ -25,6 +25,25 @@ impl Broker {
     /// Whether there may be other nodes.
     pub fn is_shared(&self) -> bool {
         !matches!(self, Self::Memory)
+    }
+}
+
+/// What carries control messages between nodes (`controller.*`).
+#[derive(Clone, Debug, Default)]
+pub enum Controller {
+    /// Whatever channels live at; none where they live here.
+    #[default]
+    Broker,
+    /// PUB/SUB of Redis.
+    Redis(Redis),
+    /// NATS.
+    Nats(Nats),
+}
+
+impl Controller {
+    /// Whether there is one of its own.
+    pub fn is_own(&self) -> bool {
+        !matches!(self, Self::Broker)
     }
 }
 

@@ -11,7 +11,7 @@ use super::events::{Asker, Events};
 use super::{Broker, MapRules, ShardFarEnd};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, BrokerRequest, Realm};
 use crate::channel::name::ChannelName;
-use crate::control::nats::Courier;
+use crate::control::nats::{Courier, Messenger};
 use crate::control::plane::Bell;
 use crate::control::redis::Servers;
 use crate::protocol::error::Error;
@@ -28,19 +28,18 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mi
 /// See [`Broker::serve`].
 pub(super) async fn run(
     broker: Broker,
-    node: &str,
     shards: Vec<ShardFarEnd>,
     bell: Bell,
     rules: MapRules,
     ring: impl Fn(usize) + Send,
 ) {
-    let Broker { redis, nats, ending } = broker;
-    let redis = redis.map(|redis| Servers::new(redis, node, &rules));
-    let nats = nats.map(|nats| Courier::new(nats, node));
+    let Broker { node, redis, nats, messenger, ending } = broker;
+    let redis = redis.map(|redis| Servers::new(redis, &node, &rules));
     let shortest = redis.as_ref().map(Servers::shortest_timeout).into_iter();
-    let shortest = shortest.chain(nats.as_ref().map(Courier::shortest_timeout)).min().unwrap_or_default();
+    let shortest = shortest.chain(nats.as_ref().map(Courier::shortest_timeout));
+    let shortest = shortest.chain(messenger.as_ref().map(Messenger::shortest_timeout)).min().unwrap_or_default();
     let pause = redis.as_ref().map_or(TICKS.1, Servers::shortest_pause);
-    let mut driver = Driver { redis, nats, events: Events::new(shards.len()), shards };
+    let mut driver = Driver { redis, nats, messenger, events: Events::new(shards.len()), shards };
     let tick = (shortest / 8).min(pause).clamp(TICKS.0, TICKS.1);
     let mut ticks = interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,8 +71,10 @@ pub(super) async fn run(
 struct Driver {
     shards: Vec<ShardFarEnd>,
     redis: Option<Servers>,
-    /// Whatever is told to subscribers and nodes goes here rather than over Redis.
+    /// Whatever is told to subscribers goes here rather than over Redis.
     nats: Option<Courier>,
+    /// And here what is told to nodes.
+    messenger: Option<Messenger>,
     events: Events,
 }
 
@@ -86,7 +87,7 @@ impl Driver {
             }
         }
         let paused = self.is_congested();
-        let Self { redis, nats, events, .. } = self;
+        let Self { redis, nats, messenger, events, .. } = self;
         let mut more = false;
         if let Some(redis) = redis {
             more |= redis.turn(cx, now, paused, events);
@@ -96,6 +97,9 @@ impl Driver {
                 nats.relay(&publication, place, events);
             }
             more |= nats.turn(cx, now, paused, events);
+        }
+        if let Some(messenger) = messenger {
+            more |= messenger.turn(cx, now, events);
         }
         more
     }
@@ -114,9 +118,9 @@ impl Driver {
             }
             BrokerRequest::Tell { to, message, ticket } => {
                 let asker = ticket.map_or(Asker::Nobody, |ticket| Asker::Teller(shard, ticket));
-                let Self { redis, nats, events, .. } = self;
-                match (nats, redis) {
-                    (Some(nats), _) => nats.tell(to.as_deref(), &message, asker, events),
+                let Self { redis, messenger, events, .. } = self;
+                match (messenger, redis) {
+                    (Some(messenger), _) => messenger.tell(to.as_deref(), &message, asker, events),
                     (None, Some(redis)) => redis.tell(to.as_deref(), &message, asker, now, events),
                     (None, None) => events.reply(asker, BrokerReply::Failed),
                 }
@@ -163,7 +167,9 @@ impl Driver {
 
     /// Whether everything that was asked is answered.
     fn is_idle(&self) -> bool {
-        self.redis.as_ref().is_none_or(Servers::is_idle) && self.nats.as_ref().is_none_or(Courier::is_idle)
+        self.redis.as_ref().is_none_or(Servers::is_idle)
+            && self.nats.as_ref().is_none_or(Courier::is_idle)
+            && self.messenger.as_ref().is_none_or(Messenger::is_idle)
     }
 
     fn tick(&mut self, now: Instant, is_ending: bool) {
@@ -172,6 +178,9 @@ impl Driver {
         }
         if let Some(nats) = &mut self.nats {
             nats.tick(now, &mut self.events);
+        }
+        if let Some(messenger) = &mut self.messenger {
+            messenger.tick(now, &mut self.events);
         }
     }
 

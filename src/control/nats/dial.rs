@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::wire::{Incoming, MAX_PAYLOAD, PING, Said};
 use crate::config::prepare::nats::told_address;
-use crate::config::snapshot::{ClientTls, NatsBroker, NatsLogin, NatsServer};
+use crate::config::snapshot::{ClientTls, Nats, NatsLogin, NatsServer};
 use crate::control::dial::{Socket, Tls, tcp};
-use crate::control::link::{Door, Opened, Opening};
+use crate::control::link::{Door, Inlet, Opened, Opening};
 
 /// Most servers that others tell of.
 const MAX_TOLD: usize = 1024;
@@ -21,7 +21,7 @@ const MAX_TOLD: usize = 1024;
 /// How servers are reached; made once.
 #[derive(Debug)]
 pub struct Dial {
-    options: NatsBroker,
+    options: Nats,
     tls: Option<Tls>,
     /// Servers that others told of (`connect_urls`), as they were last told.
     told: Mutex<Vec<Place>>,
@@ -47,7 +47,7 @@ impl Dial {
     ///
     /// # Errors
     /// What is wrong with which option, in a sentence.
-    pub fn new(options: &NatsBroker) -> Result<Self, String> {
+    pub fn new(options: &Nats) -> Result<Self, String> {
         let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         Ok(Self { options: options.clone(), tls, told: Mutex::default() })
     }

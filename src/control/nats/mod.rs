@@ -1,7 +1,7 @@
 //! NATS as broker: what homes tell goes to NATS, what it tells comes back. It keeps nothing.
 //!
 //! There are two connections ([`post`]): one for channels, and one for what nodes tell each other, so that this does
-//! not wait behind messages of channels that nobody takes.
+//! not wait behind messages of channels that nobody takes. They need not lead to the same servers.
 
 mod dial;
 mod post;
@@ -20,7 +20,7 @@ use crate::channel::broker_op::{BrokerReply, KeyVersion};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Position};
-use crate::config::snapshot::NatsBroker;
+use crate::config::snapshot::{Nats as Options, NatsBroker};
 use crate::protocol::error::Error;
 use dial::Dial;
 use post::Post;
@@ -31,61 +31,100 @@ const MAX_KEPT: usize = 256 << 10;
 /// Nobody waits.
 const NOBODY: Asker = Asker::Nobody;
 
-/// NATS, found and ready to be spoken with.
-pub struct Nats {
+/// A connection to NATS that was opened.
+struct Found {
     dial: Arc<Dial>,
-    format: Format,
-    channels: Opened<Dial>,
-    control: Opened<Dial>,
+    opened: Opened<Dial>,
 }
 
-impl std::fmt::Debug for Nats {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Nats").field("dial", &self.dial).finish_non_exhaustive()
-    }
-}
-
-impl Nats {
+impl Found {
     /// Finds a server, so that what is written wrong shows at the start.
-    ///
-    /// # Errors
-    /// Why none can be used.
-    pub async fn find(options: &NatsBroker) -> Result<Self, String> {
+    async fn find(options: &Options) -> Result<Self, String> {
         let dial = Arc::new(Dial::new(options)?);
-        let wrong = |reason| format!("broker.nats: {reason}");
-        let channels = dial.clone().open().await.map_err(wrong)?;
-        let control = dial.clone().open().await.map_err(wrong)?;
-        let raw = options.raw.as_ref().map(|raw| Raw::new(&raw.prefix, raw.replacements.iter().cloned()));
-        Ok(Self { dial, format: Format::new(&options.prefix, raw, options.wildcards), channels, control })
+        let opened = dial.clone().open().await.map_err(|reason| format!("{}: {reason}", options.option))?;
+        Ok(Self { dial, opened })
+    }
+
+    fn post(self, format: Arc<Format>, fixed: Vec<String>) -> Post {
+        Post::new(self.dial, self.opened, format, fixed)
     }
 }
 
-/// Carries what is told, in both directions.
+/// Carries what is told in channels, in both directions.
 #[derive(Debug)]
 pub struct Courier {
     format: Arc<Format>,
     channels: Post,
-    control: Post,
     /// Where subjects and messages are written.
     subject: String,
     message: Vec<u8>,
     write_timeout: Duration,
 }
 
-impl Courier {
-    /// The courier of the node with this id.
-    pub fn new(nats: Nats, node: &str) -> Self {
-        let Nats { dial, format, channels, control } = nats;
-        let format = Arc::new(format);
+/// Carries what nodes tell each other.
+#[derive(Debug)]
+pub struct Messenger {
+    format: Arc<Format>,
+    control: Post,
+    write_timeout: Duration,
+}
+
+impl Messenger {
+    /// The messenger of the node with this id.
+    ///
+    /// # Errors
+    /// Why no server can be used.
+    pub async fn find(options: &Options, node: &str) -> Result<Self, String> {
+        let found = Found::find(options).await?;
+        let format = Arc::new(Format::new(&options.prefix, None, false));
         let fixed = vec![format.control(), format.node(node)];
-        Self {
-            write_timeout: dial.write_timeout(),
-            channels: Post::new(dial.clone(), channels, format.clone(), Vec::new()),
-            control: Post::new(dial, control, format.clone(), fixed),
+        let write_timeout = found.dial.write_timeout();
+        Ok(Self { control: found.post(format.clone(), fixed), format, write_timeout })
+    }
+
+    /// The shortest time that anything may take.
+    pub fn shortest_timeout(&self) -> Duration {
+        self.write_timeout
+    }
+
+    /// Tells another node something, or all of them.
+    pub fn tell(&mut self, to: Option<&str>, message: &[u8], asker: Asker, events: &mut Events) {
+        let subject = to.map_or_else(|| self.format.control(), |uid| self.format.node(uid));
+        self.control.publish(&subject, message, asker, events);
+    }
+
+    /// Sends, and takes what came. True when it must be called again soon.
+    pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, events: &mut Events) -> bool {
+        self.control.turn(cx, now, false, events)
+    }
+
+    /// Whether everything that was asked is answered.
+    pub fn is_idle(&self) -> bool {
+        self.control.is_idle()
+    }
+
+    /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
+    pub fn tick(&mut self, now: Instant, events: &mut Events) {
+        self.control.tick(now, events);
+    }
+}
+
+impl Courier {
+    /// The courier of a node.
+    ///
+    /// # Errors
+    /// Why no server can be used.
+    pub async fn find(options: &NatsBroker) -> Result<Self, String> {
+        let found = Found::find(&options.nats).await?;
+        let raw = options.raw.as_ref().map(|raw| Raw::new(&raw.prefix, raw.replacements.iter().cloned()));
+        let format = Arc::new(Format::new(&options.nats.prefix, raw, options.wildcards));
+        Ok(Self {
+            write_timeout: found.dial.write_timeout(),
+            channels: found.post(format.clone(), Vec::new()),
             format,
             subject: String::new(),
             message: Vec::new(),
-        }
+        })
     }
 
     /// The shortest time that anything may take.
@@ -175,28 +214,20 @@ impl Courier {
         self.channels.unsubscribe(channel);
     }
 
-    /// Tells another node something, or all of them.
-    pub fn tell(&mut self, to: Option<&str>, message: &[u8], asker: Asker, events: &mut Events) {
-        let subject = to.map_or_else(|| self.format.control(), |uid| self.format.node(uid));
-        self.control.publish(&subject, message, asker, events);
-    }
-
     /// Sends, and takes what came; no messages of channels while it is `paused`. True when it must be called again
     /// soon.
     pub fn turn(&mut self, cx: &mut Context<'_>, now: Instant, paused: bool, events: &mut Events) -> bool {
-        let more = self.control.turn(cx, now, false, events);
-        self.channels.turn(cx, now, paused, events) || more
+        self.channels.turn(cx, now, paused, events)
     }
 
     /// Whether everything that was asked is answered.
     pub fn is_idle(&self) -> bool {
-        self.channels.is_idle() && self.control.is_idle()
+        self.channels.is_idle()
     }
 
     /// Gives up what takes too long. To be called now and then; the task must take a turn afterwards.
     pub fn tick(&mut self, now: Instant, events: &mut Events) {
         self.channels.tick(now, events);
-        self.control.tick(now, events);
     }
 }
 

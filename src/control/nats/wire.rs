@@ -102,16 +102,11 @@ struct Head {
 
 impl Inlet for Incoming {
     fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer()
+        &mut self.buffer
     }
 }
 
 impl Incoming {
-    /// Where to append to.
-    pub fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.buffer
-    }
-
     /// The next thing that the server says, handed to `take` in place.
     ///
     /// # Errors

@@ -136,10 +136,11 @@ pub struct Servers {
     map_ears: Vec<Vec<Ear>>,
     /// What removes expired keys of maps, in the order of `maps`; none where other nodes do.
     sweeps: Vec<Sweep>,
-    /// One for each server that is listened to, for what nodes tell each other.
+    /// For what nodes tell each other, in the order of `control`.
     control_ears: Vec<Ear>,
     /// Which server tells next what is for other nodes: they listen to all.
     told: usize,
+    control: Vec<usize>,
     broker: Vec<usize>,
     presence: Vec<usize>,
     maps: Vec<usize>,
@@ -150,11 +151,12 @@ pub struct Servers {
 impl Servers {
     /// Connections of the node with this id, about to be opened. `rules` say which maps there are.
     pub fn new(redis: Redis, node: &str, rules: &MapRules) -> Self {
-        let Redis { servers, broker, presence, maps, map_broker, listens } = redis;
+        let Redis { servers, broker, presence, maps, map_broker, listens, control } = redis;
         let heard = if listens { &broker[..] } else { &[] };
         let control_ear = |at: &usize| {
             let Found { dial, lay, .. } = &servers[*at];
-            Ear::for_control(dial.clone(), &lay.names, &[&lay.names.control(), &lay.names.node(node)])
+            let names = &lay.control_names;
+            Ear::for_control(dial.clone(), names, &[&names.control(), &names.node(node)])
         };
         let pause = map_broker.as_ref().and_then(|maps| maps.cleanup_interval_ms).map(Duration::from_millis);
         let sweep = |at: &usize| {
@@ -167,8 +169,9 @@ impl Servers {
             ears: heard.iter().map(|at| ears(&servers[*at], &servers[*at].lay.names, frame::read)).collect(),
             map_ears: told.map(|at| ears(&servers[*at], &servers[*at].lay.map_names, map::frame::read)).collect(),
             sweeps: maps.iter().filter_map(sweep).collect(),
-            control_ears: heard.iter().map(control_ear).collect(),
+            control_ears: control.iter().map(control_ear).collect(),
             told: 0,
+            control,
             shortest_timeout: servers.iter().map(|server| server.dial.io_timeout()).min().unwrap_or_default(),
             servers: servers.into_iter().map(Server::new).collect(),
             broker,
@@ -246,11 +249,11 @@ impl Servers {
 
     /// Tells another node something, or all of them.
     pub fn tell(&mut self, to: Option<&str>, message: &[u8], asker: Asker, now: Instant, events: &mut Events) {
-        if self.broker.is_empty() {
+        if self.control.is_empty() {
             return events.reply(asker, BrokerReply::Failed);
         }
-        self.told = (self.told + 1) % self.broker.len();
-        let server = &mut self.servers[self.broker[self.told]];
+        self.told = (self.told + 1) % self.control.len();
+        let server = &mut self.servers[self.control[self.told]];
         let call = server.lay.tell(to, message);
         server.ask(call, asker, now, events);
     }

@@ -38,8 +38,10 @@ pub struct Redis {
     maps: Vec<usize>,
     /// How maps are kept there; none = they live elsewhere.
     map_broker: Option<RedisMaps>,
-    /// Subscribers and nodes are told by PUB/SUB.
+    /// Subscribers are told by PUB/SUB.
     listens: bool,
+    /// Those over which nodes tell each other something, by PUB/SUB, too.
+    control: Vec<usize>,
 }
 
 /// A server that answered.
@@ -60,11 +62,20 @@ pub struct Uses<'c> {
     pub presence: Option<&'c RedisPresence>,
     /// Maps.
     pub maps: Option<&'c RedisMaps>,
+    /// What nodes tell each other.
+    pub control: Option<&'c Options>,
+}
+
+impl Uses<'_> {
+    /// Whether there is anything.
+    pub fn is_any(&self) -> bool {
+        self.broker.is_some() || self.presence.is_some() || self.maps.is_some() || self.control.is_some()
+    }
 }
 
 impl Redis {
-    /// Finds all servers, so that what is written wrong shows at the start. With `listens`, subscribers and nodes are
-    /// told by PUB/SUB.
+    /// Finds all servers, so that what is written wrong shows at the start. With `listens`, subscribers are told by
+    /// PUB/SUB.
     ///
     /// # Errors
     /// Which server cannot be used, and why.
@@ -76,12 +87,14 @@ impl Redis {
             maps: Vec::new(),
             map_broker: uses.maps.cloned(),
             listens,
+            control: Vec::new(),
         };
         let mut known: Vec<(&[RedisServer], Vec<usize>)> = Vec::new();
-        let Uses { broker, presence, maps } = uses;
+        let Uses { broker, presence, maps, control } = uses;
         found.broker = find_all(broker.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
         found.presence = find_all(presence.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
         found.maps = find_all(maps.map(|of| &of.redis), uses, &mut known, &mut found.servers).await?;
+        found.control = find_all(control, uses, &mut known, &mut found.servers).await?;
         let of_broker = broker.map(|of| (&of.redis, of.partitions, &found.broker));
         let of_maps = maps.map(|of| (&of.redis, of.partitions, &found.maps));
         for (redis, partitions, servers) in of_broker.into_iter().chain(of_maps) {
@@ -128,7 +141,7 @@ async fn find_all<'c>(
 }
 
 async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result<Found, String> {
-    let Uses { broker, presence, maps } = uses;
+    let Uses { broker, presence, maps, control } = uses;
     let keeps_presence = presence.is_some_and(|presence| presence.redis.servers.contains(server));
     let mut dial = Dial::new(server)?;
     let opened = dial.open(true).await?;
@@ -191,6 +204,7 @@ async fn find(server: &RedisServer, options: &Options, uses: Uses<'_>) -> Result
         names: names(broker.map(|of| &of.redis), partitions),
         presence_names: names(presence.map(|of| &of.redis), partitions),
         keeping: presence.map(keeping).unwrap_or_default(),
+        control_names: names(control, partitions),
         map_names: names(maps.map(|of| &of.redis), map_partitions),
         map_keeping: map::Keeping {
             result_ttl_ms: maps.map_or(0, |maps| maps.result_ttl_ms),

@@ -54,6 +54,8 @@ pub struct Lay {
     pub keeping: Keeping,
     /// Who is present is read from replicas.
     pub reads_replicas: bool,
+    /// Names of PUB/SUB channels for nodes.
+    pub control_names: Names,
     /// Names of what belongs to maps.
     pub map_names: Names,
     /// How maps are kept.
@@ -142,7 +144,7 @@ impl Lay {
 
     /// The call that tells another node something, or all of them.
     pub fn tell(&self, to: Option<&str>, message: &[u8]) -> (Call, Kind) {
-        (control::tell(&self.names, to, message), Kind::Done)
+        (control::tell(&self.control_names, to, message), Kind::Done)
     }
 
     /// Reads a reply.

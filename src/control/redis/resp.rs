@@ -79,16 +79,11 @@ pub struct Incoming {
 
 impl Inlet for Incoming {
     fn buffer(&mut self) -> &mut BytesMut {
-        self.buffer()
+        &mut self.buffer
     }
 }
 
 impl Incoming {
-    /// Where to append to.
-    pub fn buffer(&mut self) -> &mut BytesMut {
-        &mut self.buffer
-    }
-
     /// The length of the reply at the front, once all of it is there.
     fn complete(&mut self) -> Result<Option<usize>, Broken> {
         if self.missing == 0 {

@@ -13,6 +13,7 @@ use super::resp::{Incoming, Sha};
 use crate::broker::Script;
 use crate::config::snapshot::{RedisAddress, RedisLogin};
 use crate::control::dial::{Socket, Tls, tcp};
+use crate::control::link::Inlet;
 
 /// Connects, and shakes hands where TLS is spoken.
 ///
