@@ -203,6 +203,11 @@ impl Control {
         }
     }
 
+    /// Whether sessions begin something that takes its time.
+    pub fn begins(&self) -> bool {
+        matches!(self.to_session(), Some(SessionControl::Subscribe(_)))
+    }
+
     /// What each session that is meant is told, if anything.
     pub fn to_session(&self) -> Option<&SessionControl> {
         match self {

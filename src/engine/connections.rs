@@ -221,6 +221,7 @@ impl Engine {
             Effect::CountConnections { user } => self.count_connections(id, user),
             Effect::Connected { user } => self.index(id, &user),
             Effect::DisconnectOthers { user, disconnect } => self.disconnect_others_everywhere(id, user, disconnect),
+            Effect::SubscribedByServer { caller, is_live } => self.on_subscribed_by_server(caller, is_live),
             Effect::Ping => self.push_control(id, |out| write_ping(out, &[])),
             Effect::Disconnect(disconnect) => self.end(id, disconnect),
             Effect::Drain => {

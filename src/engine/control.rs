@@ -12,7 +12,25 @@ pub(super) struct Job {
     ask: Ask,
     left: Vec<ConnId>,
     matched: u32,
+    /// What it began, where that takes its time.
+    begun: Option<ConnId>,
 }
+
+/// Server-side subscriptions that an [`Ask`] began: it is answered when all are there, as upstream.
+pub(super) struct Begun {
+    ask: Ask,
+    /// Sessions that matched; once all were told.
+    matched: Option<u32>,
+    /// Subscriptions that are to come.
+    left: usize,
+    has_failed: bool,
+}
+
+/// Calls whose subscriptions are waited for, at most. Further ones are answered at once.
+pub(super) const MAX_BEGUN: u32 = 1 << 16;
+
+/// The caller of what nobody waits for.
+const NOBODY: ConnId = ConnId { slot: u32::MAX, generation: 0 };
 
 /// A session waits until all shards have said how many connections its user has.
 pub(super) struct Counting {
@@ -27,7 +45,8 @@ impl Engine {
             ControlFrame::Ask(ask) => match ask.control.user() {
                 Some(user) => {
                     let left = self.connections_of(user);
-                    self.control_jobs.push_back(Job { ask, left, matched: 0 });
+                    let begun = ask.control.begins().then(|| self.begin_subscriptions(ask.clone())).flatten();
+                    self.control_jobs.push_back(Job { ask, left, matched: 0, begun });
                 }
                 None => self.begin_survey(ask),
             },
@@ -52,10 +71,17 @@ impl Engine {
             while budget > 0 {
                 let Some(id) = job.left.pop() else { break };
                 budget -= 1;
-                job.matched += u32::from(self.control_session(id, &job.ask.control));
+                let caller = job.begun.unwrap_or(NOBODY);
+                job.matched += u32::from(self.control_session(id, &job.ask.control, caller));
             }
             if job.left.is_empty() {
-                self.reply(&job.ask, ControlAnswer::Sessions(job.matched));
+                match job.begun.and_then(|begun| Some((begun, self.begun.get_mut(begun)?))) {
+                    Some((id, begun)) => {
+                        begun.matched = Some(job.matched);
+                        self.finish_subscriptions(id);
+                    }
+                    None => self.reply(&job.ask, ControlAnswer::Sessions(job.matched)),
+                }
             } else {
                 self.control_jobs.push_front(job);
             }
@@ -64,15 +90,44 @@ impl Engine {
     }
 
     /// Tells the session if it is meant; whether it is.
-    fn control_session(&mut self, id: ConnId, control: &Control) -> bool {
+    fn control_session(&mut self, id: ConnId, control: &Control, caller: ConnId) -> bool {
         let Some(conn) = self.conns.get(id).filter(|conn| conn.is_open()) else { return false };
         if !control.matches(conn.session.client(), conn.session.session_id()) {
             return false;
         }
         if let Some(told) = control.to_session() {
-            self.with_session(id, |session, cx| session.on_control(cx, told));
+            if let Some(begun) = self.begun.get_mut(caller) {
+                begun.left += 1;
+            }
+            let mut goes_on = false;
+            self.with_session(id, |session, cx| goes_on = session.on_control(cx, told, caller));
+            if let (Some(begun), false) = (self.begun.get_mut(caller), goes_on) {
+                begun.left -= 1;
+            }
         }
         true
+    }
+
+    fn begin_subscriptions(&mut self, ask: Ask) -> Option<ConnId> {
+        self.begun.insert(Begun { ask, matched: None, left: 0, has_failed: false }).ok()
+    }
+
+    /// A subscription that a call began is live, or came to nothing.
+    pub(super) fn on_subscribed_by_server(&mut self, caller: ConnId, is_live: bool) {
+        if let Some(begun) = self.begun.get_mut(caller) {
+            begun.left -= 1;
+            begun.has_failed |= !is_live;
+            self.finish_subscriptions(caller);
+        }
+    }
+
+    fn finish_subscriptions(&mut self, id: ConnId) {
+        if let Some(Begun { matched: Some(matched), left: 0, has_failed, .. }) = self.begun.get(id) {
+            let answer = if *has_failed { ControlAnswer::Failed } else { ControlAnswer::Sessions(*matched) };
+            if let Some(begun) = self.begun.remove(id) {
+                self.reply(&begun.ask, answer);
+            }
+        }
     }
 
     /// Asks every shard how many connections the user has, for a session that waits for it.

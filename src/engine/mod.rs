@@ -204,6 +204,7 @@ pub struct Engine {
     /// Deliveries of this shard's homes for this shard: they take no hop.
     local: VecDeque<Delivery>,
     control_jobs: VecDeque<control::Job>,
+    begun: Slab<control::Begun>,
     counting: Vec<control::Counting>,
     /// What this shard lists for calls.
     surveys: VecDeque<surveys::Survey>,
@@ -306,6 +307,7 @@ impl Engine {
             found: None,
             local: VecDeque::new(),
             control_jobs: VecDeque::new(),
+            begun: Slab::new(control::MAX_BEGUN),
             counting: Vec::new(),
             surveys: VecDeque::new(),
             departures: VecDeque::new(),

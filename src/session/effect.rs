@@ -1,6 +1,7 @@
 //! What a session asks of the engine that runs it.
 
 use crate::auth::Need;
+use crate::base::ids::ConnId;
 use crate::channel::name::ChannelName;
 use crate::channel::op::Op;
 use crate::protocol::disconnect::Disconnect;
@@ -37,6 +38,14 @@ pub enum Effect {
         user: Box<str>,
         /// What they are told.
         disconnect: Disconnect,
+    },
+    /// What [`SessionControl::Subscribe`](super::SessionControl::Subscribe) began for this caller is live, or came to
+    /// nothing.
+    SubscribedByServer {
+        /// The caller.
+        caller: ConnId,
+        /// Whether it is live.
+        is_live: bool,
     },
     /// Send a WebSocket ping frame.
     Ping,

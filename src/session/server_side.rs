@@ -11,6 +11,7 @@ use super::state::{Background, Pending, Phase, Session};
 use super::subscribing::Subscribing;
 use super::subscriptions::Traits;
 use super::{Cx, state};
+use crate::base::ids::ConnId;
 use crate::channel::op::{Answer, Subscribed};
 use crate::channel::publication::ClientInfo;
 use crate::channel::rules;
@@ -37,17 +38,19 @@ impl Session {
         self.push_unsubscribe(cx, channel, unsubscribe);
     }
 
-    /// Begins a subscription; a push follows when the home has answered.
-    pub(super) fn subscribe_by_server(&mut self, cx: &mut Cx<'_>, wanted: &ServerSubscribe) {
+    /// Begins a subscription; a push follows when the home has answered, and [`Effect::SubscribedByServer`](super::Effect::SubscribedByServer). False when
+    /// neither will.
+    pub(super) fn subscribe_by_server(&mut self, cx: &mut Cx<'_>, wanted: &ServerSubscribe, caller: ConnId) -> bool {
         // Without identity there is nobody yet whom the call could have meant.
         if wanted.channel.is_empty() || self.phase != Phase::Authenticated {
-            return;
+            return false;
         }
         if self.reaches_channel_limit(cx) {
-            return self.end(cx, Disconnect::CHANNEL_LIMIT);
+            self.end(cx, Disconnect::CHANNEL_LIMIT);
+            return false;
         }
         if wanted.expire_at > 0 && wanted.expire_at <= cx.now.unix_s() {
-            return;
+            return false;
         }
         let options = rules::options(&cx.config.channel, &wanted.channel);
         let traits = Traits::SERVER_SIDE
@@ -67,8 +70,10 @@ impl Session {
         let wish =
             Wish { recover: wanted.recover_since.is_some(), since: wanted.recover_since.clone(), ..Wish::default() };
         let name = state::name_of(cx, cx.hub.find(&wanted.channel), &wanted.channel);
-        let subscribing = Subscribing::begin(self, cx, name, grant, wish);
+        let mut subscribing = Subscribing::begin(self, cx, name, grant, wish);
+        subscribing.caller = Some(caller);
         self.background.get_or_insert_default().subscribing.push(subscribing);
+        true
     }
 
     /// Gives the connection another lifetime and says so.
@@ -117,12 +122,13 @@ impl Session {
         }
     }
 
-    fn on_subscribed_by_server(&mut self, cx: &mut Cx<'_>, subscribing: Subscribing, answer: Answer) {
+    fn on_subscribed_by_server(&mut self, cx: &mut Cx<'_>, mut subscribing: Subscribing, answer: Answer) {
         let subscribed = match answer {
             Answer::Subscribed(subscribed) => subscribed,
             _ => return subscribing.refused(self, cx),
         };
         subscribing.admit(self, cx, &subscribed);
+        subscribing.tell_caller(cx, true);
         let name = cx.hub.name(subscribing.channel).clone();
         self.push_subscribe(cx, name.as_str(), &subscribing, &subscribed);
         if let Some(unsubscribe) = &subscribing.ends {

@@ -14,7 +14,7 @@ use super::subscriptions::Subscriptions;
 use super::timers::{NATIVE_PING_INTERVAL_MS, NATIVE_PONG_TIMEOUT_MS, Timers};
 use super::{Cx, Departure, Effect, SessionControl, Setup};
 use crate::auth::{Evidence, Need, Obstacle, TokenError};
-use crate::base::ids::ClientId;
+use crate::base::ids::{ClientId, ConnId};
 use crate::base::time::{Now, deadline};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op};
@@ -282,20 +282,22 @@ impl Session {
         self.settle(cx, Method::Connect, id, outcome);
     }
 
-    /// Something that the server API wants of this connection.
-    pub fn on_control(&mut self, cx: &mut Cx<'_>, control: &SessionControl) {
+    /// Something that the server API wants of this connection. True when it is not done at once:
+    /// [`Effect::SubscribedByServer`] for this caller follows.
+    pub fn on_control(&mut self, cx: &mut Cx<'_>, control: &SessionControl, caller: ConnId) -> bool {
         if self.phase == Phase::Ended {
-            return;
+            return false;
         }
         match control {
             SessionControl::Disconnect(disconnect) => self.end(cx, disconnect.clone()),
             SessionControl::Unsubscribe { channel, unsubscribe } => {
                 self.unsubscribe_by_server(cx, channel, unsubscribe)
             }
-            SessionControl::Subscribe(subscribe) => self.subscribe_by_server(cx, subscribe),
+            SessionControl::Subscribe(subscribe) => return self.subscribe_by_server(cx, subscribe, caller),
             SessionControl::Refresh { expired: true, .. } => self.end(cx, Disconnect::EXPIRED),
             SessionControl::Refresh { expire_at, info, .. } => self.refresh_by_server(cx, *expire_at, info),
         }
+        false
     }
 
     /// The connection is closed, or about to be: leaves every channel. Harmless when it was done before. When it has

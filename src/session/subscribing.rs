@@ -12,6 +12,7 @@ use super::grant::{Grant, Wish};
 use super::state::{Refusal, Session};
 use super::subscriptions::{Special, Subscription, Traits};
 use super::{Cx, Effect};
+use crate::base::ids::ConnId;
 use crate::channel::delta;
 use crate::channel::filter::Filter;
 use crate::channel::name::ChannelName;
@@ -49,6 +50,8 @@ pub(super) struct Subscribing {
     data: Bytes,
     /// The server API ended the subscription before it began.
     pub(super) ends: Option<Box<Unsubscribe>>,
+    /// Whoever called for it waits.
+    pub(super) caller: Option<ConnId>,
 }
 
 impl Subscribing {
@@ -103,6 +106,7 @@ impl Subscribing {
             info,
             data: grant.data.clone(),
             ends: None,
+            caller: None,
         }
     }
 
@@ -206,8 +210,16 @@ impl Subscribing {
         Self { traits: Traits::default(), ..self }.abandon(session, cx);
     }
 
-    /// Takes everything back that the request does or did.
-    pub(super) fn abandon(self, session: &Session, cx: &mut Cx<'_>) {
+    /// Tells whoever called for it what came of it.
+    pub(super) fn tell_caller(&mut self, cx: &mut Cx<'_>, is_live: bool) {
+        if let Some(caller) = self.caller.take() {
+            cx.effects.push(Effect::SubscribedByServer { caller, is_live });
+        }
+    }
+
+    /// Takes everything back that the request does or did. Who called for it is told that it came to nothing.
+    pub(super) fn abandon(mut self, session: &Session, cx: &mut Cx<'_>) {
+        self.tell_caller(cx, false);
         let effects = &mut *cx.effects;
         let mut tell = |channel, op| effects.push(Effect::Op { channel, op, tag: 0 });
         session.leaver().release(cx.hub, cx.metrics, self.channel, self.traits, self.info, &mut tell);

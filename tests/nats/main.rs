@@ -123,10 +123,32 @@ fn nodes_known(node: &Server) -> usize {
 /// Everything that nodes share, done at `one` and seen at `other`.
 fn check(one: &Server, other: &Server) {
     publications(one, other);
+    subscriptions_of_calls(one, other);
     joins_and_leaves(one, other);
     deltas_are_whole(one, other);
     both::calls_about_sessions(one, other);
     both::calls_about_nodes(one, other);
+}
+
+/// What cannot be subscribed to at the node of a call fails the call; what cannot be elsewhere does not.
+fn subscriptions_of_calls(one: &Server, other: &Server) {
+    let clients = [Talker::connect(one), Talker::connect(other)];
+    let call = |client: &str, channel: &str| {
+        code(&try_api(one, "subscribe", json!({"user": "", "client": client, "channel": channel})))
+    };
+    for channel in ["kept:1", "plain:*"] {
+        assert_eq!((call(&clients[0].id, channel), call(&clients[1].id, channel)), (100, 0), "{channel}");
+        let nobody = "9da44049-71c5-4f0a-aa55-12840183b0e9";
+        assert_eq!((call("", channel), call(nobody, channel)), (100, 0), "{channel}");
+    }
+    let [mut client, _] = clients;
+    assert_eq!(call(&client.id, "plain:3"), 0);
+    assert_eq!(client.pushed_whole()["channel"], "plain:3", "of the others nothing is told");
+    for (method, more) in [("unsubscribe", json!({"channel": "kept:1"})), ("disconnect", json!({}))] {
+        let about = joined(&json!({"user": "", "client": client.id}), more);
+        assert_eq!(try_api(one, method, about), json!({"result": {}}), "{method}");
+    }
+    assert_eq!(client.close_code(), Some(3503));
 }
 
 fn publications(one: &Server, other: &Server) {

@@ -123,6 +123,9 @@ fn jwt(claims: &str) -> String {
     format!("{message}.{signature}")
 }
 
+/// Who calls for what the server API does.
+const CALLER: ConnId = ConnId { slot: 7, generation: 7 };
+
 struct Bench {
     config: Snapshot,
     verifiers: Verifiers,
@@ -143,6 +146,8 @@ struct Bench {
     epoch: std::cell::RefCell<String>,
     /// What the command needs that came last.
     needs: Option<Need>,
+    /// What came of subscriptions that the server API began.
+    begun: Vec<bool>,
     /// What the next connections are opened with.
     setup: (Protocol, bool, Option<&'static str>),
 }
@@ -164,6 +169,7 @@ impl Bench {
             came: VecDeque::new(),
             epoch: std::cell::RefCell::default(),
             needs: None,
+            begun: Vec::new(),
             setup: (Protocol::Json, false, None),
         }
     }
@@ -275,7 +281,9 @@ impl Bench {
             }
             _ => panic!("not understood: {verb}"),
         };
-        self.step(who, |session, cx| session.on_control(cx, &control));
+        self.step(who, |session, cx| {
+            let _ = session.on_control(cx, &control, CALLER);
+        });
         self.settle();
     }
 
@@ -356,6 +364,7 @@ impl Bench {
                     self.ask_home(&channel, op, reply);
                 }
                 Effect::Find(need) => self.needs = Some(need),
+                Effect::SubscribedByServer { is_live, .. } => self.begun.push(is_live),
                 Effect::CountConnections { user } => {
                     let count =
                         (0..self.users.len()).filter(|at| self.is_open[*at] && self.users[*at] == Some(user.clone()));

@@ -52,6 +52,32 @@ fn a_subscription_may_be_begun_anew() {
 }
 
 #[test]
+fn whoever_called_for_a_subscription_is_told_what_came_of_it() {
+    let mut bench = Bench::new(config(r#""channel_limit": 2"#, NAMESPACES));
+    bench.play(
+        r#"
+        a> {"id":1,"connect":{"token":$jwt{"sub":"u"}}}
+        a< {"id":1,"connect":{"client":"<a>"}}
+        a! subscribe closed:1
+        a< {"push":{"channel":"closed:1","subscribe":{}}}
+    "#,
+    );
+    assert_eq!(std::mem::take(&mut bench.begun), [true]);
+    let subscribe = |channel: &str| {
+        let wanted = ServerSubscribe { channel: channel.into(), ..ServerSubscribe::default() };
+        SessionControl::Subscribe(Box::new(wanted))
+    };
+    // The connection is gone before the home answers.
+    let mut goes_on = false;
+    bench.step(0, |session, cx| goes_on = session.on_control(cx, &subscribe("closed:2"), CALLER));
+    assert!(goes_on && bench.begun.is_empty());
+    bench.close(0);
+    assert_eq!(bench.begun, [false]);
+    bench.step(0, |session, cx| goes_on = session.on_control(cx, &subscribe("closed:3"), CALLER));
+    assert!(!goes_on, "there is nobody left");
+}
+
+#[test]
 fn joins_follow_the_push() {
     check_as_user(
         r#"
@@ -91,7 +117,9 @@ fn an_unsubscribe_waits_for_the_subscription_under_way() {
     let command = commands.next().unwrap().unwrap();
     bench.step(0, |session, cx| session.on_command(cx, command, 1));
     let control = SessionControl::Unsubscribe { channel: "open:1".into(), unsubscribe: Unsubscribe::SERVER };
-    bench.step(0, |session, cx| session.on_control(cx, &control));
+    bench.step(0, |session, cx| {
+        let _ = session.on_control(cx, &control, CALLER);
+    });
     assert!(bench.came.is_empty());
     bench.play(
         r#"
