@@ -81,8 +81,7 @@ impl Talk {
         }
         // Old servers cannot say what they are, and neither can all that speak their protocol.
         let info: Result<InfoDict, _> = self.ask(cmd("INFO").arg("server")).await;
-        let mode: Option<String> = info.ok().and_then(|info| info.get("redis_mode"));
-        self.mode = mode.unwrap_or_default().into();
+        self.mode = info.ok().and_then(|info| mode_of(&info)).unwrap_or_default().into();
         Ok(())
     }
 
@@ -166,4 +165,22 @@ fn text(code: &str, details: Option<&str>) -> String {
 /// Whether a server says that it does not know RESP3.
 fn is_unknown(error: &str) -> bool {
     error.starts_with("NOPROTO") || error.to_ascii_lowercase().contains("unknown command")
+}
+
+/// What a server says it is: `standalone`, `sentinel` or `cluster`. Valkey calls the line by another name.
+fn mode_of(info: &InfoDict) -> Option<String> {
+    info.get("redis_mode").or_else(|| info.get("server_mode"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_and_valkey_say_what_they_are() {
+        let check = |info: &str, mode| assert_eq!(mode_of(&InfoDict::new(info)).as_deref(), mode, "{info}");
+        check("# Server\r\nredis_version:7.0.15\r\nredis_mode:cluster\r\nos:Linux\r\n", Some("cluster"));
+        check("# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nserver_mode:cluster\r\n", Some("cluster"));
+        check("# Server\r\nredis_version:2.8.24\r\n", None);
+    }
 }
