@@ -1,6 +1,6 @@
 //! A brokered channel's messages: in line, checked against the stream, and made whole where they have gaps.
 
-use super::place::{Arrival, Filled, Place, Verdict};
+use super::place::{Arrival, Filled, Mark, Place, Verdict};
 use super::reading::Readers;
 use super::source::Source;
 use super::task::Task;
@@ -12,6 +12,7 @@ use crate::channel::dispatch::{self, respond};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Delivery, ReplyTo};
 use crate::channel::publication::Position;
+use crate::protocol::error::Error;
 
 /// Publications that one read brings to fill a gap.
 const FILL: i32 = 512;
@@ -43,10 +44,11 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(source: Source) -> Self {
+    /// `left` = where it was when it was left the last time, unless the stream was known to go on from there.
+    pub(super) fn new(source: Source, left: Option<Mark>) -> Self {
         let (parked, checks) = (Vec::new(), Vec::new());
         Self {
-            place: Place::default(),
+            place: left.map_or_else(Place::default, Place::remembered),
             parked,
             readers: None,
             checks,
@@ -72,7 +74,11 @@ impl Brokered {
             Verdict::Keep => {}
             Verdict::Deliver(arrival) => self.deliver(slot, arrival, out),
             Verdict::Gap => self.begin_fill(slot, out),
-            Verdict::TooMany => self.give_up(slot, out),
+            Verdict::TooMany => {
+                if let Some(course) = self.table.course(slot) {
+                    course.fills_again = true;
+                }
+            }
         }
     }
 
@@ -81,8 +87,8 @@ impl Brokered {
         let Some(slot) = self.table.find(name).filter(|_| !is_on(Mutation::ResumeSilently)) else { return };
         let Some(course) = self.table.course(slot) else { return };
         course.resumptions += 1;
-        if course.place.at().is_some() {
-            course.fills_again = course.fill.is_some();
+        if course.place.fill_since().is_some() {
+            course.fills_again |= course.fill.is_some();
             self.begin_fill(slot, out);
         }
     }
@@ -104,9 +110,12 @@ impl Brokered {
     fn change_epoch(&mut self, slot: u32, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
-        let Some(at) = course.place.at() else { return };
+        let Some(at) = course.place.at() else { return self.give_up(slot, out) };
         // Maps go on under theirs, as upstream.
-        let Source::Stream { meta_ttl_s } = course.source else { return self.give_up(slot, out) };
+        let Source::Stream { meta_ttl_s } = course.source else {
+            course.place.forget();
+            return self.give_up(slot, out);
+        };
         course.place.begin_fill();
         let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
@@ -127,8 +136,7 @@ impl Brokered {
             return;
         }
         let BrokerReply::History(read, top) = reply else {
-            // Giving up forgets what subscribers have, and with it whether a failover lost some of that.
-            course.failed_fills += 1;
+            course.failed_fills = course.failed_fills.saturating_add(1);
             return if course.failed_fills < TRIES { self.begin_fill(slot, out) } else { self.give_up(slot, out) };
         };
         course.failed_fills = 0;
@@ -149,14 +157,24 @@ impl Brokered {
         self.unpark(slot, out);
     }
 
-    /// The stream could not be read: nobody knows what is missing.
+    /// The stream could not be read: nobody knows what is missing. Subscribers with a position are told so, and come
+    /// back to the place only when the stream is known to go on from there; if a failover lost some of what they have,
+    /// that is found then.
     fn give_up(&mut self, slot: u32, out: &mut Out<'_>) {
-        self.lose(slot, out);
         let Some(course) = self.table.course(slot) else { return };
-        (course.fill, course.failed_fills) = (None, 0);
-        let held = course.place.give_up();
+        course.fill = None;
+        let was_doubtful = course.place.is_doubtful();
+        let held = course.place.doubt();
+        let (parked, checks) = (std::mem::take(&mut course.parked), std::mem::take(&mut course.checks));
+        course.checked_at = None;
+        if !was_doubtful {
+            self.lose(slot, out);
+        }
         held.into_iter().for_each(|arrival| self.deliver(slot, arrival, out));
-        self.unpark(slot, out);
+        parked.into_iter().for_each(|ticket| self.fail_join(ticket, Error::INTERNAL, out));
+        for (from, reply) in checks {
+            respond(from, reply, Answer::Failed(Error::INTERNAL), out);
+        }
     }
 
     /// Goes on with those that waited for a gap to be filled, unless there is the next one.

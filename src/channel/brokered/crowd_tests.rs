@@ -207,12 +207,9 @@ proptest! {
 #[test]
 fn faults_are_noticed() {
     use crate::base::mutation::{Mutation, switch};
-    for mutation in [Mutation::ShareAnyRead, Mutation::ForgetSince] {
-        let config =
-            ProptestConfig { cases: 20_000, failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
-        switch(Some(mutation));
-        let outcome = proptest::test_runner::TestRunner::new(config).run(&peace(), recovers);
-        switch(None);
-        assert!(outcome.is_err(), "{mutation:?} went unnoticed");
-    }
+    let config = ProptestConfig { cases: 20_000, failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
+    switch(Some(Mutation::ShareAnyRead));
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&peace(), recovers);
+    switch(None);
+    assert!(outcome.is_err(), "it went unnoticed");
 }

@@ -177,6 +177,9 @@ impl Join {
     }
 
     fn next(&mut self, course: &mut Course) -> Next {
+        if course.place.is_doubtful() {
+            return Next::Fill;
+        }
         if let Some(next) = self.next_of_map(course) {
             return next;
         }
@@ -384,8 +387,11 @@ impl Brokered {
         let reads = join.wants_position && {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
-            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source)));
+            let mut left = || self.doubts.take(&channel, join.source.realm());
+            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source, left())));
             match join.recover {
+                // It is found first whether the stream goes on from where everybody was.
+                _ if course.place.is_doubtful() && join.page().is_none() => false,
                 // Whoever is where everybody is missed nothing.
                 Some(_) => !course.place.at().is_some_and(|at| join.is_at(at)),
                 None => join.map.is_some() || !is_certain(course),

@@ -10,6 +10,7 @@
 
 mod admission;
 mod course;
+mod doubts;
 mod joining;
 pub mod map_model;
 mod map_steps;
@@ -40,6 +41,7 @@ use crate::protocol::error::Error;
 
 pub use admission::Admission;
 use course::Course;
+use doubts::Doubts;
 use present::Present;
 use source::Source;
 use task::Task;
@@ -129,6 +131,7 @@ pub struct Brokered {
     admitting: HashMap<(ChannelName, ClientId), Ticket>,
     /// Those of them that are.
     admitted: VecDeque<Admission>,
+    doubts: Doubts,
     now: Now,
 }
 
@@ -167,6 +170,7 @@ impl Brokered {
             present: None,
             admitting: HashMap::new(),
             admitted: VecDeque::new(),
+            doubts: Doubts::default(),
             now: Now::default(),
             arrived: (!has_streams).then(Vec::new),
         }
@@ -315,6 +319,9 @@ impl Brokered {
         let (link, realm) = (std::mem::take(&mut found.link), found.realm);
         let course = found.course.take();
         self.table.remove(slot);
+        if let Some(mark) = course.as_ref().and_then(|course| course.place.mark()) {
+            self.doubts.remember(channel, realm, mark);
+        }
         self.request(channel, BrokerOp::Unsubscribe(realm), None);
         // Whoever waits has left, or its shard would still be interested.
         if let Link::Asked(waiting) = link {

@@ -17,8 +17,11 @@ use crate::channel::publication::{Position, Publication};
 /// Publications that are kept while a read is under way, in case it was carried out before they were published.
 const RECENT: usize = 256;
 
-/// Messages that wait at most while a gap is being filled. Beyond, positions are given up.
+/// Messages that wait at most while a gap is being filled. Beyond, they are dropped and read from the stream.
 const HELD: usize = 1024;
+
+/// A place and the fingerprint of the publication that is there.
+pub(super) type Mark = (Position, u64);
 
 /// A message that came, with the base of its patch.
 pub(super) type Arrival = (Arc<Publication>, Option<Arc<Publication>>);
@@ -32,7 +35,7 @@ pub(super) enum Verdict {
     Keep,
     /// It waits, and what is missing must be read.
     Gap,
-    /// Too many messages wait for what is missing.
+    /// Too many messages waited for what is missing. It and they are gone, and must be read, too.
     TooMany,
 }
 
@@ -64,6 +67,9 @@ pub(super) struct Place {
     at: Option<Position>,
     /// The fingerprint of the publication that is there, where it is known.
     print: Option<u64>,
+    /// The stream could not be read: subscribers were told that they may miss something. Before anybody is positioned
+    /// here again, the stream must be found to go on from here.
+    is_doubtful: bool,
     /// Subscribers without a position have everything up to here that they ever get.
     seen: Position,
     /// The newest publications, while reads are under way.
@@ -80,9 +86,25 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Where positioned subscribers are.
+    /// Where positioned subscribers are, if there can be any.
     pub fn at(&self) -> Option<Position> {
-        self.at
+        self.at.filter(|_| !self.is_doubtful)
+    }
+
+    /// Whether the stream must be read before anybody is positioned here.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// A place that was left before it was known whether the stream goes on from there.
+    pub fn remembered((at, print): Mark) -> Self {
+        Self { at: Some(at), print: Some(print), is_doubtful: true, ..Self::default() }
+    }
+
+    /// What to remember of a place that is being left; nothing when the stream is known to go on from there.
+    pub fn mark(&self) -> Option<Mark> {
+        let is_open = self.is_doubtful || self.is_filling();
+        self.at.zip(self.print).filter(|_| is_open)
     }
 
     /// Whether a gap is being filled.
@@ -117,8 +139,16 @@ impl Place {
             return Verdict::Deliver(arrival);
         }
         if let Some(held) = &mut self.held {
-            held.push(arrival);
-            return if held.len() <= HELD { Verdict::Keep } else { Verdict::TooMany };
+            if held.len() < HELD {
+                held.push(arrival);
+                return Verdict::Keep;
+            }
+            held.clear();
+            return Verdict::TooMany;
+        }
+        if self.is_doubtful {
+            self.held = Some(vec![arrival]);
+            return Verdict::Gap;
         }
         let (arrived, Some(at)) = (position_of(publication), self.at) else {
             self.seen = position_of(publication);
@@ -160,6 +190,7 @@ impl Place {
 
     /// The stream was read from [`Place::fill_since`] on. Gives what is to be delivered of it, and what that means.
     pub fn fill(&mut self, read: Vec<Arc<Publication>>, top: Position) -> (Vec<Arc<Publication>>, Filled) {
+        let was_doubtful = std::mem::take(&mut self.is_doubtful);
         let Some(at) = self.at.filter(|at| at.epoch == top.epoch) else {
             self.settle(top, &read);
             return (Vec::new(), Filled::Lost);
@@ -188,13 +219,22 @@ impl Place {
             publication.offset == next
         };
         let behind = read.iter().skip_while(|found| found.offset <= at.offset);
-        let missing: Vec<_> = behind.take_while(|found| follows(found)).cloned().collect();
+        let mut missing: Vec<_> = behind.take_while(|found| follows(found)).cloned().collect();
+        let seen = self.seen;
         for publication in &missing {
             self.advance(publication);
         }
+        let found_any = !missing.is_empty();
+        if was_doubtful {
+            // Nobody is positioned here, and all others were told messages as they came.
+            (self.seen, missing) = (seen, Vec::new());
+        }
         match self.at {
             Some(now) if now.offset >= top.offset => (missing, Filled::Whole),
-            _ if !missing.is_empty() => (missing, Filled::Partly),
+            _ if found_any => {
+                self.is_doubtful = was_doubtful;
+                (missing, Filled::Partly)
+            }
             _ => {
                 self.settle(top, &read);
                 (missing, Filled::Lost)
@@ -214,10 +254,15 @@ impl Place {
         waited.filter(|(n, (found, _))| *n >= self.held_before || is_there(found)).map(|(_, arrival)| arrival).collect()
     }
 
-    /// Nobody knows what is missing: positions are unknown until the stream is read again. Gives what waited.
-    pub fn give_up(&mut self) -> Vec<Arrival> {
-        let mut held = self.held.take().unwrap_or_default();
+    /// Positions are unknown until the stream is read again.
+    pub fn forget(&mut self) {
         (self.at, self.print) = (None, None);
+    }
+
+    /// Nobody knows what is missing: nobody is positioned until the stream is read again. Gives what waited.
+    pub fn doubt(&mut self) -> Vec<Arrival> {
+        let mut held = self.held.take().unwrap_or_default();
+        self.is_doubtful = self.at.is_some();
         self.jumps = self.jumps.wrapping_add(1);
         held.retain(|(publication, _)| !self.is_seen(publication));
         for (publication, _) in &held {
@@ -232,7 +277,7 @@ impl Place {
         if self.seen.epoch == at.epoch {
             self.seen.offset = self.seen.offset.min(at.offset);
         }
-        (self.at, self.print) = (Some(at), None);
+        (self.at, self.print, self.is_doubtful) = (Some(at), None, false);
         self.jumps = self.jumps.wrapping_add(1);
         self.know(read);
     }

@@ -245,7 +245,11 @@ fn positioned() -> SubscribeOp {
 }
 
 fn recovering(offset: u64) -> SubscribeOp {
-    let since = Since { offset, epoch: "".into() };
+    recovering_from(Position { offset, epoch: Epoch::NONE })
+}
+
+fn recovering_from(at: Position) -> SubscribeOp {
+    let since = Since { offset: at.offset, epoch: at.epoch.as_str().into() };
     let recover = Recover { since, limit: 0, cache: false, filter: None, or_fail: false };
     SubscribeOp { recover: Some(recover), ..positioned() }
 }
@@ -333,6 +337,57 @@ fn gaps_are_filled_from_the_stream() {
     bench.model.begin();
     bench.elsewhere("h");
     assert_eq!(bench.settle(), ["0:lost", "0:pub h@1"], "another one, and a message says so");
+}
+
+/// A failover lost what a subscriber has, and the stream cannot be read for a while.
+#[test]
+fn who_leaves_while_the_stream_cannot_be_read_is_told_later_what_was_lost() {
+    for comes_back_at_once in [true, false] {
+        let mut bench = Bench::new();
+        bench.elsewhere("a");
+        bench.elsewhere("b");
+        let had = bench.model.top;
+        assert_eq!(bench.ask(0, subscribe(positioned())), ["0:Subscribed @2 []"]);
+        bench.cut();
+        bench.model.fail_over(1);
+        bench.elsewhere("c");
+        bench.model.fails = true;
+        bench.resume();
+        assert_eq!(bench.settle(), ["0:lost"]);
+        bench.elsewhere("d");
+        assert_eq!(bench.settle(), ["0:pub d@3"], "for those without a position");
+        assert_eq!(bench.ask(0, subscribe(recovering_from(had))), ["0:Failed 100"]);
+        if !comes_back_at_once {
+            assert_eq!(bench.ask(0, unsubscribe(true)), ["0:Done"]);
+            assert_eq!(bench.homes.with_subscribers(), 0);
+        }
+        bench.model.fails = false;
+        let told = bench.ask(0, subscribe(recovering_from(had)));
+        assert_eq!(told.last().map(|last| &**last), Some("0:Subscribed @3 []"), "not recovered: {told:?}");
+        assert_ne!(bench.model.top.epoch, had.epoch, "nobody else is, either");
+    }
+}
+
+/// What does not find room to wait is read from the stream.
+#[test]
+fn any_number_of_messages_may_come_while_a_gap_is_filled() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(0, subscribe(positioned())), ["0:Subscribed @0 []"]);
+    let publish = |bench: &mut Bench, n: usize| {
+        let event = bench.model.publish(Bytes::from(n.to_string()), 10_000);
+        bench.events.extend(event);
+    };
+    bench.cut();
+    publish(&mut bench, 1);
+    bench.resume();
+    assert!(bench.hear(), "it asks what it missed");
+    for n in 2..=3_000 {
+        publish(&mut bench, n);
+        assert!(bench.hear());
+    }
+    let told = bench.settle();
+    let expected: Vec<_> = (1..=3_000).map(|n| format!("0:pub {n}@{n}")).collect();
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -475,12 +530,20 @@ struct Seen {
     /// When the publications were published that it got since, by offset.
     got: HashMap<u64, u64>,
     is_lost: bool,
+    /// Because the stream could not be read, which it was not since.
+    is_doubted: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Subscribe { client: usize, since: Option<u64>, is_positioned: bool },
+    Subscribe {
+        client: usize,
+        since: Option<u64>,
+        is_positioned: bool,
+    },
     Unsubscribe(usize),
+    /// Who was told that a position is lost because the stream could not be read comes back with it.
+    Return(usize),
     Publish,
     Elsewhere,
     Serve,
@@ -488,7 +551,10 @@ enum Step {
     Cut,
     Resume,
     Begin,
-    FailOver { lost: usize, is_cut: bool },
+    FailOver {
+        lost: usize,
+        is_cut: bool,
+    },
     Fail(bool),
     Check,
 }
@@ -498,6 +564,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0usize..4, prop::option::of(0u64..12), any::<bool>())
             .prop_map(|(client, since, is_positioned)| Step::Subscribe { client, since, is_positioned }),
         1 => (0usize..4).prop_map(Step::Unsubscribe),
+        2 => (0usize..4).prop_map(Step::Return),
         3 => Just(Step::Publish),
         3 => Just(Step::Elsewhere),
         12 => Just(Step::Serve),
@@ -533,24 +600,38 @@ impl Trial {
                     None if is_positioned => positioned(),
                     None => plain(),
                 };
-                let tag = self.next_tag;
-                self.next_tag += 1;
                 let is_positioned = op.position;
-                let seen = Seen { shard, is_positioned, at: None, since: 0, got: HashMap::new(), is_lost: false };
-                self.subscribers.insert(tag, seen);
-                let conn = ConnId { slot: 0, generation: 0 };
-                self.bench.op(shard, subscribe(op), ReplyTo::Conn { conn, tag });
+                let (since, got) = (u64::MAX, HashMap::new());
+                self.enter(Seen { shard, is_positioned, at: None, since, got, is_lost: false, is_doubted: false }, op);
             }
             Step::Unsubscribe(which) => {
                 let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
-                let Some(gone) = self.subscribers.remove(&tag) else { return };
-                let last = !self.subscribers.values().any(|other| other.shard == gone.shard);
-                self.bench.op(gone.shard, unsubscribe(last), ReplyTo::None);
+                self.leave(tag);
+            }
+            Step::Return(which) => {
+                let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
+                let Some(seen) = self.leave(tag).filter(|seen| seen.is_doubted) else { return };
+                let at = seen.at.expect("it was told");
+                // Otherwise nobody can know what took the place of what it has.
+                if self.bench.model.kept.iter().any(|kept| kept.offset == at.offset) {
+                    self.enter(Seen { at: None, is_lost: false, is_doubted: false, ..seen }, recovering_from(at));
+                }
             }
             Step::Publish => self.bench.op(0, publish("x"), ReplyTo::None),
             Step::Elsewhere => self.bench.elsewhere("y"),
             Step::Serve => drop(self.bench.serve()),
-            Step::Hear => drop(self.bench.hear()),
+            Step::Hear => {
+                let event = self.bench.events.front();
+                let is_failure = matches!(event, Some(BrokerEvent::Reply(_, BrokerReply::Failed)));
+                let is_read = matches!(event, Some(BrokerEvent::Reply(_, BrokerReply::History(..))));
+                let was_lost = |seen: &Seen| seen.is_lost && !seen.is_doubted;
+                let lost: Vec<_> = self.subscribers.values().map(was_lost).collect();
+                self.bench.hear();
+                self.take();
+                for (seen, was_lost) in self.subscribers.values_mut().zip(lost) {
+                    seen.is_doubted = !is_read && seen.is_lost && !was_lost && (seen.is_doubted || is_failure);
+                }
+            }
             Step::Cut => self.bench.cut(),
             Step::Resume => self.bench.resume(),
             Step::Begin => self.bench.model.begin(),
@@ -597,17 +678,35 @@ impl Trial {
                     let first = position.offset - offsets.len() as u64;
                     assert_eq!(offsets, (first + 1..=position.offset).collect::<Vec<_>>());
                 }
-                seen.since = position.offset - publications.len() as u64;
-                seen.got = publications.iter().map(|found| (found.offset, found.unix_ms)).collect();
+                let got = publications.iter().map(|found| (found.offset, found.unix_ms));
+                if recovered {
+                    // Who came back has what it had.
+                    seen.since = seen.since.min(position.offset - publications.len() as u64);
+                    seen.got.extend(got);
+                } else {
+                    seen.since = position.offset - publications.len() as u64;
+                    seen.got = got.collect();
+                }
                 seen.at = Some(position);
             }
-            Answer::Failed(_) => {
-                let Some(gone) = self.subscribers.remove(&tag) else { return };
-                let last = !self.subscribers.values().any(|other| other.shard == gone.shard);
-                self.bench.op(gone.shard, unsubscribe(last), ReplyTo::None);
-            }
+            Answer::Failed(_) => drop(self.leave(tag)),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn enter(&mut self, seen: Seen, op: SubscribeOp) {
+        let (tag, shard) = (self.next_tag, seen.shard);
+        self.next_tag += 1;
+        self.subscribers.insert(tag, seen);
+        let conn = ConnId { slot: 0, generation: 0 };
+        self.bench.op(shard, subscribe(op), ReplyTo::Conn { conn, tag });
+    }
+
+    fn leave(&mut self, tag: u32) -> Option<Seen> {
+        let gone = self.subscribers.remove(&tag)?;
+        let last = !self.subscribers.values().any(|other| other.shard == gone.shard);
+        self.bench.op(gone.shard, unsubscribe(last), ReplyTo::None);
+        Some(gone)
     }
 }
 
