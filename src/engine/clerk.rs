@@ -23,8 +23,8 @@ pub(super) struct Clerk {
     told: Slab<Ask>,
     /// What calls of its own are for.
     calls: HashMap<ConnId, Purpose>,
-    /// The last interval whose metrics were told.
-    interval: u64,
+    /// The last interval whose metrics were told; none yet.
+    interval: Option<u64>,
 }
 
 /// What a call is for that nobody outside made.
@@ -37,7 +37,7 @@ enum Purpose {
 
 impl Clerk {
     pub(super) fn new(uid: &str) -> Self {
-        Self { cluster: Cluster::new(uid), told: Slab::new(MAX_TOLD), calls: HashMap::new(), interval: 0 }
+        Self { cluster: Cluster::new(uid), told: Slab::new(MAX_TOLD), calls: HashMap::new(), interval: None }
     }
 }
 
@@ -108,8 +108,7 @@ impl Engine {
             Effect::Count { to } => {
                 let interval = self.interval.number(self.now);
                 let Some(clerk) = &mut self.clerk else { return };
-                let has_metrics = clerk.interval != interval;
-                clerk.interval = interval;
+                let has_metrics = clerk.interval.replace(interval) != Some(interval);
                 self.begin_own_call(Purpose::Report(to), |cx| api::report(cx, has_metrics));
             }
             Effect::List { to, id, pattern } => {

@@ -170,6 +170,9 @@ fn two_nodes_of_ours() {
     let redis = Redis::start();
     let (one, other) = (ours(&redis), ours(&redis));
     meet([&one, &other]);
+    let nodes = one.api("info", json!({}))["nodes"].clone();
+    let has_metrics = |at: usize| nodes[at]["metrics"]["items"].as_object().is_some_and(|items| !items.is_empty());
+    assert!(has_metrics(0) && has_metrics(1), "the first word of a node tells its metrics: {nodes}");
     both::check(&one, &other);
     maps::check(&one, &other);
     polls::check(&one, &other);
