@@ -5,6 +5,7 @@
 //! that whoever goes on reading from there misses nothing, as with pages that a caller asks for himself. When the rest
 //! cannot be told any more (another epoch, or publications gone that were not read yet), all is read anew.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::request::ApiCx;
@@ -13,11 +14,15 @@ use crate::channel::map_op::{MapOp, MapOptions, StatePage};
 use crate::channel::name::ChannelName;
 use crate::channel::op::{Answer, Op, Since};
 use crate::channel::publication::{Position, Publication};
+use crate::config::snapshot::Broker;
 use crate::protocol::api::{self, HistoryResult, MapReadStateResult, MapReadStreamResult};
 use crate::protocol::error::Error;
 
 /// Entries of a first page: most answers have no more.
 const FIRST_PAGE: usize = 256;
+
+/// Entries of a history at a broker that are asked for at once: a page costs a round trip.
+const FAR_PAGE: RangeInclusive<i32> = 0..=1024;
 
 /// Times that a read begins anew before it fails with [`Error::INTERNAL`]. Each time takes a map that is cleared, or a
 /// stream that loses entries faster than they are read.
@@ -30,7 +35,7 @@ pub(super) struct Pages {
     what: What,
     /// Most entries; negative = all.
     limit: i32,
-    /// A home that is not in memory is asked for all at once: a page costs it a round trip.
+    /// All is asked for at once.
     is_whole: bool,
     /// Entries of the page that is asked for.
     asked: i32,
@@ -71,7 +76,7 @@ enum Read {
 /// Begins to read.
 pub(super) fn read(cx: &ApiCx<'_>, channel: &str, what: What, limit: i32) -> Step {
     let is_whole = match &what {
-        What::History { .. } => cx.is_clustered,
+        What::History { .. } => cx.streams_are_far && (FAR_PAGE.contains(&limit) || keeps_lists(&cx.config.broker)),
         What::State { .. } | What::Changes { .. } => cx.maps_are_far,
     };
     let mut pages = Pages {
@@ -91,6 +96,14 @@ pub(super) fn read(cx: &ApiCx<'_>, channel: &str, what: What, limit: i32) -> Ste
     let mut ops = Ops::new();
     ops.push(pages.ask(&mut { FIRST_PAGE }));
     Step::Ops(ops, Wait::Pages(Box::new(pages)))
+}
+
+/// Whether history is kept in lists, which are read whole whatever is asked for.
+fn keeps_lists(broker: &Broker) -> bool {
+    match broker {
+        Broker::Redis(redis) | Broker::RedisNats(redis, _) => redis.uses_lists,
+        Broker::Memory | Broker::Nats(_) => false,
+    }
 }
 
 impl Pages {

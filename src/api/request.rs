@@ -41,6 +41,8 @@ pub struct ApiCx<'a> {
     pub shards: u16,
     /// There may be other nodes.
     pub is_clustered: bool,
+    /// Streams live at a broker.
+    pub streams_are_far: bool,
     /// Maps live at a broker.
     pub maps_are_far: bool,
     /// What the call wants done, executed by the engine in order.

@@ -168,11 +168,8 @@ pub(super) fn response<'c>(uid: &'c str, id: u64, code: u32, data: &'c [u8]) -> 
     Command { uid: uid.into(), survey_response: Some(response), ..Command::default() }
 }
 
-/// The channels of another node. None when it could not answer, or cannot be understood.
-pub(super) fn channels_of(response: &control::SurveyResponse<'_>) -> Option<Vec<(ChannelName, u32)>> {
-    if response.code > 0 {
-        return None;
-    }
-    let result: ChannelsResult<'_> = proto::decode(response.data.as_bytes()).ok()?;
+/// The channels in an answer of another node, or in a piece of it. None when it cannot be understood.
+pub(super) fn channels_of(answer: &[u8]) -> Option<Vec<(ChannelName, u32)>> {
+    let result: ChannelsResult<'_> = proto::decode(answer).ok()?;
     Some(result.channels.iter().map(|(name, info)| (ChannelName::new(name), info.num_clients)).collect())
 }

@@ -4,10 +4,12 @@
 //! Pure, and the business of a node's first shard. Whoever runs it carries out its [`Effect`]s. Upstream: node.go of
 //! centrifuge (`handleControl`, `pubNode`, `Survey`), internal/survey of Centrifugo.
 
+mod answers;
 mod commands;
 mod registry;
 mod surveys;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use crate::base::time::Now;
 use crate::protocol::control::{self, Command};
 use crate::protocol::proto;
 
+use answers::{Answers, Piece};
 use registry::Registry;
 use surveys::Surveys;
 
@@ -62,6 +65,7 @@ pub struct Cluster<Q> {
     uid: Box<str>,
     registry: Registry,
     surveys: Surveys<Q>,
+    answers: Answers<Q>,
     reports_at: u64,
     has_left: bool,
     effects: VecDeque<Effect<Q>>,
@@ -74,6 +78,7 @@ impl<Q: Clone> Cluster<Q> {
             uid: uid.into(),
             registry: Registry::default(),
             surveys: Surveys::default(),
+            answers: Answers::default(),
             reports_at: 0,
             has_left: false,
             effects: VecDeque::new(),
@@ -97,8 +102,11 @@ impl<Q: Clone> Cluster<Q> {
             self.effects.push_back(Effect::Count { to: None });
             self.registry.forget_silent(now);
         }
-        let Self { surveys, effects, .. } = self;
-        surveys.expire(now, |question| effects.push_back(Effect::Answer(question, ControlAnswer::Failed)));
+        let Self { surveys, answers, effects, .. } = self;
+        surveys.expire(now, |id, question| {
+            answers.forget(id);
+            effects.push_back(Effect::Answer(question, ControlAnswer::Failed));
+        });
     }
 
     /// This node ends.
@@ -158,7 +166,7 @@ impl<Q: Clone> Cluster<Q> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn receive(&mut self, message: &[u8], now: Now) -> Result<(), &'static str> {
+    pub fn receive(&mut self, message: &Bytes, now: Now) -> Result<(), &'static str> {
         let command: Command<'_> = proto::decode(message).map_err(|malformed| malformed.0)?;
         if *command.uid == *self.uid || self.has_left {
             return Ok(());
@@ -173,7 +181,7 @@ impl<Q: Clone> Cluster<Q> {
         } else if let Some(request) = &command.survey_request {
             self.asked(&command.uid, request);
         } else if let Some(response) = &command.survey_response {
-            self.answered(&command.uid, response);
+            self.answered(&command.uid, message, response);
         } else if let Some(control) = commands::to_sessions(&command) {
             self.effects.push_back(Effect::Act(control));
         }
@@ -191,20 +199,41 @@ impl<Q: Clone> Cluster<Q> {
         }
     }
 
-    fn answered(&mut self, from: &str, response: &control::SurveyResponse<'_>) {
+    fn answered(&mut self, from: &str, message: &Bytes, response: &control::SurveyResponse<'_>) {
         let Some((question, is_last)) = self.surveys.answer(response.id, from) else { return };
-        match commands::channels_of(response) {
-            Some(channels) => {
-                self.answer(question.clone(), ControlAnswer::Channels(channels));
-                if is_last {
-                    self.answer(question, ControlAnswer::Listed);
-                }
-            }
-            None => {
-                self.surveys.end(response.id);
-                self.answer(question, ControlAnswer::Failed);
+        let answer = match &response.data.0 {
+            Cow::Borrowed(part) => message.slice_ref(part),
+            Cow::Owned(part) => Bytes::copy_from_slice(part),
+        };
+        if response.code > 0 || !self.answers.put(response.id, question.clone(), is_last, answer) {
+            self.fail(response.id, question);
+        }
+    }
+
+    /// Goes on with answers that came: so many channels are read. True when more is left.
+    pub fn read(&mut self, budget: usize) -> bool {
+        let mut left = budget;
+        while left > 0
+            && let Some(Piece { id, question, channels, is_last }) = self.answers.next(left)
+        {
+            let Some(channels) = channels else {
+                self.fail(id, question);
+                continue;
+            };
+            left = left.saturating_sub(channels.len().max(1));
+            self.answer(question.clone(), ControlAnswer::Channels(channels));
+            if is_last {
+                self.answer(question, ControlAnswer::Listed);
             }
         }
+        !self.answers.is_empty()
+    }
+
+    /// One answer is missing, so there is none.
+    fn fail(&mut self, id: u64, question: Q) {
+        self.surveys.end(id);
+        self.answers.forget(id);
+        self.answer(question, ControlAnswer::Failed);
     }
 
     fn command(&self) -> Command<'static> {

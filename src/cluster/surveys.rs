@@ -68,9 +68,9 @@ impl<Q: Clone> Surveys<Q> {
     }
 
     /// Questions whose time is over.
-    pub fn expire(&mut self, now: Now, mut expired: impl FnMut(Q)) {
-        for (_, pending) in self.pending.extract_if(|_, pending| pending.ends_ms <= now.mono_ms) {
-            expired(pending.question);
+    pub fn expire(&mut self, now: Now, mut expired: impl FnMut(u64, Q)) {
+        for (id, pending) in self.pending.extract_if(|_, pending| pending.ends_ms <= now.mono_ms) {
+            expired(id, pending.question);
         }
     }
 

@@ -45,7 +45,7 @@ impl World {
         self.settle()
     }
 
-    /// Messages reach whom they are for; every node has the channel that is named after it, with one client.
+    /// Messages reach whom they are for, answers are read at once; every node has the channel that is named after it, with one client.
     fn settle(&mut self) -> Vec<String> {
         while let Some((node, effects)) = (0..self.nodes.len())
             .map(|node| (node, effects_of(&mut self.nodes[node])))
@@ -98,6 +98,7 @@ impl World {
 }
 
 fn effects_of(node: &mut Cluster<u32>) -> Vec<Effect<u32>> {
+    while node.read(1024) {}
     std::iter::from_fn(|| node.next_effect()).collect()
 }
 
@@ -173,7 +174,7 @@ fn unknown_questions_are_answered_and_bad_answers_fail() {
     world.nodes[0].receive(&answer, world.now).unwrap();
     let effects = effects_of(&mut world.nodes[0]);
     assert!(matches!(effects[..], [Effect::Answer(7, ControlAnswer::Failed)]), "{effects:?}");
-    assert!(world.nodes[0].receive(b"\xff", world.now).is_err());
+    assert!(world.nodes[0].receive(&Bytes::from_static(b"\xff"), world.now).is_err());
 }
 
 #[test]
@@ -214,4 +215,59 @@ fn sessions_of_all_users_are_not_those_of_nobody() {
     let mut node = Cluster::<u32>::new("0");
     node.receive(&encoded(&command), Now::default()).unwrap();
     assert_eq!(effects_of(&mut node).len(), 0);
+}
+
+/// A node asks another one, which answers with this.
+fn asked(answer: impl Into<Bytes>) -> World {
+    let mut world = World::settled(2);
+    world.nodes[0].ask(&list(""), 7, world.now);
+    let Some(Effect::Tell { message, .. }) = world.nodes[0].next_effect() else { panic!("nothing was asked") };
+    let command: Command<'_> = proto::decode(&message).unwrap();
+    let id = command.survey_request.expect("a question").id;
+    let answer: Bytes = answer.into();
+    world.nodes[0].receive(&encoded(&commands::response("1", id, 0, &answer)), world.now).unwrap();
+    world
+}
+
+fn channels(count: usize) -> Vec<u8> {
+    let info = crate::protocol::api::ChannelInfo { num_clients: 1 };
+    let channels = (0..count).map(|n| (format!("ch{n}").into(), info.clone())).collect();
+    let mut encoded = Vec::new();
+    proto::encode(&crate::protocol::api::ChannelsResult { channels }, &mut encoded);
+    encoded
+}
+
+#[test]
+fn long_answers_are_read_in_pieces() {
+    let mut world = asked(channels(2_500));
+    let node = &mut world.nodes[0];
+    let mut pieces = Vec::new();
+    for more in [true, true, false] {
+        assert!(node.next_effect().is_none(), "nothing without a budget");
+        assert_eq!(node.read(1_000), more);
+        let Some(Effect::Answer(7, ControlAnswer::Channels(piece))) = node.next_effect() else { panic!("no piece") };
+        pieces.push(piece.len());
+        if !more {
+            assert!(matches!(node.next_effect(), Some(Effect::Answer(7, ControlAnswer::Listed))));
+        }
+    }
+    assert_eq!(pieces, [1_000, 1_000, 500]);
+}
+
+#[test]
+fn answers_that_cannot_be_read_are_none() {
+    let failed = ["0 answers 7: Failed"];
+    assert_eq!(asked(vec![0; answers::MAX_ANSWER + 1]).settle(), failed, "too long");
+    // The first piece is good, the rest is not.
+    let mut world = asked([channels(1_500), b"\x0a\xff".to_vec()].concat());
+    assert!(world.nodes[0].read(1_000));
+    assert!(matches!(world.nodes[0].next_effect(), Some(Effect::Answer(7, ControlAnswer::Channels(_)))));
+    assert_eq!(world.settle(), failed);
+    // Whoever asked does not wait any more.
+    let mut world = asked(channels(1_500));
+    world.nodes.push(Cluster::new("2"));
+    world.nodes[0].read(1_000);
+    while world.nodes[0].next_effect().is_some() {}
+    world.nodes[0].fail(1, 7);
+    assert_eq!(world.settle(), failed);
 }

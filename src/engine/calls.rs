@@ -88,6 +88,7 @@ impl Engine {
             config: &engine.config,
             shards: engine.shards,
             is_clustered: engine.is_clustered(),
+            streams_are_far: engine.broker.as_ref().is_some_and(|broker| broker.at.channels),
             maps_are_far: engine.broker.as_ref().is_some_and(|broker| broker.at.maps),
             effects,
             metrics: &mut engine.metrics,

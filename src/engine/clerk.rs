@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::{Ask, ControlFrame, Engine};
 use crate::api::{self, ControlAnswer, Response};
 use crate::base::ids::{ConnId, ShardId};
@@ -15,6 +17,9 @@ pub(super) const CLERK: ShardId = ShardId(0);
 
 /// Messages whose outcome somebody waits for, at most.
 const MAX_TOLD: u32 = 1 << 16;
+
+/// Channels of other nodes that are read in one turn.
+pub(super) const READ_BUDGET: usize = 1024;
 
 /// See the module.
 pub(super) struct Clerk {
@@ -54,7 +59,7 @@ impl Engine {
     }
 
     /// A message of another node.
-    pub(super) fn on_message_of_node(&mut self, message: &[u8]) {
+    pub(super) fn on_message_of_node(&mut self, message: &Bytes) {
         self.metrics.message_received(Message::Control);
         let Some(clerk) = &mut self.clerk else { return };
         if let Err(error) = clerk.cluster.receive(message, self.now) {
@@ -70,14 +75,14 @@ impl Engine {
         self.reply(&ask, answer);
     }
 
-    /// Does what is to be done about other nodes. Few things at a time: what is long (lists of channels) are calls. True when
-    /// it did anything.
+    /// Does what is to be done about other nodes. Few things at a time: what is long are calls (lists of channels of this
+    /// node), or read in pieces (those of others). True when it did anything, or has more to do.
     pub(super) fn run_clerk(&mut self) -> bool {
         let Some(clerk) = &mut self.clerk else { return false };
         if clerk.cluster.next_ms() <= self.now.mono_ms {
             clerk.cluster.tick(self.now);
         }
-        let mut is_busy = false;
+        let mut is_busy = clerk.cluster.read(READ_BUDGET);
         // Calls of its own may end at once, with further effects.
         while let Some(effect) = self.clerk.as_mut().and_then(|clerk| clerk.cluster.next_effect()) {
             self.do_for_nodes(effect);

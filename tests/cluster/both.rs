@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::http;
 use crate::support::server::Server;
 use crate::talker::Talker;
 
@@ -55,6 +56,19 @@ pub fn publications_history_and_recovery(one: &Server, other: &Server) {
     let since = json!({"offset": 4, "epoch": history["epoch"]});
     let later = other.api("history", json!({"channel": "kept:1", "limit": 100, "since": since}));
     assert_eq!(data(&later["publications"]), [5, 6]);
+    // More than a turn writes, and than Redis is asked for at once.
+    let publish = |n: u32| json!({"publish": {"channel": "kept:long", "data": n}});
+    let mut stream = one.dial();
+    http::write_call(&mut stream, "batch", &json!({"commands": (1..=1_500).map(publish).collect::<Vec<_>>()}));
+    assert_eq!(http::read(&mut stream).map(|response| response.status), Some(200));
+    let long = other.api("history", json!({"channel": "kept:long", "limit": -1}));
+    assert_eq!(
+        data(&long["publications"]),
+        (1..=1_500).map(Value::from).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+    );
+    let part = json!({"channel": "kept:long", "limit": 1_200, "reverse": true});
+    let part = other.api("history", part)["publications"].clone();
+    assert_eq!((data(&part).len(), data(&part)[1_199]), (1_200, &json!(301)));
     one.api("history_remove", json!({"channel": "kept:1"}));
     let removed = other.api("history", json!({"channel": "kept:1", "limit": 100}));
     assert_eq!((data(&removed["publications"]).len(), &removed["offset"]), (0, &json!(6)));

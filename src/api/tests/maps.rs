@@ -289,6 +289,21 @@ fn long_reads_go_page_by_page() {
     }
 }
 
+/// A round trip for each page: one alone for what a turn can write.
+#[test]
+fn long_histories_at_a_broker_go_page_by_page_too() {
+    let mut node = filled();
+    node.world.streams_are_far = true;
+    for (limit, has_pages) in [(257, false), (1024, false), (1025, true), (-1, true)] {
+        let mut pages = 0;
+        let text =
+            node.call_amid("history", &format!(r#"{{"channel":"long:a","limit":{limit}}}"#), |_, page| pages = page);
+        let last = if limit == 257 { 257 } else { 700 };
+        assert_eq!(shown(&text).0, (1..last + 1).collect::<Vec<_>>(), "{limit}");
+        assert_eq!(pages > 0, has_pages, "{limit}");
+    }
+}
+
 #[test]
 fn what_changes_amid_a_long_read_lies_behind_its_position() {
     for (method, channel) in READS {

@@ -25,6 +25,7 @@ pub(super) struct World {
     pub metrics: Shard,
     pub now: Now,
     pub newest_first: bool,
+    pub streams_are_far: bool,
     /// What a home answers.
     pub home: fn(&str, &Op) -> Answer,
     /// What the shard with this number answers, piece by piece.
@@ -40,6 +41,7 @@ impl World {
             metrics: Shard::new(crate::base::ids::ShardId(0)),
             now: Now { mono_ms: 5_000, mono_us: 5_000_000, unix_ms: 1_700_000_000_000 },
             newest_first: false,
+            streams_are_far: false,
             home: |_, op| match op {
                 Op::Publish(publish) if publish.history.is_on() => Answer::Published(top(7)),
                 Op::Publish(_) => Answer::Published(Position::default()),
@@ -106,6 +108,7 @@ impl World {
             node: &NODE,
             shards: SHARDS,
             is_clustered: false,
+            streams_are_far: self.streams_are_far,
             maps_are_far: false,
             effects,
             metrics: &mut self.metrics,
