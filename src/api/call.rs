@@ -189,9 +189,7 @@ impl Call {
         if let Some(outcome) = wait.on_answer(cx, (tag - slot.first_tag) as usize, answer, out) {
             let finished = outcome.map(|()| std::mem::take(out));
             self.finish(cx, index, finished);
-        } else if let Wait::Pages(pages) = wait
-            && pages.goes_on()
-        {
+        } else if wait.goes_on() || matches!(wait, Wait::Pages(pages) if pages.goes_on()) {
             self.writing.push(index);
         }
         self.go_on(cx)
@@ -224,6 +222,11 @@ impl Call {
             let slot = &mut self.slots[index];
             match &mut slot.state {
                 State::Surveying { wait, out, .. } => {
+                    let outcome = wait.write(cx, budget, out)?;
+                    let finished = outcome.map(|()| std::mem::take(out));
+                    self.finish(cx, index, finished);
+                }
+                State::Asking { wait, out, .. } if wait.goes_on() => {
                     let outcome = wait.write(cx, budget, out)?;
                     let finished = outcome.map(|()| std::mem::take(out));
                     self.finish(cx, index, finished);

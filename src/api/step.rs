@@ -38,7 +38,7 @@ pub(super) enum Wait {
     Map(maps::MapWait),
     Pages(Box<pages::Pages>),
     Broadcast(publish::Broadcast),
-    Presence,
+    Presence(Box<presence::Present>),
     PresenceStats,
     HistoryRemove,
     Sessions(sessions::Sessions),
@@ -96,7 +96,7 @@ impl Wait {
             Wait::Map(wait) => Some(wait.answered(answer, out)),
             Wait::Publish => Some(publish::published(answer, out)),
             Wait::Broadcast(broadcast) => broadcast.on_answer(cx, at, answer, out),
-            Wait::Presence => Some(presence::present(answer, out)),
+            Wait::Presence(present) => present.take(answer, out),
             Wait::PresenceStats => Some(presence::counted(answer, out)),
             Wait::Pages(pages) => pages.on_answer(answer, out),
             Wait::HistoryRemove => Some(history::removed(answer, out)),
@@ -115,19 +115,25 @@ impl Wait {
             | Wait::Map(_)
             | Wait::Pages(_)
             | Wait::Broadcast(_)
-            | Wait::Presence
+            | Wait::Presence(_)
             | Wait::PresenceStats
             | Wait::HistoryRemove => {}
         }
     }
 
-    /// All shards have answered: goes on with the result, within the budget. The outcome when it is whole.
+    /// Everything was answered, and the result is long: [`Wait::write`] goes on with it.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Wait::Presence(present) if present.goes_on())
+    }
+
+    /// All have answered: goes on with the result, within the budget. The outcome when it is whole.
     pub(super) fn write(&mut self, cx: &ApiCx<'_>, budget: &mut usize, out: &mut Vec<u8>) -> Option<Outcome> {
         match self {
             Wait::Channels(channels) => channels.write(budget, out),
             Wait::Info(info) => info.write(cx, budget, out),
             Wait::Scrape(scrape) => scrape.write(cx, budget, out),
             Wait::Sessions(sessions) => Some(sessions.write(out)),
+            Wait::Presence(present) => present.write(budget, out),
             _ => Some(Ok(())),
         }
     }

@@ -153,7 +153,7 @@ fn sentinels_have_a_replica_take_over() {
 
 #[test]
 fn a_master_of_a_cluster_fails() {
-    let mut cluster = Cluster::that_fails_over();
+    let mut cluster = Cluster::on_the_move();
     let replicas: Vec<_> = (0..3).map(|number| cluster.join_as_replica_of(number).0).collect();
     let options = serde_json::from_str(&cluster.options("")).expect("options");
     let owner = cluster.owner("kept:one").0;

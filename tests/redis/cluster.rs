@@ -28,7 +28,7 @@ fn what_is_no_cluster_is_none() {
 
 #[test]
 fn requests_follow_their_slots() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::on_the_move();
     let mut shards = Shards::new(2, &cluster.options(""));
     let (from, slot) = cluster.owner("a");
     let to = (from + 1) % 3;
@@ -66,7 +66,7 @@ fn requests_follow_their_slots() {
 
 #[test]
 fn the_rest_goes_on_without_a_member() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::on_the_move();
     let mut shards = Shards::new(1, &cluster.options(""));
     let mut of = [None, None, None];
     for number in 0.. {
@@ -126,7 +126,7 @@ fn maps_are_spread_over_members_and_their_keys_expire_at_each() {
 /// Changes of a map, what is told of them, and its keys that expire, while its slot moves.
 #[test]
 fn maps_follow_their_slots() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::on_the_move();
     let mut shards = map_node(&map_place(&cluster, r#","sharded_pub_sub_partitions":16"#)).expect("it is found");
     let tag = spread("map:a", 16);
     let (from, slot) = cluster.owner_of(&format!("m:meta:{{{tag}}}.map:a"));
@@ -184,7 +184,7 @@ fn messages_of_a_partition_come_from_who_has_its_slot() {
 
 #[test]
 fn messages_of_a_partition_follow_its_slot() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::on_the_move();
     let mut shards = Shards::new(2, &cluster.options(r#","sharded_pub_sub_partitions":16"#));
     let (from, slot) = cluster.owner_of(&partitioned("a", 16));
     let mut at = from;
@@ -229,7 +229,7 @@ fn scripts_run(redis: &Redis) -> u32 {
 
 #[test]
 fn presence_is_read_from_replicas() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::on_the_move();
     let (replica, _, _) = cluster.join_as_replica_of(0);
     let channel = (0..).map(|number| format!("c:{number}")).find(|channel| cluster.owner(channel).0 == 0).unwrap();
     let mut writer = Shards::new(1, &cluster.options(""));
@@ -255,7 +255,7 @@ fn presence_is_read_from_replicas() {
 
 #[test]
 fn a_replica_takes_over() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::on_the_move();
     let owner = cluster.owner_of(&partitioned("a", 16)).0;
     let (replica, ..) = cluster.join_as_replica_of(owner);
     let mut shards = Shards::new(2, &cluster.options(r#","sharded_pub_sub_partitions":16"#));

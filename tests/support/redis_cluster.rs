@@ -24,8 +24,9 @@ impl Cluster {
         Self::with_node_timeout("15000")
     }
 
-    /// Members that do not hear of another one for a second take it for gone.
-    pub fn that_fails_over() -> Self {
+    /// Members tell each other twice a second what has changed, and take one for gone that they do not hear of for a
+    /// second: for tests in which members join or fail, or slots move.
+    pub fn on_the_move() -> Self {
         Self::with_node_timeout("1000")
     }
 
