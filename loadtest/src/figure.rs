@@ -104,6 +104,13 @@ impl Figure {
     }
 }
 
+/// The middle one, 0 of none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// A number as people read it: thousands apart, three digits that matter.
 pub fn readable(value: f64) -> String {
     let size = value.abs();

@@ -82,6 +82,8 @@ enum Command {
     Api(Run<scenario::api::Api>),
     /// Presence statistics of channels with many clients
     Presence(Run<scenario::presence::Presence>),
+    /// Redis ends the connections that messages come on: when all channels hear something again
+    Reconnect(Run<scenario::reconnect::Reconnect>),
     /// All drop and come back with recovery while publications go on
     Recover(Run<scenario::recover::Recover>),
     /// Some clients read slowly or never: what the others notice
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Echo(run) => run.go(),
         Command::Api(run) => run.go(),
         Command::Presence(run) => run.go(),
+        Command::Reconnect(run) => run.go(),
         Command::Recover(run) => run.go(),
         Command::Slow(run) => run.go(),
         Command::Soak(run) => run.go(),

@@ -76,6 +76,43 @@ fn channels_are_subscribed_to_again() {
     assert!(shards.events.is_empty(), "{:?}", shards.events);
 }
 
+/// How often Redis was asked this since it was told to count anew.
+fn calls(redis: &Redis, command: &str) -> usize {
+    let counted = format!("{:?}", redis.connect().send(&["INFO", "commandstats"]));
+    let found = counted.split(&format!("cmdstat_{command}:calls=")).nth(1);
+    found.map_or(0, |rest| rest.split(',').next().expect("a number").parse().expect("a number"))
+}
+
+/// Waits for so many events, all of which must be such.
+fn all_are(shards: &mut Shards, mut left: usize, is_it: impl Fn(&BrokerEvent) -> bool) {
+    while left > 0 {
+        shards.take();
+        let all = std::mem::take(&mut shards.events);
+        assert!(all.len() <= left && all.iter().all(&is_it), "{all:?}");
+        left -= all.len();
+    }
+}
+
+#[test]
+fn a_lost_connection_costs_one_command_for_512_channels() {
+    const CHANNELS: usize = 20_000;
+    let redis = Redis::start();
+    let mut shards = Shards::new(2, &at(&redis, ""));
+    for n in 0..CHANNELS {
+        shards.place(&format!("c:{n}"), BrokerOp::Subscribe(Realm::Streams));
+    }
+    shards.ring();
+    all_are(&mut shards, CHANNELS, |event| matches!(event, BrokerEvent::Reply(_, BrokerReply::Done)));
+    redis.connect().send(&["CONFIG", "RESETSTAT"]);
+    redis.connect().send(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    all_are(&mut shards, CHANNELS, |event| matches!(event, BrokerEvent::Resumed(_)));
+    // And one for what nodes tell each other, if that is done already.
+    let commands = CHANNELS.div_ceil(512);
+    let found = calls(&redis, "subscribe");
+    assert!((commands..=commands + 1).contains(&found), "{found}");
+    assert_eq!((calls(&redis, "evalsha"), calls(&redis, "eval")), (0, 0));
+}
+
 #[test]
 fn redis_ends_and_comes_back() {
     let mut redis = Redis::start();

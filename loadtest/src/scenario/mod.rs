@@ -7,6 +7,7 @@ pub mod fanout;
 pub mod idle;
 pub mod many;
 pub mod presence;
+pub mod reconnect;
 pub mod recover;
 pub mod slow;
 pub mod soak;

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::clock::{self, SECOND, seconds};
 use crate::commands::{Position, Subscribe};
 use crate::connection::Hello;
-use crate::figure::{Figure, Merge};
+use crate::figure::{Figure, Merge, median};
 use crate::fleet::{Fleet, Hear, OPENING_AT_ONCE};
 use crate::options::rate;
 use crate::order::Order;
@@ -166,12 +166,6 @@ impl Scenario for Recover {
             checked: "everything missed was recovered, exactly once, in order",
         })
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The publishing side.

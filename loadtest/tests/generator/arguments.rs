@@ -28,6 +28,8 @@ fn wrong_arguments_are_explained() {
     check("many --channels 7 --batch 2 --each 1", &[], 1, "multiple of --batch");
     check("many --channels 10 --batch 2 --each 11", &[], 1, "there are only 10");
     check("recover --workers 2", &[], 1, "--workers");
+    check("reconnect --workers 2", &[], 1, "--workers");
+    check("reconnect --connections 1000 --each 1000", &[], 1, "more than the 900000");
 }
 
 #[test]
@@ -64,9 +66,21 @@ fn wrong_keys_are_explained() {
 fn help_names_every_scenario() {
     let output = generator().arg("--help").output().expect("help");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    for name in
-        ["idle", "connect", "fanout", "many", "echo", "api", "presence", "recover", "slow", "soak", "compare", "merge"]
-    {
+    for name in [
+        "idle",
+        "connect",
+        "fanout",
+        "many",
+        "echo",
+        "api",
+        "presence",
+        "reconnect",
+        "recover",
+        "slow",
+        "soak",
+        "compare",
+        "merge",
+    ] {
         assert!(help.contains(name), "{name}");
     }
 }

@@ -1,7 +1,7 @@
 //! Every scenario with small numbers against the real server: it runs, and nothing is lost. Whether this machine is fast
 //! enough for its figures is no concern here.
 
-use crate::support::{figure, report, run, server_command, words};
+use crate::support::{Redis, figure, report, run, server_command, words};
 use serde_json::Value;
 
 /// Runs a scenario; its report, in which nothing but this machine may be wrong.
@@ -89,6 +89,22 @@ fn all_recover_what_they_missed() {
         let report = check(&arguments);
         assert!(figure(&report, "all_back_after") > 0.0 && figure(&report, "cpu_a_recovered_connection") > 0.0);
     }
+}
+
+#[test]
+fn all_channels_come_back_when_redis_hangs_up() {
+    let redis = Redis::start();
+    let engine = format!("env CENTRIFUGO_ENGINE_TYPE=redis CENTRIFUGO_ENGINE_REDIS_ADDRESS=127.0.0.1:{}", redis.port);
+    let arguments = format!("reconnect --redis 127.0.0.1:{} --connections 3 --each 100 --rounds 2", redis.port);
+    for namespace in ["", "history"] {
+        let more = ["--json", "--namespace", namespace, "--server", &format!("{engine} {}", server_command())];
+        let output = run(&arguments, &more);
+        let report = report(&output);
+        assert_eq!(report["valid"], true, "{report:#} {}", words(&output));
+        assert!(figure(&report, "all_back_after") > 0.0 && figure(&report, "server_cpu_a_channel") > 0.0);
+    }
+    let other = run(&arguments, &["--server", &server_command()]);
+    assert!(words(&other).contains("is it the server's?"), "{}", words(&other));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The generator run as a person would run it, and servers for it.
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -38,4 +40,34 @@ pub fn server_command() -> String {
     assert!(server.exists(), "build the server first (cargo build), or name it in SPINDLE_BIN: {}", server.display());
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/server.json");
     format!("{} --shards 1 --no-pin -c {config} --http_server.port {{port}}", server.display())
+}
+
+/// A `redis-server`, or what the environment variable `REDIS_SERVER` names, on a port of its own. It keeps nothing.
+pub struct Redis {
+    /// The port, of 127.0.0.1.
+    pub port: u16,
+    child: Child,
+}
+
+impl Redis {
+    /// Starts it, and waits until it can be asked.
+    pub fn start() -> Redis {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let mut command = Command::new(program);
+        command.args(["--save", "", "--port", &free.port().to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("redis-server is installed");
+        let mut lines = BufReader::new(child.stdout.take().expect("its log")).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.to_lowercase().contains("ready to accept connections")), "it ended");
+        // It must not block on its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        Redis { port: free.port(), child }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

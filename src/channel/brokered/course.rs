@@ -1,11 +1,13 @@
 //! A brokered channel's messages: in line, checked against the stream, and made whole where they have gaps.
 
+use std::collections::VecDeque;
+
 use super::place::{Arrival, Filled, Mark, Place, Verdict};
 use super::reading::Readers;
 use super::source::Source;
 use super::task::Task;
 use super::{Brokered, Out, task};
-use crate::base::ids::ShardId;
+use crate::base::ids::{ConnId, ShardId};
 use crate::base::mutation::{Mutation, is_on};
 use crate::channel::broker_op::{BrokerOp, BrokerReply, Ticket};
 use crate::channel::dispatch::{self, respond};
@@ -34,6 +36,8 @@ pub(super) struct Course {
     checked_at: Option<Position>,
     /// The read that fills the gap.
     fill: Option<Ticket>,
+    /// It is not its turn yet to be read for that.
+    awaits_fill: bool,
     /// Reads for it that failed one after the other.
     failed_fills: u8,
     /// Messages were missed while it was under way.
@@ -54,11 +58,29 @@ impl Course {
             checks,
             checked_at: None,
             fill: None,
+            awaits_fill: false,
             failed_fills: 0,
             fills_again: false,
             source,
             resumptions: 0,
         }
+    }
+}
+
+/// The reads of a shard that fill gaps: after a lost connection each of its channels may have one, and if all were read
+/// at once, everything else would wait behind that.
+#[derive(Debug)]
+pub(super) struct Fills {
+    /// Most that are under way.
+    limit: usize,
+    under_way: usize,
+    /// Channels whose turn comes later; some may be gone by then.
+    waiting: VecDeque<ConnId>,
+}
+
+impl Fills {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, under_way: 0, waiting: VecDeque::new() }
     }
 }
 
@@ -93,16 +115,49 @@ impl Brokered {
         }
     }
 
-    /// Reads what may be missing; what comes meanwhile waits.
+    /// Reads what may be missing, or has that wait for its turn; what comes meanwhile waits.
     pub(super) fn begin_fill(&mut self, slot: u32, out: &mut Out<'_>) {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
-        let Some(since) = course.place.fill_since().filter(|_| course.fill.is_none()) else { return };
+        let Some(since) = course.place.fill_since() else { return };
+        if course.fill.is_some() || course.awaits_fill {
+            return;
+        }
         course.place.begin_fill();
+        if self.fills.under_way >= self.fills.limit {
+            course.awaits_fill = true;
+            return self.fills.waiting.push_back(channel.key);
+        }
+        let read = course.source.read(Some(since), FILL);
+        self.ask_fill(slot, read, out);
+    }
+
+    /// Asks for what ends the gap.
+    fn ask_fill(&mut self, slot: u32, op: BrokerOp, out: &mut Out<'_>) {
+        let Some(channel) = self.table.get(slot) else { return };
+        let Some(course) = &mut channel.course else { return };
         let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
         course.fill = Some(Ticket(key));
-        let (name, read) = (channel.name.clone(), course.source.read(Some(since), FILL));
-        self.request(&name, read, Some(Ticket(key)));
+        self.fills.under_way += 1;
+        let name = channel.name.clone();
+        self.request(&name, op, Some(Ticket(key)));
+    }
+
+    /// What ends a gap was answered; it is the turn of the next channel, unless more is missing in this one.
+    pub(super) fn fill_ended(&mut self, key: ConnId, ticket: Ticket, reply: BrokerReply, out: &mut Out<'_>) {
+        self.fills.under_way -= 1;
+        if let Some(slot) = self.table.slot(key) {
+            self.filled(slot, ticket, reply, out);
+        }
+        while self.fills.under_way < self.fills.limit
+            && let Some(next) = self.fills.waiting.pop_front()
+        {
+            let Some(slot) = self.table.slot(next) else { continue };
+            let waits = self.table.course(slot).is_some_and(|course| std::mem::take(&mut course.awaits_fill));
+            if waits {
+                self.begin_fill(slot, out);
+            }
+        }
     }
 
     /// The stream is not the one that subscribers have seen, and looks as if it were. So that nobody takes it for that,
@@ -117,10 +172,7 @@ impl Brokered {
             return self.give_up(slot, out);
         };
         course.place.begin_fill();
-        let Ok(key) = self.tasks.insert(Task::Fill(channel.key)) else { return self.give_up(slot, out) };
-        course.fill = Some(Ticket(key));
-        let (name, op) = (channel.name.clone(), BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s });
-        self.request(&name, op, Some(Ticket(key)));
+        self.ask_fill(slot, BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s }, out);
     }
 
     /// What may be missing was read.

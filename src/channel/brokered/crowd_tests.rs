@@ -151,6 +151,53 @@ fn those_who_wait_for_a_read_are_told_when_all_leave() {
     assert_eq!((bench.homes.pending(), bench.homes.with_subscribers()), (0, 0));
 }
 
+/// Every channel but the last one of these has a positioned subscriber.
+const AFTER_A_LOSS: usize = 3_000;
+
+/// After a lost connection a plain channel costs nothing, any other one read, and few are read at once: so whatever else
+/// is asked of the broker does not wait long.
+#[test]
+fn a_lost_connection_costs_one_read_a_channel_and_few_at_once() {
+    let limits = Limits::default();
+    let (mut homes, mut broker) = (Brokered::new(limits, true), Counting::default());
+    let (mut requests, mut sent) = (VecDeque::new(), Vec::new());
+    let names: Vec<_> = (0..=AFTER_A_LOSS).map(|n| ChannelName::new(&format!("c:{n}"))).collect();
+    let mut events = VecDeque::new();
+    for (n, name) in names.iter().enumerate() {
+        let op = if n < AFTER_A_LOSS { positioned() } else { plain() };
+        homes.handle(ShardId(0), name, subscribe(op), ReplyTo::None, Now::default(), &mut |_, it| sent.push(it));
+        requests.extend(homes.take_requests());
+        while let Some(request) = requests.pop_front() {
+            for event in broker.carry_out(request) {
+                homes.event(event, Now::default(), &mut |_, delivery| sent.push(delivery));
+            }
+            requests.extend(homes.take_requests());
+        }
+    }
+    (broker.reads, broker.entries) = (0, 0);
+    sent.clear();
+    let missed = broker.models.get_mut(names[AFTER_A_LOSS - 1].as_str()).expect("it was read");
+    missed.publish(Bytes::from("missed"), 9);
+    events.extend(names.iter().map(|name| BrokerEvent::Resumed(name.clone())));
+    // The next one comes as a message, while its channel waits to be read.
+    let next = missed.publish(Bytes::from("next"), 9);
+    let Some(BrokerEvent::Publication(_, next, _)) = next else { panic!("{next:?}") };
+    events.push_back(BrokerEvent::Publication(names[AFTER_A_LOSS - 1].clone(), next, None));
+    let mut most = 0;
+    while !events.is_empty() || !requests.is_empty() {
+        // The broker is slower than what it tells.
+        match events.pop_front() {
+            Some(event) => homes.event(event, Now::default(), &mut |_, delivery| sent.push(delivery)),
+            None => events.extend(requests.pop_front().into_iter().flat_map(|request| broker.carry_out(request))),
+        }
+        requests.extend(homes.take_requests());
+        most = most.max(homes.pending());
+    }
+    assert_eq!((broker.reads, most, homes.pending()), (AFTER_A_LOSS, limits.fills, 0));
+    let words: Vec<_> = sent.iter().map(word).collect();
+    assert_eq!(words, ["pub missed@1", "pub next@2"]);
+}
+
 /// Steps without faults.
 fn peace() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![

@@ -40,7 +40,7 @@ use crate::channel::table::{Entry, Table};
 use crate::protocol::error::Error;
 
 pub use admission::Admission;
-use course::Course;
+use course::{Course, Fills};
 use doubts::Doubts;
 use present::Present;
 use source::Source;
@@ -53,11 +53,14 @@ pub struct Limits {
     pub channels: u32,
     /// Requests under way. At the bound, further ones fail with [`Error::INTERNAL`].
     pub requests: u32,
+    /// Reads under way that fill gaps. At the bound, further channels wait for their turn; what comes for them is held
+    /// meanwhile.
+    pub fills: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { channels: 1 << 28, requests: 1 << 18 }
+        Self { channels: 1 << 28, requests: 1 << 18, fills: 1 << 10 }
     }
 }
 
@@ -119,6 +122,7 @@ impl Table<Channel> {
 pub struct Brokered {
     table: Table<Channel>,
     tasks: Slab<Task>,
+    fills: Fills,
     /// For the broker, in order.
     requests: Vec<BrokerRequest>,
     /// What changed nothing when it was last answered, if so, and why.
@@ -165,6 +169,7 @@ impl Brokered {
         Self {
             table: Table::new(limits.channels),
             tasks: Slab::new(limits.requests),
+            fills: Fills::new(limits.fills),
             requests: Vec::new(),
             suppressed: None,
             present: None,
@@ -372,11 +377,7 @@ impl Brokered {
                     self.go_on(of, out);
                 }
             }
-            Some(Task::Fill(key)) => {
-                if let Some(slot) = self.table.slot(key) {
-                    self.filled(slot, ticket, reply, out);
-                }
-            }
+            Some(Task::Fill(key)) => self.fill_ended(key, ticket, reply, out),
             Some(Task::Check(key)) => {
                 if let Some(slot) = self.table.slot(key) {
                     self.checked(slot, reply, out);

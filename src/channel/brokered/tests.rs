@@ -173,8 +173,9 @@ struct Bench {
 }
 
 impl Bench {
+    /// With room for one read that fills a gap.
     fn new() -> Self {
-        Self::with_limits(Limits::default())
+        Self::with_limits(Limits { fills: 1, ..Limits::default() })
     }
 
     fn with_limits(limits: Limits) -> Self {
@@ -490,11 +491,11 @@ fn presence_alone_may_be_kept_there() {
 
 #[test]
 fn too_many_requests_are_refused() {
-    let mut bench = Bench::with_limits(Limits { channels: 10, requests: 1 });
+    let mut bench = Bench::with_limits(Limits { channels: 10, requests: 1, fills: 1 });
     bench.op(0, publish("x"), REPLY);
     bench.op(0, publish("y"), REPLY);
     assert_eq!(bench.settle(), ["0:Failed 100", "0:Published @1"]);
-    let mut none = Bench::with_limits(Limits { channels: 0, requests: 10 });
+    let mut none = Bench::with_limits(Limits { channels: 0, requests: 10, fills: 1 });
     assert_eq!(none.ask(0, subscribe(plain())), ["0:Failed 106"]);
 }
 
