@@ -27,6 +27,8 @@ pub struct Bench {
     pub target: Target,
     /// Its process, when it is known.
     pub process: Option<Process>,
+    /// Another process of which is told what it used.
+    pub also: Option<Process>,
     /// Part of all channel names of this run.
     pub run: String,
     seed: u32,
@@ -45,11 +47,15 @@ impl Bench {
         let url = server.as_ref().map_or(options.url.clone(), Server::url);
         let target = options.target(&url)?;
         let pid = options.pid.or(server.as_ref().map(Server::pid));
-        let process = pid.map(Process::new).transpose()?;
+        let process = pid.map(|pid| Process::new(pid, "--pid")).transpose()?;
+        let also = options.also_pid.map(|pid| Process::new(pid, "--also-pid")).transpose()?;
+        if also.is_some() && process.is_none() {
+            return Err("--also-pid: the server's process must be known, too: give --pid, or --server".into());
+        }
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         let seed = since_epoch.subsec_nanos() ^ std::process::id();
         let run = format!("{:x}{:x}", since_epoch.as_secs() & 0xffff, std::process::id());
-        Ok(Bench { name, options, target, process, run, seed, _server: server })
+        Ok(Bench { name, options, target, process, also, run, seed, _server: server })
     }
 
     /// The same with other channels.
@@ -59,6 +65,7 @@ impl Bench {
             options: self.options.clone(),
             target: self.target.clone(),
             process: self.process,
+            also: self.also,
             run: format!("{}x", self.run),
             seed: self.seed.wrapping_mul(31),
             _server: None,
@@ -118,6 +125,14 @@ impl Bench {
             )?;
         allow_files(3 * sockets)?;
         Floor::start(sockets, core).map(Some)
+    }
+
+    /// For scenarios that measure parts of their time.
+    pub fn no_other_process(&self) -> Result<(), Failure> {
+        if self.also.is_some() {
+            return Err(format!("--also-pid means nothing to {}", self.name).into());
+        }
+        Ok(())
     }
 
     /// For scenarios in which nothing is fanned out.

@@ -69,12 +69,12 @@ pub fn merge(reports: Vec<Report>) -> Result<Report, Failure> {
 fn again(report: &mut Report) {
     let latencies = latency_figures(&report.latency);
     let value = |report: &Report, key: &str| report.figures.iter().find(|f| f.key == key).map(|figure| figure.value);
-    let cpu = value(report, "server_cpu_time");
+    let [cpu, other] = ["server_cpu_time", "other_process_cpu_time"].map(|key| value(report, key));
     let units = value(report, "units_that_took_it");
     for figure in report.figures.iter_mut().filter(|figure| figure.merge == Merge::Again) {
         if let Some(latency) = latencies.iter().find(|latency| latency.key == figure.key) {
             figure.value = latency.value;
-        } else if let (Some(cpu), Some(units)) = (cpu, units) {
+        } else if let (Some(cpu), Some(units)) = (if figure.key.starts_with("other_") { other } else { cpu }, units) {
             figure.value = match figure.better {
                 Better::Lower => cpu * 1e6 / units.max(1.0),
                 _ => units / cpu.max(1e-9),
@@ -105,6 +105,8 @@ mod tests {
         ];
         figures.extend(latency_figures(&latency));
         figures.extend(cpu_each("delivery", Duration::from_secs(2), units));
+        figures.push(Figure::fact("Other process CPU time", 1.0, "s", Merge::Mean));
+        figures.push(Figure::new("Other process CPU a delivery", 0.0, "us", Better::Lower, Merge::Again));
         Report {
             scenario: "fanout".to_owned(),
             settings: Vec::new(),
@@ -128,6 +130,7 @@ mod tests {
         assert_eq!((value("latency_p50"), value("latency_max").round()), (2.0, 9.0));
         assert_eq!(value("server_cpu_a_delivery"), 500.0);
         assert_eq!(value("deliveries_a_cpu_second"), 2000.0);
+        assert_eq!(value("other_process_cpu_a_delivery"), 250.0);
         assert!(!merged.is_valid());
         let mut other = report(1.0, &[], 1);
         other.scenario = "echo".to_owned();

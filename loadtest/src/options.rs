@@ -32,6 +32,9 @@ pub struct Options {
     /// Process id of the server: its CPU time and memory are read from /proc. Known with --server.
     #[arg(long, conflicts_with = "server")]
     pub pid: Option<u32>,
+    /// Process id of one more process whose CPU time is told, such as the server's Redis.
+    #[arg(long, value_name = "PID")]
+    pub also_pid: Option<u32>,
     /// Cores for the workers, by turns; keep them apart from the server's.
     #[arg(long, value_delimiter = ',')]
     pub core: Vec<usize>,

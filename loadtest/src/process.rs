@@ -34,10 +34,11 @@ impl Cpu {
 }
 
 impl Process {
-    /// Watches `pid`.
-    pub fn new(pid: u32) -> Result<Process, Failure> {
+    /// Watches `pid`, which this option gave.
+    pub fn new(pid: u32, option: &str) -> Result<Process, Failure> {
         let process = Process { pid };
-        process.cpu().map_err(|e| format!("--pid {pid}: there is no such process, or it is another user's ({e})"))?;
+        let told = |e| format!("{option} {pid}: there is no such process, or it is another user's ({e})");
+        process.cpu().map_err(told)?;
         Ok(process)
     }
 

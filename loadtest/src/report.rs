@@ -240,6 +240,11 @@ pub fn server_figures(unit: &str, units: u64, server: &ServerUse) -> Vec<Figure>
         Figure::fact("Units that took it", units as f64, "", Merge::Sum),
     ];
     figures.extend(cpu_each(unit, server.cpu, units));
+    if let Some(also) = server.also {
+        let each = also.as_secs_f64() * 1e6 / units.max(1) as f64;
+        figures.push(Figure::fact("Other process CPU time", also.as_secs_f64(), "s", Merge::Mean));
+        figures.push(Figure::new(format!("Other process CPU a {unit}"), each, "us", Better::Lower, Merge::Again));
+    }
     figures
 }
 

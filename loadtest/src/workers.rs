@@ -22,6 +22,8 @@ const SAMPLE: u64 = SECOND / 4;
 pub struct ServerUse {
     /// CPU time, all threads.
     pub cpu: Duration,
+    /// That of the other process that is told of.
+    pub also: Option<Duration>,
     /// Length of the part, seconds.
     pub wall: f64,
     /// Seconds since the part began, and share of one core used since the sample before.
@@ -201,15 +203,17 @@ fn watch(bench: &Bench, gate: &Gate, live: &Live) -> Result<Option<ServerUse>, F
                 next = next.min(window.start);
             } else if !done {
                 let cpu = process.cpu()?;
-                let (first, memory) = match began {
+                let also = bench.also.map(|also| also.cpu()).transpose()?;
+                let (first, memory, also_first) = match began {
                     Some(began) => began,
-                    None => *began.insert(((now, cpu), process.private_memory()?)),
+                    None => *began.insert(((now, cpu), process.private_memory()?, also)),
                 };
                 if let Some((moment, last)) = before.replace((now, cpu)) {
                     let share = cpu.since(&last).as_secs_f64() / seconds(now - moment);
                     used.series.push((seconds(now - window.start), share));
                 }
                 used.cpu = cpu.since(&first.1);
+                used.also = also.zip(also_first).map(|(also, first)| also.since(&first));
                 used.wall = seconds(now - first.0);
                 done = now >= window.end;
                 if done {

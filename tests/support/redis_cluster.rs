@@ -41,7 +41,11 @@ impl Cluster {
         for (redis, ..) in &members {
             let mut connection = redis.connect();
             let is_ready = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
-            while !is_ready(text(&mut connection, &["CLUSTER", "INFO"])) {
+            // Before that a member passes no messages on to another one.
+            let are_linked = |nodes: String| nodes.matches(" connected").count() == 3 && !nodes.contains("handshake");
+            while !is_ready(text(&mut connection, &["CLUSTER", "INFO"]))
+                || !are_linked(text(&mut connection, &["CLUSTER", "NODES"]))
+            {
                 // Waits for a replica that does not come: the time members need to hear of each other.
                 connection.send(&["WAIT", "1", "20"]);
             }

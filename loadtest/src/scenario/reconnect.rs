@@ -100,6 +100,7 @@ impl Scenario for Reconnect {
 
     fn run(&self, bench: &Bench) -> Result<Outcome, Failure> {
         bench.no_floor()?;
+        bench.no_other_process()?;
         if bench.options.workers > 1 {
             return Err("--workers: reconnect runs on one worker".into());
         }

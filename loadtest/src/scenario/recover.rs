@@ -115,6 +115,7 @@ impl Scenario for Recover {
 
     fn run(&self, bench: &Bench) -> Result<Outcome, Failure> {
         bench.no_floor()?;
+        bench.no_other_process()?;
         if bench.options.workers > 1 {
             return Err("--workers: recover runs on one worker; run several processes and merge them".into());
         }

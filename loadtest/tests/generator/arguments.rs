@@ -21,6 +21,9 @@ fn wrong_arguments_are_explained() {
     check("fanout --url http://192.0.2.1:80", &[], 1, "--remote");
     check("fanout --server spindle", &[], 1, "{port}");
     check("fanout --pid 4194305", &[], 1, "no such process");
+    check("fanout --also-pid 4194305", &[], 1, "no such process");
+    check(&format!("fanout --also-pid {}", std::process::id()), &[], 1, "give --pid");
+    check(&format!("recover --pid {0} --also-pid {0}", std::process::id()), &[], 1, "means nothing to recover");
     check("fanout --core 999", &[], 1, "core 999 is not to be had");
     check("fanout --floor", &[], 1, "--server-core");
     check("api --floor --server-core 0", &[], 1, "--floor means nothing to api");

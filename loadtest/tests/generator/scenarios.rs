@@ -23,9 +23,12 @@ const SHORT: &str = "--warmup 100ms --duration 500ms";
 #[test]
 fn fanout_delivers_to_all() {
     for protocol in ["json", "protobuf"] {
-        let report = check(&format!("fanout --subscribers 20 --rate 50 --protocol {protocol} {SHORT}"));
+        let also = std::process::id();
+        let report =
+            check(&format!("fanout --subscribers 20 --rate 50 --protocol {protocol} --also-pid {also} {SHORT}"));
         assert!((figure(&report, "deliveries") - 1000.0).abs() < 300.0);
         assert!(figure(&report, "server_cpu_a_delivery") > 0.0 && figure(&report, "latency_p99") > 0.0);
+        assert!(figure(&report, "other_process_cpu_a_delivery") >= 0.0);
         assert!(!report["series"].as_array().expect("a list").is_empty());
     }
 }
