@@ -1,7 +1,6 @@
 //! A Redis of its own for a test, and a connection to it.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use spindle::broker::{Call, Value, Verb};
 
 use crate::PATIENCE;
+
+// Some tests start a server, too.
+#[allow(clippy::duplicate_mod)]
+#[path = "port.rs"]
+mod port;
 
 /// A running `redis-server`, or what the environment variable `REDIS_SERVER` names. Nothing of it is kept.
 pub struct Redis {
@@ -78,7 +82,7 @@ impl Redis {
 
 /// A port of this machine that nobody listens on.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+    port::free_port()
 }
 
 fn folder() -> PathBuf {

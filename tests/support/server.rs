@@ -1,7 +1,7 @@
 //! Starting and ending the binary.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,8 +9,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+pub use port::free_port;
+
 use super::PATIENCE;
 use super::http;
+
+// Some tests start a Redis, too.
+#[allow(clippy::duplicate_mod)]
+#[path = "port.rs"]
+mod port;
 
 /// A running server. Its log must never tell of a panic.
 pub struct Server {
@@ -206,11 +213,6 @@ impl Drop for Server {
             assert!(faults.is_empty(), "{:#?}", lines.0);
         }
     }
-}
-
-/// A port that nobody listens on right now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 fn merge(into: &mut Value, more: Value) {

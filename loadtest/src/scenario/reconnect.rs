@@ -24,6 +24,8 @@ use crate::workers::{self, ServerUse, Worker};
 
 /// The longest time until all is well again.
 const PATIENCE: u64 = 120 * SECOND;
+/// Before connections are killed: servers wait longer for one that soon breaks again.
+const SETTLE: u64 = 2 * SECOND;
 /// Between two publications to a channel of the sample.
 const EVERY: u64 = SECOND / 200;
 /// Publications under way at most where all channels get one.
@@ -228,6 +230,10 @@ impl Reconnect {
         self.tell_all(&mut fleet, &mut publisher, &mut hearing)?;
         let mut losses = Vec::new();
         for _ in 0..self.rounds {
+            let settled = clock::now() + SETTLE;
+            while clock::now() < settled {
+                fleet.turn(settled, &mut hearing)?;
+            }
             let loss = self.lose(bench, &mut fleet, &mut killer, &mut publisher, &mut hearing, &sample)?;
             loss.times.iter().for_each(|time| tally.arrive(hearing.killed + time, hearing.killed));
             losses.push(loss);
