@@ -39,6 +39,11 @@ fn publications_that_a_failover_lost_and_nobody_was_told_of_are_noticed() {
 }
 
 #[test]
+fn changes_of_a_map_that_a_failover_lost_and_nobody_was_told_of_are_noticed() {
+    check_with(nodes(), Mutation::TrustMapOffsets);
+}
+
+#[test]
 fn a_shard_that_is_skipped_is_noticed() {
     check(Mutation::SkipShard);
 }

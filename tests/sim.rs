@@ -67,7 +67,7 @@ fn invariants_hold_across_nodes_under_fresh_seeds() {
         println!("{:?}", simulate_cluster(seed));
         return;
     }
-    let (mut publications, mut recoveries, mut losses, mut lost, mut versions) = (0, 0, 0, 0, 0);
+    let (mut publications, mut recoveries, mut losses, mut lost, mut changes_lost, mut versions) = (0, 0, 0, 0, 0, 0);
     for _ in 0..number("SPINDLE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS / 2) {
         let report = simulate_cluster(rand_seed());
         publications += report.publications;
@@ -75,10 +75,14 @@ fn invariants_hold_across_nodes_under_fresh_seeds() {
         losses += report.losses;
         versions += report.versions;
         lost += report.publications_lost;
+        changes_lost += report.changes_lost;
     }
-    println!("{publications} publications, {recoveries} recoveries, {losses} positions lost, {lost} lost by failovers");
-    println!("{versions} versions of keys");
-    assert!(publications > 200 && recoveries > 50 && losses > 0 && lost > 20 && versions > 20);
+    println!(
+        "{publications} publications, {recoveries} recoveries, {losses} positions lost, {versions} versions of keys"
+    );
+    println!("lost by failovers: {lost} publications, {changes_lost} changes of maps");
+    assert!(publications > 200 && recoveries > 50 && losses > 0 && versions > 20);
+    assert!(lost > 20 && changes_lost > 20);
 }
 
 #[test]

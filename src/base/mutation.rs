@@ -42,6 +42,8 @@ pub enum Mutation {
     PassOverGap,
     /// A home believes that a stream is the one that it knows though other publications stand there.
     TrustOffsets,
+    /// The same of a map.
+    TrustMapOffsets,
     /// A subscriber of a brokered channel does not get what came between the read of the stream and its answer.
     ForgetSince,
     /// A subscriber of a brokered channel is told what a read found that began before it came, whatever that is.

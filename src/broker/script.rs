@@ -34,11 +34,13 @@ pub enum Script {
     MapExpired,
     /// Removes keys of a map that expired.
     MapExpire,
+    /// Has a map go on under another epoch.
+    MapEpochChange,
 }
 
 impl Script {
     /// All of them; each at the index that is its number.
-    pub const ALL: [Script; 15] = [
+    pub const ALL: [Script; 16] = [
         Script::StreamPublish,
         Script::ListPublish,
         Script::PublishOnce,
@@ -54,6 +56,7 @@ impl Script {
         Script::MapKeyRead,
         Script::MapExpired,
         Script::MapExpire,
+        Script::MapEpochChange,
     ];
 
     /// Its Lua text; the comment at its top says what keys and arguments are.
@@ -74,6 +77,7 @@ impl Script {
             Script::MapKeyRead => include_str!("lua/map_key_read.lua"),
             Script::MapExpired => include_str!("lua/map_expired.lua"),
             Script::MapExpire => include_str!("lua/map_expire.lua"),
+            Script::MapEpochChange => include_str!("lua/map_epoch_change.lua"),
         }
     }
 }

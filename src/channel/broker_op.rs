@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::ids::ConnId;
-use crate::channel::map_op::{MapOp, MapState, Suppression};
+use crate::channel::map_op::{MapOp, MapOptions, MapState, Suppression};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::publication::{ClientInfo, Epoch, Position, Publication};
@@ -79,6 +79,13 @@ pub enum BrokerOp {
         /// Seconds offset and epoch are kept.
         meta_ttl_s: u32,
     },
+    /// The same of a map, whose keys stay. Reply: [`BrokerReply::History`] with the newest change.
+    ChangeMapEpoch {
+        /// The epoch that it must not have any more.
+        of: Epoch,
+        /// How the map is kept.
+        options: MapOptions,
+    },
     /// Drop the stream's publications. Reply: [`BrokerReply::Done`].
     RemoveHistory,
     /// Add a client to presence, or renew its entry; the broker knows how long entries last. Reply:
@@ -119,7 +126,8 @@ pub enum Realm {
 impl BrokerOp {
     /// Whether it is about a map.
     pub fn is_of_map(&self) -> bool {
-        matches!(self, Self::Map(_) | Self::Subscribe(Realm::Maps) | Self::Unsubscribe(Realm::Maps))
+        let is_link = matches!(self, Self::Subscribe(Realm::Maps) | Self::Unsubscribe(Realm::Maps));
+        is_link || matches!(self, Self::Map(_) | Self::ChangeMapEpoch { .. })
     }
 
     /// Whether presence is what it is about.

@@ -189,6 +189,9 @@ pub struct MapState {
     pub cursor: Box<str>,
     /// Keys of the whole map; 0 = not counted.
     pub keys: u32,
+    /// The change at its top, where a broker keeps it still: by it the map is told from one that lost changes and went
+    /// on to the same place.
+    pub newest: Option<Arc<Publication>>,
 }
 
 /// Answer to [`MapOp::Subscribe`].

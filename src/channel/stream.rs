@@ -12,7 +12,7 @@ use crate::channel::op::HistoryOptions;
 use crate::channel::publication::{Epoch, Position, Publication};
 
 /// Publications under consecutive offsets that end at the top.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
     /// Offsets `top - len + 1 ..= top`.
     ring: VecDeque<Arc<Publication>>,
@@ -42,6 +42,14 @@ impl Stream {
             version_epoch: Box::default(),
             publications_end_ms: NEVER,
             stream_ends_ms: NEVER,
+        }
+    }
+
+    /// It goes on under another epoch, and keeps its publications: as a broker's does that lost some. Costs a copy of each.
+    pub fn change_epoch(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        for kept in &mut self.ring {
+            *kept = Arc::new(Publication { epoch, ..(**kept).clone() });
         }
     }
 

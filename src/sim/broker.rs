@@ -15,7 +15,7 @@ use crate::base::ids::ClientId;
 use crate::base::time::Now;
 use crate::broker::history::newest;
 use crate::channel::broker_op::{BrokerEvent, BrokerOp, BrokerReply, BrokerRequest, Ticket};
-use crate::channel::brokered::map_model::Maps;
+use crate::channel::brokered::map_model::{MOST_LOST, Maps};
 use crate::channel::map_op::MapOp;
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
@@ -26,9 +26,6 @@ use crate::engine::ShardFarEnd;
 /// Of so many requests one fails.
 const FAILURES: u32 = 300;
 
-/// So many publications a failover loses at most.
-const MOST_LOST: usize = 3;
-
 /// Events that are brought at once, at most.
 const MOST_AT_ONCE: usize = 4;
 
@@ -38,6 +35,8 @@ pub(super) struct Broker {
     streams: HashMap<ChannelName, Kept>,
     presence: HashMap<ChannelName, HashMap<ClientId, Arc<ClientInfo>>>,
     maps: Maps,
+    /// The last moment at which a map changed: no two removals of a key are of the same one.
+    last_unix_ms: u64,
     /// Whether requests fail now and then.
     pub(super) is_faulty: bool,
 }
@@ -83,6 +82,7 @@ impl Broker {
             streams: HashMap::new(),
             presence: HashMap::new(),
             maps: Maps::default(),
+            last_unix_ms: 0,
             is_faulty: true,
         }
     }
@@ -195,6 +195,7 @@ impl Broker {
                 }
                 BrokerReply::History(stream.read(newest(meta_ttl_s)), stream.top)
             }
+            BrokerOp::ChangeMapEpoch { of, options } => self.maps.change_epoch(&channel, of, options, rng, now),
             BrokerOp::RemoveHistory => {
                 self.stream(&channel, rng).clear();
                 BrokerReply::Done
@@ -214,6 +215,7 @@ impl Broker {
                 BrokerReply::PresenceStats(present.len() as u32, users.len() as u32)
             }
             BrokerOp::Map(op) => {
+                let now = self.next_moment(now);
                 let (reply, change) = self.maps.carry_out(&channel, *op, rng, now);
                 if let Some((publication, previous)) = change {
                     self.message(&channel, |name| told(name, &publication, previous.as_deref()));
@@ -244,9 +246,15 @@ impl Broker {
 
     /// Removes keys of maps that expired, and tells it.
     pub(super) fn sweep(&mut self, now: Now) {
+        let now = self.next_moment(now);
         for (channel, removal) in self.maps.expire(now) {
             self.message(&channel, |name| told(name, &removal, None));
         }
+    }
+
+    fn next_moment(&mut self, now: Now) -> Now {
+        self.last_unix_ms = now.unix_ms.max(self.last_unix_ms + 1);
+        Now { unix_ms: self.last_unix_ms, ..now }
     }
 
     /// A message for all nodes that want it and whose connection is there.
@@ -332,6 +340,21 @@ impl Broker {
         let channel = ChannelName::new(channel);
         let count = rng.random_range(1..=MOST_LOST);
         let gone = self.stream(&channel, rng).fall_back(count);
+        self.change_master(&channel, rng);
+        gone
+    }
+
+    /// See [`Broker::fail_over`]: the same of a map, if it can be.
+    pub(super) fn fail_over_map(&mut self, channel: &str, rng: &mut StdRng) -> Vec<Arc<Publication>> {
+        let gone = self.maps.fall_back(channel, rng.random_range(1..=MOST_LOST));
+        if !gone.is_empty() {
+            self.change_master(&ChannelName::new(channel), rng);
+        }
+        gone
+    }
+
+    /// Connections for messages of a channel lead to another server, or are told so.
+    fn change_master(&mut self, channel: &ChannelName, rng: &mut StdRng) {
         for node in &mut self.nodes {
             let home = channel.home(node.shards.len() as u16).index();
             match &mut node.pipe {
@@ -343,7 +366,6 @@ impl Broker {
                 _ => node.cut(),
             }
         }
-        gone
     }
 
     fn stream(&mut self, channel: &ChannelName, rng: &mut StdRng) -> &mut Kept {

@@ -197,7 +197,7 @@ fn map_agrees(world: &mut World, channel: &str, may_be_another: bool) -> Result<
         let data = if data.is_null() { String::new() } else { data.to_string() };
         content.insert(entry["key"].as_str().unwrap_or_default().to_owned(), data.into_bytes());
     }
-    let views = world.clients.iter().filter_map(|client| client.maps.view(channel)).filter(|view| view.is_live());
+    let views = world.clients.iter().filter_map(|client| client.maps.view(channel)).filter(|view| view.is_certain());
     for view in views.filter(|view| !may_be_another || result["epoch"] == *view.epoch()) {
         if !view.content.keys().eq(content.keys()) || channel.starts_with("map") && view.content != content {
             return Err(format!("{channel}: a client has {:?}, the home {content:?}", view.content));

@@ -332,7 +332,7 @@ impl Client {
             asked => asked,
         };
         if let (Asked::Map { channel }, Some(error)) = (&asked, &reply.error) {
-            return self.maps.on_error(channel, error.code, self.is_brokered);
+            return self.maps.on_error(channel, error.code, self.is_brokered, truth);
         }
         if let (Asked::Publish, true, Some(error)) = (&asked, self.is_brokered, &reply.error)
             && error.code == Error::INTERNAL.code
@@ -452,7 +452,7 @@ impl Client {
             } else if since.epoch == epoch
                 && offset.saturating_sub(since.offset) <= history_size
                 && offset >= since.offset
-                && !truth.has_lost(channel)
+                && truth.last_failover(channel) == 0
             {
                 return Err(format!(
                     "{channel}: {} to {offset} is within the history and was not recovered",

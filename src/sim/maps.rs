@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::client::Seen;
 use super::truth::Truth;
+use crate::channel;
 use crate::protocol::client::{Publication, SubscribeRequest, SubscribeResult};
 use crate::protocol::disconnect::Unsubscribe;
 use crate::protocol::error::Error;
@@ -24,6 +25,12 @@ pub(super) struct View {
     /// As of `seen`, once all pages of keys are read.
     pub(super) content: Content,
     seen: Seen,
+    /// The last change, if one came since the keys.
+    last: Option<Vec<u8>>,
+    /// The last failover that lost changes when the client asked for the map, or came back to it.
+    failover: u64,
+    /// A failover lost changes while the client was not live: nobody could know that it has them.
+    is_doubtful: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -60,6 +67,11 @@ pub(super) fn kind(channel: &str) -> Option<i32> {
 impl View {
     pub(super) fn is_live(&self) -> bool {
         self.step == Step::Live
+    }
+
+    /// Whether it is live and must have what its home has.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_live() && !self.is_doubtful
     }
 
     /// The epoch of the map that it has.
@@ -105,6 +117,7 @@ impl View {
     /// Takes an answer. True when there is more to ask for.
     fn on_answer(&mut self, channel: &str, result: &SubscribeResult<'_>, truth: &mut Truth) -> Result<bool, String> {
         let was_keys = matches!(self.step, Step::Keys { .. });
+        self.is_doubtful |= truth.last_failover(channel) != self.failover;
         if was_keys && self.seen.epoch.is_empty() {
             // What is read keeps to the first page; a page that is the last one, too, may bring changes along.
             let first = result.publications.first().map_or(result.offset, |first| first.offset - 1);
@@ -140,9 +153,13 @@ impl View {
         if change.offset != self.seen.offset + 1 {
             return Err(format!("{channel}: change {} behind {}", change.offset, self.seen.offset));
         }
-        self.seen.offset = change.offset;
-        let what = format!("{}{}={}", change.removed, change.key, String::from_utf8_lossy(change.data.as_bytes()));
-        truth.agree(channel, &self.seen.epoch, change.offset, what.as_bytes())?;
+        let before = std::mem::replace(&mut self.seen.offset, change.offset);
+        let what = told(change.removed, &change.key, change.data.as_bytes());
+        truth.agree(channel, &self.seen.epoch, change.offset, &what)?;
+        if let Some(last) = self.last.take().filter(|_| !self.is_doubtful) {
+            truth.follows(channel, &self.seen.epoch, (before, &last), (change.offset, &what))?;
+        }
+        self.last = Some(what);
         if change.removed {
             self.content.remove(&*change.key);
         } else {
@@ -150,6 +167,17 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// A change as the truth knows it.
+fn told(removed: bool, key: &str, data: &[u8]) -> Vec<u8> {
+    format!("{removed}{key}={}", String::from_utf8_lossy(data)).into_bytes()
+}
+
+/// The same, of a change as the broker has it.
+pub(super) fn of_change(change: &channel::publication::Publication) -> Vec<u8> {
+    let entry = change.entry.as_ref();
+    told(entry.is_some_and(|entry| entry.removed), entry.map_or("", |entry| &entry.key), &change.data)
 }
 
 /// All maps of a client.
@@ -177,11 +205,20 @@ impl Maps {
     }
 
     /// Begins to read a map, or comes back to it one way or the other. True unless it is there or on its way.
-    pub(super) fn begin(&mut self, channel: &str, by_pages: bool) -> bool {
+    pub(super) fn begin(&mut self, channel: &str, by_pages: bool, truth: &Truth) -> bool {
         let view = self.views.entry(channel.to_owned()).or_default();
         if view.is_live() || view.is_asked() {
             return false;
         }
+        let failover = truth.last_failover(channel);
+        if view.step == Step::Left {
+            let Seen { offset, epoch } = &view.seen;
+            view.is_doubtful |= match &view.last {
+                Some(last) => truth.is_lost(channel, epoch, *offset, last),
+                None => failover != view.failover,
+            };
+        }
+        view.failover = failover;
         view.step = match view.step {
             Step::Left if by_pages => Step::Changes { comes_back: true },
             Step::Left => Step::Rest,
@@ -247,7 +284,13 @@ impl Maps {
 
     /// The client is told to begin anew: changes are gone, or it took too long and its place was forgotten, or a
     /// broker could not be asked.
-    pub(super) fn on_error(&mut self, channel: &str, code: u32, is_brokered: bool) -> Result<(), String> {
+    pub(super) fn on_error(
+        &mut self,
+        channel: &str,
+        code: u32,
+        is_brokered: bool,
+        truth: &Truth,
+    ) -> Result<(), String> {
         let is_known = [Error::UNRECOVERABLE_POSITION.code, Error::PERMISSION_DENIED.code].contains(&code);
         let is_far = is_brokered && code == Error::INTERNAL.code;
         if !is_known && !is_far {
@@ -255,7 +298,7 @@ impl Maps {
         }
         self.told += u64::from(code == Error::UNRECOVERABLE_POSITION.code);
         self.views.insert(channel.to_owned(), View::default());
-        self.begin(channel, false);
+        self.begin(channel, false, truth);
         Ok(())
     }
 

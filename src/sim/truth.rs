@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::channel::publication::Publication;
+use crate::channel::publication::Position;
 
 /// The number of a failover, and the payload that it lost.
 type Lost = (u64, Vec<u8>);
@@ -33,21 +33,27 @@ impl Truth {
         Ok(())
     }
 
-    /// The broker lost these publications, and will give their offsets again.
-    pub(super) fn lose(&mut self, channel: &str, gone: Vec<Publication>) {
+    /// The broker lost these publications, with the payloads that clients see, and will give their offsets again.
+    pub(super) fn lose(&mut self, channel: &str, gone: impl Iterator<Item = (Position, Vec<u8>)>) {
         self.failovers += 1;
-        for publication in gone {
-            let place = (channel.to_owned(), publication.epoch.as_str().to_string(), publication.offset);
+        for (Position { offset, epoch }, data) in gone {
+            let place = (channel.to_owned(), epoch.as_str().to_string(), offset);
             self.streams.remove(&place);
             self.wanted.remove(&place);
             self.skipped.remove(&place);
-            self.lost.entry(place).or_default().push((self.failovers, publication.data.to_vec()));
+            self.lost.entry(place).or_default().push((self.failovers, data));
         }
     }
 
-    /// Whether the broker lost anything of the channel.
-    pub(super) fn has_lost(&self, channel: &str) -> bool {
-        self.lost.keys().any(|(of, ..)| of == channel)
+    /// The failover that last lost something of the channel; 0 = none did.
+    pub(super) fn last_failover(&self, channel: &str) -> u64 {
+        let of_channel = self.lost.iter().filter(|((of, ..), _)| of == channel).flat_map(|(_, lost)| lost);
+        of_channel.map(|(failover, _)| *failover).max().unwrap_or_default()
+    }
+
+    /// Whether the broker lost this publication.
+    pub(super) fn is_lost(&self, channel: &str, epoch: &str, offset: u64, data: &[u8]) -> bool {
+        self.lost_by(channel, epoch, offset, data).is_some()
     }
 
     /// The failover that lost this publication, if one did.

@@ -59,6 +59,8 @@ pub struct Report {
     pub patches: u64,
     /// Times a client was told that its position is lost.
     pub losses: u64,
+    /// Changes of maps that a failover of the broker lost.
+    pub changes_lost: u64,
     /// Publications that a failover of the broker lost.
     pub publications_lost: u64,
     /// Times a client recovered what it had missed of a map.

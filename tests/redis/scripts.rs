@@ -279,3 +279,27 @@ fn large_maps_are_read_by_pages() {
     assert_eq!(keys.len(), 1000);
     assert!(pages > 5, "{pages}");
 }
+
+#[test]
+fn a_map_that_lost_changes_goes_on_under_another_epoch_with_its_keys() {
+    let server = Redis::start();
+    let (mut redis, names) = (server.connect(), names(false));
+    let stream = MapStreamOptions { size: 10, ttl_ms: 60_000, meta_ttl_ms: 600_000 };
+    let options = MapOptions { key_ttl_ms: 1000, stream: Some(stream) };
+    set(&mut redis, "k", 1, "one", |_| {});
+    set(&mut redis, "l", 1, "one", |_| {});
+    for (old, fresh, expected) in [("other", "two", "one"), ("one", "two", "two"), ("one", "three", "two")] {
+        let call = map::read::change_epoch(&names, "a", epoch(old), epoch(fresh), 600_000);
+        let (newest, top) = map::read::changes(redis.call(&call)).unwrap();
+        assert_eq!(top, Position { offset: 2, epoch: epoch(expected) });
+        let page = map::read::state(redis.call(&map::read::read_state(&names, "a", &options, "", 0, 1))).unwrap();
+        assert_eq!((page.entries.len(), page.position), (2, top));
+        assert_eq!((newest.len(), newest.last()), (1, page.newest.as_ref()));
+    }
+    assert_eq!(set(&mut redis, "m", 1, "x", |_| {}), 3, "and they are not wiped with the next change");
+    assert_eq!(redis.send(&["HLEN", "p:state:a"]), Value::Int(3));
+    redis.send(&["FLUSHALL"]);
+    let call = map::read::change_epoch(&names, "a", epoch("two"), epoch("four"), 0);
+    let (kept, top) = map::read::changes(redis.call(&call)).unwrap();
+    assert_eq!((kept.len(), top), (0, Position { offset: 0, epoch: epoch("four") }));
+}

@@ -1,10 +1,11 @@
 -- Reads keys of a map, in no order. Those that expired are left to whoever expires them, who tells it. A map with a
 -- stream and without an epoch gets one.
 --
--- KEYS  state, expiry; with a stream also meta, state meta
+-- KEYS  state, expiry; with a stream also meta, state meta, stream
 -- ARGV  cursor ('0' = from the start), how many to look at ('0' = all), now_ms, meta_ttl_ms ('0' = for ever)
--- Gives offset and epoch, the next cursor ('0' = that was all), and keys and values in turn.
-local state, expiry, meta, state_meta = unpack(KEYS)
+-- Gives offset and epoch, the next cursor ('0' = that was all), keys and values in turn, and the newest change as a read
+-- of the stream does.
+local state, expiry, meta, state_meta, stream = unpack(KEYS)
 local cursor, limit, now, meta_ttl = unpack(ARGV)
 
 local function keep(key)
@@ -13,7 +14,7 @@ local function keep(key)
   end
 end
 
-local offset, epoch = '0', ''
+local offset, epoch, newest = '0', '', {}
 if meta then
   local known = redis.call('HMGET', meta, 'e', 's')
   epoch, offset = known[1] or now, known[2] or '0'
@@ -21,9 +22,10 @@ if meta then
     redis.call('HSET', meta, 'e', epoch)
   end
   keep(meta)
+  newest = redis.call('XRANGE', stream, offset, offset)
   -- Keys of another epoch do not count.
   if redis.call('HGET', state_meta, 'epoch') ~= epoch then
-    return { offset, epoch, '0', {} }
+    return { offset, epoch, '0', {}, newest }
   end
   keep(state_meta)
 end
@@ -31,7 +33,7 @@ keep(state)
 keep(expiry)
 
 if limit == '0' then
-  return { offset, epoch, '0', redis.call('HGETALL', state) }
+  return { offset, epoch, '0', redis.call('HGETALL', state), newest }
 end
 local found = redis.call('HSCAN', state, cursor, 'COUNT', limit)
-return { offset, epoch, found[1], found[2] }
+return { offset, epoch, found[1], found[2], newest }

@@ -15,7 +15,7 @@ use crate::channel::publication::{Epoch, MapEntry, Position, Publication};
 pub fn read_state(names: &Names, channel: &str, options: &MapOptions, cursor: &str, limit: u32, now_ms: u64) -> Call {
     let mut call = Call::script(Script::MapStateRead).key(names.map_state(channel)).key(names.map_expire(channel));
     if options.stream.is_some() {
-        call = call.key(names.map_meta(channel)).key(names.map_state_meta(channel));
+        call = call.key(names.map_meta(channel)).key(names.map_state_meta(channel)).key(names.map_stream(channel));
     }
     let meta_ttl_ms = options.stream.map_or(0, |stream| stream.meta_ttl_ms);
     call.arg(if cursor.is_empty() { "0" } else { cursor }).shown(limit).shown(now_ms).shown(meta_ttl_ms)
@@ -23,8 +23,9 @@ pub fn read_state(names: &Names, channel: &str, options: &MapOptions, cursor: &s
 
 /// A page of keys. Those whose value cannot be read are left out.
 pub fn state(reply: Value) -> Result<MapState, Unreadable> {
-    let [offset, epoch, cursor, pairs] = reply.array()?;
+    let [offset, epoch, cursor, pairs, newest] = reply.array()?;
     let position = Value::position(&offset, &epoch)?;
+    let newest = streamed(Value::List(vec![offset, epoch, newest])).ok().and_then(|(mut found, _)| found.pop());
     let cursor = cursor.bytes()?;
     let cursor = std::str::from_utf8(&cursor).map_err(|_| Unreadable("a cursor is no text"))?;
     let mut pairs = pairs.list()?.into_iter();
@@ -32,7 +33,8 @@ pub fn state(reply: Value) -> Result<MapState, Unreadable> {
     while let (Some(key), Some(value)) = (pairs.next(), pairs.next()) {
         entries.extend(entry(&key.bytes()?, &value.bytes()?).ok());
     }
-    Ok(MapState { entries, position, cursor: if cursor == "0" { "".into() } else { cursor.into() }, keys: 0 })
+    let cursor = if cursor == "0" { "".into() } else { cursor.into() };
+    Ok(MapState { entries, position, cursor, keys: 0, newest })
 }
 
 /// Reads one key. The reply is read by [`key`].
@@ -52,7 +54,7 @@ pub fn key(key: &str, reply: Value) -> Result<MapState, Unreadable> {
         Value::Nil => Vec::new(),
         value => vec![entry(key.as_bytes(), &value.bytes()?)?],
     };
-    Ok(MapState { entries, position, cursor: "".into(), keys: 0 })
+    Ok(MapState { entries, position, cursor: "".into(), keys: 0, newest: None })
 }
 
 /// What a key is, as the publication that set it.
@@ -80,6 +82,13 @@ pub fn read_changes(
 /// Changes, and the map's position.
 pub fn changes(reply: Value) -> Result<(Vec<Arc<Publication>>, Position), Unreadable> {
     streamed(reply)
+}
+
+/// Has a map that lost changes go on under the fresh epoch, unless its epoch is not `old` any more. The reply is read by
+/// [`changes`], as of a read of the newest one.
+pub fn change_epoch(names: &Names, channel: &str, old: Epoch, fresh: Epoch, meta_ttl_ms: u64) -> Call {
+    let call = Call::script(Script::MapEpochChange).key(names.map_stream(channel)).key(names.map_meta(channel));
+    call.key(names.map_state_meta(channel)).shown(old.as_str()).shown(fresh.as_str()).shown(meta_ttl_ms)
 }
 
 /// How many keys there are. The reply is read by [`keys`].

@@ -96,7 +96,7 @@ fn reading() {
     let names = names();
     check(
         &read::read_state(&names, "a", &RECOVERABLE, "", 100, 7),
-        "MapStateRead p:state:a p:state:expire:a p:meta:a p:state:meta:a | 0 100 7 600",
+        "MapStateRead p:state:a p:state:expire:a p:meta:a p:state:meta:a p:stream:a | 0 100 7 600",
     );
     check(&read::read_state(&names, "a", &EPHEMERAL, "17", 0, 7), "MapStateRead p:state:a p:state:expire:a | 17 0 7 0");
     check(&read::read_key(&names, "a", &RECOVERABLE, "k"), "MapKeyRead p:state:a p:meta:a | k");
@@ -105,6 +105,10 @@ fn reading() {
         &read::read_changes(&names, "a", 600, (Some(7), 3, false), epoch("fresh")),
         "StreamRead p:stream:a p:meta:a | 8 3 0 fresh 600 PEXPIRE 1",
     );
+    check(
+        &read::change_epoch(&names, "a", epoch("old"), epoch("fresh"), 600),
+        "MapEpochChange p:stream:a p:meta:a p:state:meta:a | old fresh 600",
+    );
     check(&read::count_keys(&names, "a"), "HLEN p:state:a | ");
     assert_eq!(read::keys(Value::Int(7)), Ok(7));
 }
@@ -112,8 +116,19 @@ fn reading() {
 #[test]
 fn pages() {
     let pairs = [text("k"), text("3:old:\"\x01d"), text("broken"), text("3:old")];
-    let page = |cursor| Value::List(vec![text("5"), text("life"), text(cursor), Value::List(pairs.to_vec())]);
+    let change = Value::List(vec![text("5-0"), Value::List(vec![text("e"), text("old"), text("d"), text("\"\x01n")])]);
+    let page_with = |cursor, newest| {
+        let pairs = Value::List(pairs.to_vec());
+        Value::List(vec![text("5"), text("life"), text(cursor), pairs, Value::List(newest)])
+    };
+    let page = |cursor| page_with(cursor, vec![change.clone()]);
     let state = read::state(page("17")).unwrap();
+    let newest = Publication { offset: 5, epoch: epoch("life"), ..Publication::bare("n".into()) };
+    assert_eq!(state.newest, Some(Arc::new(newest)));
+    let unreadable = Value::List(vec![text("5-0"), Value::List(vec![])]);
+    for gone in [vec![], vec![unreadable]] {
+        assert_eq!(read::state(page_with("0", gone)).unwrap().newest, None);
+    }
     assert_eq!((state.position, &*state.cursor), (Position { offset: 5, epoch: epoch("life") }, "17"));
     let expected =
         Publication { entry: MapEntry::set("k"), offset: 3, epoch: epoch("old"), ..Publication::bare("d".into()) };

@@ -166,13 +166,9 @@ impl Brokered {
         let Some(channel) = self.table.get(slot) else { return };
         let Some(course) = &mut channel.course else { return };
         let Some(at) = course.place.at() else { return self.give_up(slot, out) };
-        // Maps go on under theirs, as upstream.
-        let Source::Stream { meta_ttl_s } = course.source else {
-            course.place.forget();
-            return self.give_up(slot, out);
-        };
         course.place.begin_fill();
-        self.ask_fill(slot, BrokerOp::ChangeEpoch { of: at.epoch, meta_ttl_s }, out);
+        let op = course.source.change_epoch(at.epoch);
+        self.ask_fill(slot, op, out);
     }
 
     /// What may be missing was read.

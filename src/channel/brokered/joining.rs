@@ -132,7 +132,7 @@ impl Join {
                 self.read = Some(Arc::new(Piece::new(entry.page_read(), found, top)));
             }
             (BrokerReply::MapState(state), Some(entry)) => {
-                self.read = Some(Arc::new(Piece::at(state.position)));
+                self.read = Some(Arc::new(Piece::at(state.position, state.newest.clone())));
                 entry.take(state);
             }
             (reply, _) => self.failed = task::failure(reply),

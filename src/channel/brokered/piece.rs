@@ -39,9 +39,10 @@ impl Piece {
         Self { top, found, low, is_whole: true }
     }
 
-    /// Nothing was found, and nothing lies behind: the top itself was read.
-    pub(super) fn at(top: Position) -> Self {
-        Self { top, found: Vec::new(), low: top.offset, is_whole: true }
+    /// Nothing lies behind: the top itself was read, perhaps with what stands there.
+    pub(super) fn at(top: Position, newest: Option<Arc<Publication>>) -> Self {
+        let low = if newest.is_some() { top.offset.saturating_sub(1) } else { top.offset };
+        Self { top, found: newest.into_iter().collect(), low, is_whole: true }
     }
 
     /// What another read would have found at that moment, if that can be said.

@@ -3,6 +3,7 @@
 use crate::channel::broker_op::{BrokerOp, Read, Realm};
 use crate::channel::map_op::{MapOp, MapOptions};
 use crate::channel::op::Since;
+use crate::channel::publication::Epoch;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,14 @@ impl Source {
                 let (limit, reverse) = (read.limit, read.reverse);
                 BrokerOp::Map(Box::new(MapOp::ReadStream { options, since, limit, reverse }))
             }
+        }
+    }
+
+    /// Has it go on under another epoch than this.
+    pub(super) fn change_epoch(self, of: Epoch) -> BrokerOp {
+        match self {
+            Self::Stream { meta_ttl_s } => BrokerOp::ChangeEpoch { of, meta_ttl_s },
+            Self::Map(options) => BrokerOp::ChangeMapEpoch { of, options },
         }
     }
 

@@ -154,7 +154,7 @@ impl Model {
                 self.present.retain(|client| *client != info.client);
                 BrokerReply::Done
             }
-            BrokerOp::Map(_) => unreachable!("no map is here"),
+            BrokerOp::Map(_) | BrokerOp::ChangeMapEpoch { .. } => unreachable!("no map is here"),
             BrokerOp::Presence => BrokerReply::Presence(Vec::new()),
             BrokerOp::PresenceStats => BrokerReply::PresenceStats(self.present.len() as u32, 1),
         };

@@ -28,7 +28,7 @@ impl Default for Limits {
 pub struct Full;
 
 /// See the module. Setting, removing and looking up cost O(log n).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Keys {
     entries: BTreeMap<Arc<str>, Entry>,
     /// When to look at which key: one entry for each key that expires, at [`Entry::due_ms`].
@@ -36,7 +36,7 @@ pub struct Keys {
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     publication: Arc<Publication>,
     /// [`NEVER`] for keys that stay.

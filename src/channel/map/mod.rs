@@ -23,7 +23,7 @@ use crate::protocol::error::Error;
 const IDLE_MS: u64 = 600_000;
 
 /// One map at its home.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Map {
     keys: Keys,
     /// The changes; its offsets and epoch are the map's. Without a stream it stays empty.
@@ -139,13 +139,13 @@ impl Map {
         }
         if let Some(key) = key {
             let entries = self.keys.get(key).cloned().into_iter().collect();
-            return Ok(MapState { entries, position, cursor: Box::default(), keys: 0 });
+            return Ok(MapState { entries, position, cursor: Box::default(), keys: 0, newest: None });
         }
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let (entries, more) = if limit == 0 { (Vec::new(), false) } else { self.keys.page(&page.cursor, limit) };
         let last = entries.last().and_then(|publication: &Arc<Publication>| publication.entry.as_ref());
         let cursor = last.filter(|_| more).map_or_else(Box::default, |entry| Box::from(&*entry.key));
-        Ok(MapState { entries, position, cursor, keys: self.keys.len() as u32 })
+        Ok(MapState { entries, position, cursor, keys: self.keys.len() as u32, newest: None })
     }
 
     /// Changes behind a position (upstream: `Node.MapStreamRead`).
@@ -185,6 +185,11 @@ impl Map {
     /// Whether the map is past its time, so that the next use begins a new epoch. Keys that expire do so first.
     pub fn is_over(&self, now: Now) -> bool {
         self.stream.is_over(now) && self.keys.due_ms() == NEVER
+    }
+
+    /// It goes on under another epoch, and keeps its keys and changes. For brokers that are played.
+    pub fn change_epoch(&mut self, epoch: Epoch) {
+        self.stream.change_epoch(epoch);
     }
 
     /// When [`Map::expire`], [`Map::is_over`] or [`Map::drop_stale`] has something to do.

@@ -84,6 +84,11 @@ impl Lay {
                 let call = history::change_epoch(names, channel, *of, fresh_epoch(), *meta_ttl_s);
                 (call, Kind::History(history::newest(*meta_ttl_s)))
             }
+            BrokerOp::ChangeMapEpoch { of, options } => {
+                let meta_ttl_ms = options.stream.map_or(0, |stream| stream.meta_ttl_ms);
+                let call = map::read::change_epoch(&self.map_names, channel, *of, fresh_epoch(), meta_ttl_ms);
+                (call, Kind::MapChanges)
+            }
             BrokerOp::RemoveHistory => (history::remove(names, channel), Kind::Done),
             BrokerOp::AddPresence(info) => {
                 (presence::add(presence_names, *keeping, channel, info, unix_s()), Kind::Done)

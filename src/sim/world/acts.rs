@@ -59,7 +59,7 @@ impl World {
             0..4 => {
                 let by_pages = self.rng.random();
                 if self.clients[index].is_connected() {
-                    self.clients[index].maps.begin(&channel, by_pages);
+                    self.clients[index].maps.begin(&channel, by_pages, &self.truth);
                 }
                 self.step_of_map(index);
             }
@@ -68,18 +68,23 @@ impl World {
                 self.send_in_pieces(index, bytes);
             }
             _ if channel.starts_with("map") => {
-                let (shard, key) = (self.rng.random_range(0..self.engines.len()), self.rng.random_range(0..8));
-                let data: u32 = self.rng.random();
-                let body = format!("{{\"channel\":\"{channel}\",\"key\":\"{key}\",\"data\":{data}}}");
                 let method = match self.rng.random_range(0..40) {
                     0 => "map_clear",
                     1..8 => "map_remove",
                     _ => "map_publish",
                 };
-                self.call(shard, method, &body);
+                self.change_map(&channel, method);
             }
             _ => {}
         }
+    }
+
+    /// Some node changes some key of a map.
+    pub(super) fn change_map(&mut self, channel: &str, method: &str) {
+        let (shard, key) = (self.rng.random_range(0..self.engines.len()), self.rng.random_range(0..8));
+        let data: u32 = self.rng.random();
+        let body = format!("{{\"channel\":\"{channel}\",\"key\":\"{key}\",\"data\":{data}}}");
+        self.call(shard, method, &body);
     }
 
     /// Something changes at the backend, or somebody does something with a shared-poll channel.

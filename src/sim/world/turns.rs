@@ -1,10 +1,12 @@
 //! What shards, the control plane and the broker do, and what time does.
 
 use rand::RngExt;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 
 use super::World;
+use crate::channel::publication::Position;
 use crate::engine::Action;
+use crate::sim::maps;
 
 impl World {
     /// One turn of a shard. True while it has more to do.
@@ -62,18 +64,34 @@ impl World {
     /// Connections to the broker break and come back; now and then a stream is gone, or the last publications of one.
     pub(super) fn trouble_broker(&mut self) {
         let channel = self.names.choose(&mut self.rng).cloned().unwrap_or_default();
-        let Self { broker: Some(broker), rng, truth, report, .. } = self else { return };
-        match rng.random_range(0..14) {
+        let map = self.maps.iter().filter(|name| name.starts_with("map")).choose(&mut self.rng).cloned();
+        let (Some(map), Self { broker: Some(broker), rng, truth, report, .. }) = (map, &mut *self) else { return };
+        let place = |offset, epoch| Position { offset, epoch };
+        // How many offsets are given again at once, before anybody looks.
+        let (mut publications, mut changes) = (0, 0);
+        match rng.random_range(0..16) {
             0..2 => broker.cut(rng),
+            14.. => {
+                let gone = broker.fail_over_map(&map, rng);
+                changes = gone.len();
+                report.changes_lost += changes as u64;
+                truth.lose(&map, gone.iter().map(|it| (place(it.offset, it.epoch), maps::of_change(it))));
+            }
             // Whoever comes back with a position that is lost may not be told, and then builds patches upon it.
             12.. if ["kept", "tags", "cache"].iter().any(|kind| channel.starts_with(kind)) => {
                 let gone = broker.fail_over(&channel, rng);
-                report.publications_lost += gone.len() as u64;
-                truth.lose(&channel, gone);
+                publications = gone.len();
+                report.publications_lost += publications as u64;
+                truth.lose(&channel, gone.iter().map(|it| (place(it.offset, it.epoch), it.data.to_vec())));
             }
             2..5 if !channel.starts_with("live") => broker.lose_stream(&channel, rng),
             _ => broker.mend(),
         }
+        for _ in 0..publications {
+            let shard = self.rng.random_range(0..self.engines.len());
+            self.publish_by_api(shard, &channel, false);
+        }
+        (0..changes).for_each(|_| self.change_map(&map, "map_publish"));
     }
 
     pub(super) fn pass_time(&mut self) {
