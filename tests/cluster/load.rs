@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::map_load::{self, Keeper};
 use crate::support::server::Server;
 use crate::support::ws::{CLOSE, Client, TEXT};
 use crate::support::{PATIENCE, http};
@@ -28,14 +29,22 @@ const CHANNELS: [&str; 3] = ["kept:one", "kept:two", "kept:three"];
 const END: u64 = u64::MAX;
 
 /// Redis may be away for longer than [`PATIENCE`].
-const ALL_PATIENCE: Duration = Duration::from_secs(40);
+pub const ALL_PATIENCE: Duration = Duration::from_secs(40);
 
 /// Where a publication was acknowledged.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Place {
-    channel: String,
-    epoch: String,
-    offset: u64,
+    pub channel: String,
+    pub epoch: String,
+    pub offset: u64,
+}
+
+impl Place {
+    /// Where a request was answered to have put something.
+    pub fn of(channel: &str, result: &Value) -> Self {
+        let epoch = result["epoch"].as_str().expect("an epoch").to_owned();
+        Self { channel: channel.to_owned(), epoch, offset: result["offset"].as_u64().expect("an offset") }
+    }
 }
 
 /// How it goes.
@@ -43,7 +52,7 @@ pub struct Place {
 pub struct Progress {
     acknowledged: AtomicU64,
     refused: AtomicU64,
-    is_over: AtomicBool,
+    pub is_over: AtomicBool,
 }
 
 impl Progress {
@@ -66,16 +75,20 @@ pub struct Outcome {
     pub refused: u64,
     /// What the channels keep in the end.
     kept: HashSet<u64>,
+    pub maps: map_load::Outcome,
 }
 
-/// Has publications go on at `one`, and `trouble` come over Redis, and gives what came of it.
-pub fn under(one: &Server, other: &Server, trouble: impl FnOnce(&Progress)) -> Outcome {
+/// Has publications and changes of these maps go on at `one`, and `trouble` come over Redis, and gives what came of it.
+pub fn under(one: &Server, other: &Server, maps: &[String], trouble: impl FnOnce(&Progress)) -> Outcome {
     let progress = Progress::default();
     let numbers = AtomicU64::new(0);
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let subscribers: Vec<_> = (0..SUBSCRIBERS).map(|_| Subscriber::new(other)).collect();
         let subscribers: Vec<_> = subscribers.into_iter().map(|one| scope.spawn(|| one.run())).collect();
+        let keepers: Vec<_> = (0..SUBSCRIBERS).map(|_| Keeper::new(other, maps)).collect();
+        let keepers: Vec<_> = keepers.into_iter().map(|one| scope.spawn(|| one.run())).collect();
+        let changer = scope.spawn(|| map_load::change(one, maps, &progress));
         let publishers: Vec<_> = (0..PUBLISHERS).map(|_| scope.spawn(|| publish(one, &numbers, &progress))).collect();
         progress.wait(scale());
         let rate = progress.acknowledged.load(Ordering::SeqCst) as f64 / begun.elapsed().as_secs_f64();
@@ -87,8 +100,18 @@ pub fn under(one: &Server, other: &Server, trouble: impl FnOnce(&Progress)) -> O
             acknowledged.entry(place).or_default().push(number);
         }
         let kept = CHANNELS.iter().flat_map(|channel| end(one, channel)).collect();
+        let mut changes: HashMap<Place, Vec<_>> = HashMap::new();
+        for (place, change) in changer.join().expect("a changer") {
+            changes.entry(place).or_default().push(change);
+        }
+        let maps = map_load::Outcome {
+            acknowledged: changes,
+            kept: maps.iter().map(|map| (map.clone(), map_load::end(one, map))).collect(),
+            keepers: keepers.into_iter().map(|one| one.join().expect("a keeper of maps")).collect(),
+        };
         let subscribers = subscribers.into_iter().map(|one| one.join().expect("a subscriber")).collect();
-        let outcome = Outcome { acknowledged, subscribers, refused: progress.refused.load(Ordering::SeqCst), kept };
+        let refused = progress.refused.load(Ordering::SeqCst);
+        let outcome = Outcome { acknowledged, subscribers, refused, kept, maps };
         println!("{rate:.0} publications a second; {}", outcome.summary());
         outcome
     })
@@ -116,12 +139,9 @@ fn publish(server: &Server, numbers: &AtomicU64, progress: &Progress) -> Vec<(Pl
         assert_eq!(replies.len() as u64, BATCH, "each is answered");
         let before = acknowledged.len();
         for (number, reply) in (first..).zip(replies) {
-            match reply["publish"]["offset"].as_u64() {
-                Some(offset) => {
-                    let epoch = reply["publish"]["epoch"].as_str().expect("an epoch").to_owned();
-                    acknowledged.push((Place { channel: channel(number).to_owned(), epoch, offset }, number));
-                }
-                None => assert_eq!(reply["error"]["code"], 100, "{reply}"),
+            match &reply["publish"] {
+                Value::Null => assert_eq!(reply["error"]["code"], 100, "{reply}"),
+                result => acknowledged.push((Place::of(channel(number), result), number)),
             }
         }
         let done = (acknowledged.len() - before) as u64;
@@ -147,13 +167,13 @@ fn end(server: &Server, channel: &str) -> Vec<u64> {
     kept
 }
 
-fn call(stream: &mut TcpStream, method: &str, request: &Value) -> Value {
+pub fn call(stream: &mut TcpStream, method: &str, request: &Value) -> Value {
     http::write_call(stream, method, request);
     let response = http::read(stream).expect("a response");
     serde_json::from_slice(&response.body).expect("JSON")
 }
 
-fn try_until(mut it_works: impl FnMut() -> bool) {
+pub fn try_until(mut it_works: impl FnMut() -> bool) {
     let deadline = Instant::now() + ALL_PATIENCE;
     while !it_works() {
         assert!(Instant::now() < deadline, "it does not work again");
@@ -328,7 +348,7 @@ impl<'s> Subscriber<'s> {
     }
 }
 
-fn connect(server: &Server) -> Client {
+pub fn connect(server: &Server) -> Client {
     let client = Client::connect(server);
     client.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     client
@@ -341,9 +361,10 @@ impl Outcome {
         let (count, refused) = (self.acknowledged.values().map(Vec::len).sum::<usize>(), self.refused);
         format!(
             "{count} acknowledged, {} of them lost by Redis, {refused} refused; positions lost {losses} times, recovered \
-            {recoveries} times, {} times not",
+            {recoveries} times, {} times not; {}",
             self.lost(),
-            self.gaps()
+            self.gaps(),
+            self.maps.summary()
         )
     }
 
@@ -360,6 +381,7 @@ impl Outcome {
     /// Every publication that was acknowledged came in its place, or the subscriber was told. What Redis lost may
     /// have come as well; who got it was told, too.
     pub fn check(&self) {
+        self.maps.check();
         for notes in &self.subscribers {
             let mut seen = HashSet::new();
             for (channel, spans) in &notes.spans {

@@ -21,6 +21,7 @@ mod support;
 mod both;
 mod faults;
 mod load;
+mod map_load;
 mod maps;
 mod metrics;
 mod polls;
@@ -42,6 +43,9 @@ use support::server::{Server, free_port};
 fn at(redis: &Redis) -> Value {
     json!({"address": format!("unix://{}", redis.socket().display())})
 }
+
+/// Partitions of maps in a Cluster.
+const MAP_PARTITIONS: u32 = 5;
 
 /// The configuration of every node, with the options of `engine.redis`.
 fn config(redis: &Value) -> Value {
@@ -69,19 +73,13 @@ fn config(redis: &Value) -> Value {
         }
         with(kept)
     };
-    // Where channels live, but that a Cluster needs partitions for it.
-    let place = match (&redis["address"], &redis["sharded_pub_sub_partitions"]) {
-        (Value::Null, Value::Null) => Value::Null,
+    // Where channels live, whatever finds it.
+    let mut maps = redis.clone();
+    maps["cleanup_interval"] = json!("50ms");
+    maps["sharded_pub_sub_partitions"] = match &redis["cluster_address"] {
+        Value::Null => json!(0),
         // Not as many as for channels: neither has to do with the other.
-        (Value::Null, _) => json!({"cluster_address": redis["cluster_address"], "sharded_pub_sub_partitions": 5}),
-        (address, _) => json!({"address": address}),
-    };
-    let map_broker = match place {
-        Value::Null => json!({}),
-        mut place => {
-            place["cleanup_interval"] = json!("50ms");
-            json!({"type": "redis", "redis": place})
-        }
+        _ => json!(MAP_PARTITIONS),
     };
     let map = |more: Value| {
         let mut map = with(json!({
@@ -102,12 +100,14 @@ fn config(redis: &Value) -> Value {
         "http_api": {"insecure": true},
         "prometheus": {"enabled": true},
         "engine": {"type": "redis", "redis": redis},
-        "map_broker": map_broker,
+        "map_broker": {"type": "redis", "redis": maps},
         "channel": {"namespaces": [
             with(json!({"name": "plain"})),
             kept_as(json!({"name": "kept"})),
             map(json!({"name": "map", "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"}})),
             map(json!({"name": "brief", "map": {"mode": "recoverable", "key_ttl": "1s", "stream_ttl": "60s"}})),
+            map(json!({"name": "load", "map": {"mode": "recoverable", "key_ttl": "300s", "stream_ttl": "300s",
+                "stream_size": 1_000_000, "max_page_size": 1_000_000}})),
             map(json!({"name": "passing", "map": {"mode": "ephemeral", "key_ttl": "60s"}})),
             map(json!({"name": "here", "subscription_type": "map_clients",
                 "map": {"mode": "recoverable", "key_ttl": "60s", "stream_ttl": "60s"}})),
@@ -129,6 +129,10 @@ fn ours(redis: &Redis) -> Server {
 fn reference(binary: &str, redis: &Value) -> Server {
     let port = free_port();
     let mut config = config(redis);
+    if redis["cluster_address"].is_array() {
+        // It refuses maps there.
+        config["map_broker"] = json!({});
+    }
     config["http_server"] = json!({"address": "127.0.0.1", "port": port.to_string()});
     let path = format!("{}/cluster-{}-{port}.json", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     std::fs::write(&path, config.to_string()).expect("a configuration file");
@@ -273,9 +277,7 @@ fn on_a_redis_cluster() {
         meet([&one, &other]);
         both::check(&one, &other);
         polls::check(&one, &other);
-        if options["sharded_pub_sub_partitions"].is_number() {
-            maps::check(&one, &other);
-        }
+        maps::check(&one, &other);
         drop((one, other));
         cluster.clear();
     }

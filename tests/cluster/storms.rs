@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use spindle::broker::spread;
 
 use crate::load::{Outcome, Progress, under};
 use crate::redis::Redis;
@@ -11,15 +12,25 @@ use crate::redis_cluster::Cluster;
 use crate::redis_sentinel::Watched;
 use crate::redis_way::Way;
 use crate::support::server::Server;
-use crate::{at, config, meet};
+use crate::{MAP_PARTITIONS, at, config, meet};
 
 /// Two nodes on what `options` say, a load, and `trouble`.
 fn storm(options: Value, trouble: impl FnOnce(&Progress)) -> Outcome {
+    storm_over(options, &["load:one".to_owned(), "load:two".to_owned()], trouble)
+}
+
+/// The same with these maps.
+fn storm_over(options: Value, maps: &[String], trouble: impl FnOnce(&Progress)) -> Outcome {
     let (one, other) = (node(&options), node(&options));
     meet([&one, &other]);
-    let outcome = under(&one, &other, trouble);
+    let outcome = under(&one, &other, maps, trouble);
     outcome.check();
     outcome
+}
+
+/// Nothing that was acknowledged is lost, and nobody was told so.
+fn check_that_all_is_kept(outcome: &Outcome) {
+    assert_eq!((outcome.gaps(), outcome.maps.gaps(), outcome.lost()), (0, 0, 0), "all is kept");
 }
 
 fn node(options: &Value) -> Server {
@@ -48,7 +59,7 @@ fn connections_of_all_kinds_are_killed() {
             }
         }
     });
-    assert_eq!((outcome.gaps(), outcome.lost()), (0, 0), "all is kept");
+    check_that_all_is_kept(&outcome);
 }
 
 #[test]
@@ -61,7 +72,7 @@ fn redis_stands_still_for_a_while() {
         redis.signal(Signal::CONT);
     });
     assert!(outcome.refused > 0);
-    assert_eq!((outcome.gaps(), outcome.lost()), (0, 0), "all is kept");
+    check_that_all_is_kept(&outcome);
 }
 
 #[test]
@@ -75,7 +86,7 @@ fn redis_is_killed_and_comes_back_with_everything() {
         }
     });
     // It comes back so soon that perhaps nothing was refused.
-    assert_eq!((outcome.gaps(), outcome.lost()), (0, 0), "all is kept");
+    check_that_all_is_kept(&outcome);
 }
 
 #[test]
@@ -88,7 +99,12 @@ fn redis_is_killed_and_comes_back_with_what_it_had_a_while_ago() {
         redis.restart();
         // It has given all the offsets again before anybody looks.
     });
-    assert!(outcome.lost() > 1_000 && outcome.gaps() > 0, "{} {}", outcome.lost(), outcome.gaps());
+    assert!(
+        outcome.lost() > 1_000 && outcome.gaps() > 0 && outcome.maps.gaps() > 0,
+        "{} {}",
+        outcome.lost(),
+        outcome.gaps()
+    );
 }
 
 #[test]
@@ -96,7 +112,12 @@ fn redis_is_killed_and_comes_back_empty() {
     let mut redis = Redis::start();
     let options = at(&redis);
     let outcome = storm(options, |_| redis.restart());
-    assert!(outcome.lost() > 1_000 && outcome.gaps() > 0, "{} {}", outcome.lost(), outcome.gaps());
+    assert!(
+        outcome.lost() > 1_000 && outcome.gaps() > 0 && outcome.maps.gaps() > 0,
+        "{} {}",
+        outcome.lost(),
+        outcome.gaps()
+    );
 }
 
 #[test]
@@ -111,7 +132,7 @@ fn connections_are_cut_in_the_middle_of_a_reply() {
             }
         }
     });
-    assert_eq!((outcome.gaps(), outcome.lost()), (0, 0), "all is kept");
+    check_that_all_is_kept(&outcome);
 }
 
 #[test]
@@ -123,7 +144,7 @@ fn redis_is_slow() {
         last(Duration::from_secs(4));
         way.be_slow(false);
     });
-    assert_eq!((outcome.gaps(), outcome.lost()), (0, 0), "all is kept");
+    check_that_all_is_kept(&outcome);
 }
 
 /// From now on the replica does not get what its master does.
@@ -148,7 +169,11 @@ fn sentinels_have_a_replica_take_over() {
         progress.wait(1_000);
         set.master.kill();
     });
-    assert!(outcome.refused > 0 && outcome.lost() > 0 && outcome.gaps() > 0, "{}", outcome.lost());
+    assert!(
+        outcome.refused > 0 && outcome.lost() > 0 && outcome.gaps() > 0 && outcome.maps.gaps() > 0,
+        "{}",
+        outcome.lost()
+    );
 }
 
 #[test]
@@ -157,10 +182,19 @@ fn a_master_of_a_cluster_fails() {
     let replicas: Vec<_> = (0..3).map(|number| cluster.join_as_replica_of(number).0).collect();
     let options = serde_json::from_str(&cluster.options("")).expect("options");
     let owner = cluster.owner("kept:one").0;
-    let outcome = storm(options, |progress| {
+    let map = (0..).map(|number| format!("load:{number}")).find(|map| {
+        let partition = spread(map, MAP_PARTITIONS);
+        cluster.owner_of(&format!("centrifugo:meta:{{{partition}}}.{map}")).0 == owner
+    });
+    let maps = [map.expect("a map of the same master"), "load:other".to_owned()];
+    let outcome = storm_over(options, &maps, |progress| {
         part(&cluster.members[owner].0, &replicas[owner]);
         progress.wait(3_000);
         cluster.members[owner].0.kill();
     });
-    assert!(outcome.refused > 0 && outcome.lost() > 0 && outcome.gaps() > 0, "{}", outcome.lost());
+    assert!(
+        outcome.refused > 0 && outcome.lost() > 0 && outcome.gaps() > 0 && outcome.maps.gaps() > 0,
+        "{}",
+        outcome.lost()
+    );
 }
