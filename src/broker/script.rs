@@ -30,6 +30,8 @@ pub enum Script {
     MapStateRead,
     /// Reads one key of a map.
     MapKeyRead,
+    /// Which maps have keys that may have expired.
+    MapDue,
     /// Which keys of a map expired.
     MapExpired,
     /// Removes keys of a map that expired.
@@ -40,7 +42,7 @@ pub enum Script {
 
 impl Script {
     /// All of them; each at the index that is its number.
-    pub const ALL: [Script; 16] = [
+    pub const ALL: [Script; 17] = [
         Script::StreamPublish,
         Script::ListPublish,
         Script::PublishOnce,
@@ -54,6 +56,7 @@ impl Script {
         Script::MapUpdate,
         Script::MapStateRead,
         Script::MapKeyRead,
+        Script::MapDue,
         Script::MapExpired,
         Script::MapExpire,
         Script::MapEpochChange,
@@ -75,6 +78,7 @@ impl Script {
             Script::MapUpdate => include_str!("lua/map_update.lua"),
             Script::MapStateRead => include_str!("lua/map_state_read.lua"),
             Script::MapKeyRead => include_str!("lua/map_key_read.lua"),
+            Script::MapDue => include_str!("lua/map_due.lua"),
             Script::MapExpired => include_str!("lua/map_expired.lua"),
             Script::MapExpire => include_str!("lua/map_expire.lua"),
             Script::MapEpochChange => include_str!("lua/map_epoch_change.lua"),

@@ -195,8 +195,21 @@ pub enum BrokerEvent {
     Told(Ticket, bool),
     /// A control message, for this node or for all; whether it can be read is not known. Comes to the first shard.
     Control(Bytes),
-    /// Something went wrong; to be counted. Comes to the first shard.
-    Trouble(Trouble),
+    /// Something went wrong with what is listened to for this; to be counted. Comes to the first shard.
+    Trouble(Realm, Trouble),
+    /// Keys of maps that expired were looked for; to be counted. Comes to the first shard.
+    Expiry(Expiry),
+}
+
+/// What searches for expired keys of maps came to since the last time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expiry {
+    /// Keys that this node removed.
+    pub removed: u64,
+    /// Requests that failed, and maps that no namespace is for.
+    pub errors: u64,
+    /// Milliseconds that the oldest expired key waited, of all servers, when it was last looked; 0 = there was none.
+    pub lag_ms: u64,
 }
 
 /// What went wrong with listening to the broker (upstream: centrifuge broker_redis.go, redis_pubsub_shared.go).

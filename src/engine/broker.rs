@@ -111,7 +111,8 @@ impl Engine {
             match broker.next_event() {
                 None => return false,
                 Some(BrokerEvent::Control(message)) => self.on_message_of_node(&message),
-                Some(BrokerEvent::Trouble(trouble)) => self.metrics.redis().trouble(trouble),
+                Some(BrokerEvent::Trouble(realm, trouble)) => self.metrics.redis(realm).trouble(trouble),
+                Some(BrokerEvent::Expiry(came)) => self.metrics.expiry().went_on(came),
                 Some(BrokerEvent::Told(ticket, is_told)) => self.on_told(ticket, is_told),
                 Some(BrokerEvent::Key(channel, key, version)) => {
                     let Self { id, homes, port, local, now, .. } = self;

@@ -8,7 +8,7 @@ use super::{Ask, ControlFrame, Engine};
 use crate::api::{self, ControlAnswer, Response};
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::slab::Slab;
-use crate::channel::broker_op::{BrokerRequest, Ticket, Trouble};
+use crate::channel::broker_op::{BrokerRequest, Realm, Ticket, Trouble};
 use crate::cluster::{Cluster, Effect};
 use crate::metrics::labels::Message;
 
@@ -64,7 +64,7 @@ impl Engine {
         let Some(clerk) = &mut self.clerk else { return };
         if let Err(error) = clerk.cluster.receive(message, self.now) {
             tracing::error!(error, "error decoding control command");
-            self.metrics.redis().trouble(Trouble::HandleControlMessage);
+            self.metrics.redis(Realm::Streams).trouble(Trouble::HandleControlMessage);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Ask, Engine, SURVEY_BUDGET};
 use crate::api::control::{Control, ControlAnswer, ShardInfo};
+use crate::channel::broker_op::Realm;
 use crate::channel::name::hash_of;
 use crate::config::snapshot;
 
@@ -76,7 +77,12 @@ impl Engine {
                 self.metrics.polls().are(self.homes.polled_channels(), self.homes.polled_keys());
                 self.metrics.channels(self.listed_channels());
                 if let (Some(broker), snapshot::Broker::Redis(_)) = (&self.broker, &self.config.broker) {
-                    self.metrics.redis().waits(broker.waiting());
+                    self.metrics.redis(Realm::Streams).waits(broker.waiting());
+                }
+                if let (Some(broker), snapshot::Maps::Redis(maps)) = (&self.broker, &self.config.maps)
+                    && maps.is_told
+                {
+                    self.metrics.redis(Realm::Maps).waits(broker.waiting());
                 }
                 let metrics = Some(Box::new(self.metrics.clone()));
                 ControlAnswer::Info(Box::new(ShardInfo { metrics, ..self.info() }))

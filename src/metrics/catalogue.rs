@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::family::{Family, Kind, Value};
 use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
 use super::shard::{ClientLabels, Durations, MARSHAL, Shard, TrafficTable, UNMARSHAL};
+use crate::channel::broker_op::Realm;
 
 /// Numbers of the node that no shard counts by itself.
 #[derive(Clone, Debug)]
@@ -40,8 +41,9 @@ pub fn families(shard: &Shard, node: &Node<'_>) -> Vec<Family> {
         transports(shard).as_slice(),
         suppressed(shard).as_slice(),
         shard.polls.families().as_slice(),
-        shard.redis.families().as_slice(),
-        [absent()].as_slice(),
+        shard.redis.families(Realm::Streams).as_slice(),
+        shard.map_redis.families(Realm::Maps).as_slice(),
+        shard.expiry.families().as_slice(),
     ]
     .concat();
     all.retain(|family| !family.series.is_empty());
@@ -342,19 +344,6 @@ fn suppressed(shard: &Shard) -> [Family; 3] {
             "Removals from maps that changed nothing.",
         ),
     ]
-}
-
-/// What the reference shows from the start for a part that does nothing here: dashboards expect the name.
-fn absent() -> Family {
-    const NAME: &str = "centrifugo_map_broker_redis_pub_sub_dropped_messages";
-    let mut dropped = Family::new(
-        Kind::Counter,
-        NAME,
-        &["broker_name", "channel_type"],
-        "Messages of maps lost between Redis and the node.",
-    );
-    dropped.number(["", "client"], 0.0);
-    dropped
 }
 
 fn durations<'d, const N: usize>(

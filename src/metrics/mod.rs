@@ -5,6 +5,7 @@
 
 pub mod labels;
 
+pub mod expiry;
 pub mod histogram;
 pub mod polls;
 pub mod redis;

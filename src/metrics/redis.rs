@@ -1,13 +1,27 @@
-//! What is counted of listening to Redis (upstream: centrifuge metrics.go, subsystem `broker`).
+//! What is counted of listening to Redis (upstream: centrifuge metrics.go, subsystems `broker` and `map_broker`).
 
 use super::family::{Family, Kind};
 use super::sum::{Gauge, Sum};
-use crate::channel::broker_op::Trouble;
+use crate::channel::broker_op::{Realm, Trouble};
+
+/// Names of the families.
+const STREAMS: [&str; 3] = [
+    "centrifugo_broker_redis_pub_sub_dropped_messages",
+    "centrifugo_broker_redis_pub_sub_errors",
+    "centrifugo_broker_redis_pub_sub_buffered_messages",
+];
+
+/// The same for maps.
+const MAPS: [&str; 3] = [
+    "centrifugo_map_broker_redis_pub_sub_dropped_messages",
+    "centrifugo_map_broker_redis_pub_sub_errors",
+    "centrifugo_map_broker_redis_pub_sub_buffered_messages",
+];
 
 /// The counts of a shard, or of several.
 #[derive(Clone, Debug, Default)]
 pub struct Redis {
-    /// Shards whose channels live there.
+    /// Shards whose channels, or maps, live there.
     shards: Gauge,
     /// By [`Trouble`].
     troubles: [u64; Trouble::ALL.len()],
@@ -29,7 +43,7 @@ impl Redis {
         self.troubles[trouble as usize] += 1;
     }
 
-    /// Channels live in Redis, and so many events wait for the shard.
+    /// Channels, or maps, live in Redis, and so many events wait for the shard.
     pub fn waits(&mut self, events: usize) {
         (self.shards, self.waiting) = (Gauge(1), Gauge(events as i64));
     }
@@ -38,34 +52,36 @@ impl Redis {
     ///
     /// Nothing is ever dropped here: while a shard does not get on, messages stay in Redis. There is one processor,
     /// and what nodes tell each other waits in line with everything else.
-    pub(super) fn families(&self) -> [Family; 3] {
+    pub(super) fn families(&self, realm: Realm) -> [Family; 3] {
+        let ([dropped, errors, buffered], kinds) = match realm {
+            Realm::Streams => (STREAMS, &["client", "control"][..]),
+            Realm::Maps => (MAPS, &["client"][..]),
+        };
         let mut dropped = Family::new(
             Kind::Counter,
-            "centrifugo_broker_redis_pub_sub_dropped_messages",
+            dropped,
             &["broker_name", "channel_type"],
             "Messages lost between Redis and the node.",
         );
-        let mut errors = Family::new(
-            Kind::Counter,
-            "centrifugo_broker_redis_pub_sub_errors",
-            &["broker_name", "error"],
-            "Failures of listening to Redis.",
-        );
+        let mut errors =
+            Family::new(Kind::Counter, errors, &["broker_name", "error"], "Failures of listening to Redis.");
         let mut buffered = Family::new(
             Kind::Gauge,
-            "centrifugo_broker_redis_pub_sub_buffered_messages",
+            buffered,
             &["broker_name", "channel_type", "pub_sub_processor"],
             "Messages of Redis that wait for a shard.",
         );
-        for kind in ["client", "control"] {
+        for kind in kinds {
             dropped.number(["", kind], 0.0);
         }
         for (trouble, count) in Trouble::ALL.into_iter().zip(self.troubles).filter(|(_, count)| *count > 0) {
             errors.number(["", trouble.name()], count as f64);
         }
         if self.shards.0 > 0 {
-            buffered.number(["", "client", "0"], self.waiting.0 as f64);
-            buffered.number(["", "control", "0"], 0.0);
+            for kind in kinds {
+                let waiting = if *kind == "client" { self.waiting.0 as f64 } else { 0.0 };
+                buffered.number(["", kind, "0"], waiting);
+            }
         }
         [dropped, errors, buffered]
     }
@@ -84,13 +100,16 @@ mod tests {
         other.trouble(Trouble::HandleClientMessage);
         other.waits(3);
         one.add(&other);
-        let [dropped, errors, buffered] = one.families();
+        let [dropped, errors, buffered] = one.families(Realm::Streams);
         let rows = |family: &Family| format!("{:?}", family.series);
         assert_eq!(dropped.series.len(), 2);
         assert!(rows(&errors).contains("\"connection\"") && rows(&errors).contains("Number(2.0)"), "{}", rows(&errors));
         assert!(rows(&errors).contains("\"handle_client_message\""), "{}", rows(&errors));
         assert!(rows(&buffered).contains("Number(5.0)"), "{}", rows(&buffered));
-        let [_, errors, buffered] = Redis::default().families();
+        let [dropped, _, buffered] = one.families(Realm::Maps);
+        assert_eq!((dropped.series.len(), buffered.series.len()), (1, 1));
+        assert_eq!(buffered.name, "centrifugo_map_broker_redis_pub_sub_buffered_messages");
+        let [_, errors, buffered] = Redis::default().families(Realm::Streams);
         assert!(errors.series.is_empty() && buffered.series.is_empty());
     }
 

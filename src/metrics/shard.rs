@@ -1,6 +1,7 @@
 //! The metrics of one shard: plain numbers with one owner, which is why counting is cheap. Readers ask the
 //! shard for a copy.
 
+use super::expiry::Expiry;
 use super::histogram::{API_NS, BROADCAST_NS, COMMAND_NS, Histogram, LAG_NS, RECOVERED, SURVEY_NS};
 use super::labels::{Action, Api, Command, Frame, Message, Suppressed, Transport};
 use super::polls::Polls;
@@ -10,6 +11,7 @@ use super::sum::{Counters, Gauge, Sum};
 use super::window::Window;
 use crate::base::ids::ShardId;
 use crate::base::time::Now;
+use crate::channel::broker_op::Realm;
 
 /// A turn longer than this is a stall: whoever waits for the shard notices.
 const STALL_NS: u64 = 10_000_000;
@@ -184,6 +186,10 @@ shard! {
     polls: Polls = Polls::default(),
     /// Listening to Redis.
     redis: Redis = Redis::default(),
+    /// The same for maps.
+    map_redis: Redis = Redis::default(),
+    /// Keys of maps that expire there.
+    expiry: Expiry = Expiry::default(),
     /// Channels at home on the shard with subscribers; known when it is asked for.
     channels: Gauge = Gauge(0),
 }
@@ -383,8 +389,16 @@ impl Shard {
     }
 
     /// What is counted of listening to Redis.
-    pub fn redis(&mut self) -> &mut Redis {
-        &mut self.redis
+    pub fn redis(&mut self, realm: Realm) -> &mut Redis {
+        match realm {
+            Realm::Streams => &mut self.redis,
+            Realm::Maps => &mut self.map_redis,
+        }
+    }
+
+    /// What is counted of keys of maps that expire there.
+    pub fn expiry(&mut self) -> &mut Expiry {
+        &mut self.expiry
     }
 
     /// What is counted of shared-poll channels.

@@ -144,7 +144,8 @@ impl Shards {
                     }
                     for event in events {
                         match event {
-                            BrokerEvent::Trouble(trouble) => self.troubles.push(trouble),
+                            BrokerEvent::Trouble(_, trouble) => self.troubles.push(trouble),
+                            BrokerEvent::Expiry(_) => {}
                             event => self.events.push(event),
                         }
                     }
@@ -177,7 +178,8 @@ fn channel(event: &BrokerEvent) -> Option<&ChannelName> {
         | BrokerEvent::Linked(..)
         | BrokerEvent::Told(..)
         | BrokerEvent::Control(_)
-        | BrokerEvent::Trouble(_) => None,
+        | BrokerEvent::Trouble(..)
+        | BrokerEvent::Expiry(_) => None,
     }
 }
 

@@ -93,8 +93,9 @@ pub fn carry_out(names: &Names, redis: &mut Connection, deed: &MapDeed, step: &S
         }
         MapDeed::Expire { channel, options } => {
             let told = told.expect("a removal");
-            let maps = expiry::maps(redis.call(&expiry::due(names, 0, now_ms, 10))).expect("maps");
-            assert_eq!(maps, [channel.as_str()]);
+            let due = expiry::maps(redis.call(&expiry::due(names, 0, now_ms, 10))).expect("maps");
+            assert_eq!(due.maps, [channel.as_str()]);
+            assert!(due.since_ms.is_some_and(|since_ms| since_ms <= now_ms));
             let expired = expiry::expired(redis.call(&expiry::find(names, channel, now_ms, 10))).expect("keys");
             let call = expiry::expire(names, KEEPING, channel, &(*options).into(), &expired, told.epoch, now_ms);
             assert_eq!(expiry::removed(redis.call(&call)), Ok(1));

@@ -17,17 +17,29 @@ use crate::channel::publication::{Epoch, MapEntry, Publication, Tags};
 
 /// Which maps have keys that may have expired; at most so many. The reply is read by [`maps`].
 pub fn due(names: &Names, partition: u32, now_ms: u64, most: u32) -> Call {
-    let call = Call::command("ZRANGEBYSCORE").key(names.map_cleanup(partition));
-    call.arg("0").shown(now_ms).arg("LIMIT").arg("0").shown(most)
+    Call::script(Script::MapDue).key(names.map_cleanup(partition)).shown(now_ms).shown(most)
 }
 
 /// See [`due`].
-pub fn maps(reply: Value) -> Result<Vec<String>, Unreadable> {
-    let text = |name: Value| {
+pub fn maps(reply: Value) -> Result<Due, Unreadable> {
+    let mut values = reply.list()?.into_iter();
+    let mut due = Due::default();
+    while let (Some(name), Some(at)) = (values.next(), values.next()) {
         let name = name.bytes()?;
-        std::str::from_utf8(&name).map(str::to_owned).map_err(|_| Unreadable("a map's name is no text"))
-    };
-    reply.list()?.into_iter().map(text).collect()
+        let name = std::str::from_utf8(&name).map_err(|_| Unreadable("a map's name is no text"))?;
+        due.since_ms.get_or_insert(at.number()?);
+        due.maps.push(name.to_owned());
+    }
+    Ok(due)
+}
+
+/// Maps with keys that may have expired.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Due {
+    /// Their names.
+    pub maps: Vec<String>,
+    /// When the first key of them may have, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
 }
 
 /// Which keys of a map expired; at most so many. The reply is read by [`expired`].

@@ -143,8 +143,10 @@ fn pages() {
 #[test]
 fn expiring() {
     let names = names();
-    check(&expiry::due(&names, 0, 7, 100), "ZRANGEBYSCORE p:cleanup:channels | 0 7 LIMIT 0 100");
-    assert_eq!(expiry::maps(Value::List(vec![text("a"), text("b")])), Ok(vec!["a".into(), "b".into()]));
+    check(&expiry::due(&names, 0, 7, 100), "MapDue p:cleanup:channels | 7 100");
+    let due = expiry::maps(Value::List(vec![text("a"), text("5"), text("b"), text("6")]));
+    assert_eq!(due, Ok(expiry::Due { maps: vec!["a".into(), "b".into()], since_ms: Some(5) }));
+    assert_eq!(expiry::maps(Value::List(vec![])), Ok(expiry::Due::default()));
     check(&expiry::find(&names, "a", 7, 100), "MapExpired p:state:a p:state:expire:a | 7 100");
     let tagged = "1:e::\x06\n\x01t\x12\x01v";
     let reply = [text("k"), text(tagged), text("6"), text("l"), text("broken"), text("7")];

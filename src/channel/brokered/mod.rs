@@ -286,7 +286,8 @@ impl Brokered {
             | BrokerEvent::Linked(..)
             | BrokerEvent::Told(..)
             | BrokerEvent::Control(_)
-            | BrokerEvent::Trouble(_) => {
+            | BrokerEvent::Trouble(..)
+            | BrokerEvent::Expiry(_) => {
                 debug_assert!(false, "these are no home's business")
             }
         }

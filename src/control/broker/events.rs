@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::broker::Value;
 use crate::broker::frame::Message;
-use crate::channel::broker_op::{BrokerEvent, BrokerReply, Ticket, Trouble};
+use crate::channel::broker_op::{BrokerEvent, BrokerReply, Expiry, Realm, Ticket, Trouble};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::channel::poll;
@@ -112,8 +112,13 @@ impl Events {
     }
 
     /// Something went wrong.
-    pub fn trouble(&mut self, trouble: Trouble) {
-        self.of_shards[0].push(BrokerEvent::Trouble(trouble));
+    pub fn trouble(&mut self, realm: Realm, trouble: Trouble) {
+        self.of_shards[0].push(BrokerEvent::Trouble(realm, trouble));
+    }
+
+    /// Keys of maps that expired were looked for.
+    pub fn expiry(&mut self, came: Expiry) {
+        self.of_shards[0].push(BrokerEvent::Expiry(came));
     }
 
     /// Something about a channel, for its home.

@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
-use super::ear::{Ear, ReadFrame};
+use super::ear::Ear;
 use super::pipe::Pipe;
 use super::request::{Kind, Lay};
 use super::slots::slot;
 use super::sweep::{self, Sweep};
 use super::{Found, Redis};
-use crate::broker::{Call, Names, frame, map, spread};
-use crate::channel::broker_op::{BrokerOp, BrokerReply, Realm};
+use crate::broker::{Call, Names, spread};
+use crate::channel::broker_op::{BrokerOp, BrokerReply, Expiry, Realm};
 use crate::channel::name::ChannelName;
 use crate::channel::op::PublishOp;
 use crate::control::broker::MapRules;
@@ -120,10 +120,10 @@ fn slot_of(lay: &Lay, realm: Realm, channel: &ChannelName) -> usize {
 }
 
 /// What listens for the messages of channels with these names.
-fn ears(found: &Found, names: &Names, read: ReadFrame) -> Vec<Ear> {
+fn ears(found: &Found, names: &Names, realm: Realm) -> Vec<Ear> {
     match names.partitions() {
-        None => vec![Ear::new(found.dial.clone(), names, read)],
-        Some(count) => (0..count.get()).map(|number| Ear::for_partition(&found.dial, names, read, number)).collect(),
+        None => vec![Ear::new(found.dial.clone(), names, realm)],
+        Some(count) => (0..count.get()).map(|number| Ear::for_partition(&found.dial, names, realm, number)).collect(),
     }
 }
 
@@ -136,6 +136,10 @@ pub struct Servers {
     map_ears: Vec<Vec<Ear>>,
     /// What removes expired keys of maps, in the order of `maps`; none where other nodes do.
     sweeps: Vec<Sweep>,
+    /// How far these were behind when they last looked, if they did yet.
+    lags_ms: Vec<Option<u64>>,
+    /// The longest of that, as it was told.
+    told_lag_ms: Option<u64>,
     /// For what nodes tell each other, in the order of `control`.
     control_ears: Vec<Ear>,
     /// Which server tells next what is for other nodes: they listen to all.
@@ -165,10 +169,13 @@ impl Servers {
         };
         let is_told = map_broker.as_ref().is_some_and(|maps| maps.is_told);
         let told = maps.iter().filter(|_| is_told);
+        let sweeps: Vec<_> = maps.iter().filter_map(sweep).collect();
         Self {
-            ears: heard.iter().map(|at| ears(&servers[*at], &servers[*at].lay.names, frame::read)).collect(),
-            map_ears: told.map(|at| ears(&servers[*at], &servers[*at].lay.map_names, map::frame::read)).collect(),
-            sweeps: maps.iter().filter_map(sweep).collect(),
+            ears: heard.iter().map(|at| ears(&servers[*at], &servers[*at].lay.names, Realm::Streams)).collect(),
+            map_ears: told.map(|at| ears(&servers[*at], &servers[*at].lay.map_names, Realm::Maps)).collect(),
+            lags_ms: vec![None; sweeps.len()],
+            told_lag_ms: None,
+            sweeps,
             control_ears: control.iter().map(control_ear).collect(),
             told: 0,
             control,
@@ -219,6 +226,7 @@ impl Servers {
             let asks = self.sweeps[server].take(task, value);
             more |= !asks.is_empty();
             self.sweep(server, asks, now, events);
+            self.tell_of_expiry(server, events);
         }
         more
     }
@@ -236,6 +244,18 @@ impl Servers {
                 };
                 ears.iter_mut().for_each(|ear| ear.doubt(is_meant));
             }
+        }
+    }
+
+    /// What a search at a server of maps came to is counted.
+    fn tell_of_expiry(&mut self, server: usize, events: &mut Events) {
+        let came = self.sweeps[server].take_outcome();
+        self.lags_ms[server] = came.lag_ms.or(self.lags_ms[server]);
+        let lag_ms = self.lags_ms.iter().flatten().max().copied();
+        let is_other = lag_ms != std::mem::replace(&mut self.told_lag_ms, lag_ms);
+        if is_other || came.removed > 0 || came.errors > 0 {
+            let (removed, errors) = (came.removed, came.errors);
+            events.expiry(Expiry { removed, errors, lag_ms: lag_ms.unwrap_or_default() });
         }
     }
 

@@ -23,9 +23,8 @@ use tokio::time::Instant;
 use super::dial::{Dial, Way};
 use super::resp::{self, Message};
 use super::slots;
-use crate::broker::frame;
-use crate::broker::{Names, Unreadable};
-use crate::channel::broker_op::{BrokerEvent, BrokerReply, Trouble};
+use crate::broker::{Names, Unreadable, frame, map};
+use crate::channel::broker_op::{BrokerEvent, BrokerReply, Realm, Trouble};
 use crate::channel::name::{ChannelName, hash_of};
 use crate::control::broker::events::{Asker, Events};
 use crate::control::link::{Change, Link};
@@ -44,13 +43,14 @@ const MAX_REQUESTS: usize = 1 << 20;
 const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads a message.
-pub type ReadFrame = fn(&Bytes) -> Result<frame::Message, Unreadable>;
+type ReadFrame = fn(&Bytes) -> Result<frame::Message, Unreadable>;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Ear {
     link: Link<Way>,
     names: Names,
+    realm: Realm,
     read: ReadFrame,
     is_down: bool,
     /// PUB/SUB channels that are always listened to.
@@ -120,27 +120,31 @@ impl Ear {
     /// wait behind messages of channels that nobody takes.
     pub fn for_control(dial: Arc<Dial>, names: &Names, fixed: &[&str]) -> Self {
         let fixed = fixed.iter().map(|name| ChannelName::new(name)).collect();
-        Self { fixed, is_control: true, ..Self::new(dial, names, frame::read) }
+        Self { fixed, is_control: true, ..Self::new(dial, names, Realm::Streams) }
     }
 
-    /// An ear for messages of channels of one partition, which are read by `read`. Listening to one PUB/SUB channel from
-    /// the start, it is told when the slot moves, as upstream.
-    pub fn for_partition(dial: &Dial, names: &Names, read: ReadFrame, number: u32) -> Self {
+    /// An ear for messages of channels of one partition. Listening to one PUB/SUB channel from the start, it is told
+    /// when the slot moves, as upstream.
+    pub fn for_partition(dial: &Dial, names: &Names, realm: Realm, number: u32) -> Self {
         let fixed = names.connection(number, 0);
         let dial = dial.to_owner(slots::slot(fixed.as_bytes()));
         Self {
             fixed: vec![ChannelName::new(&fixed)],
             commands: ["SSUBSCRIBE", "SUNSUBSCRIBE"],
-            ..Self::new(Arc::new(dial), names, read)
+            ..Self::new(Arc::new(dial), names, realm)
         }
     }
 
-    /// An ear for messages of channels with these names, which are read by `read`. It is about to be opened.
-    pub fn new(dial: Arc<Dial>, names: &Names, read: ReadFrame) -> Self {
+    /// An ear for messages of channels, or maps, with these names. It is about to be opened.
+    pub fn new(dial: Arc<Dial>, names: &Names, realm: Realm) -> Self {
         Self {
             link: Link::new(Arc::new(Way { dial, loads_scripts: false })),
             names: names.clone(),
-            read,
+            realm,
+            read: match realm {
+                Realm::Streams => frame::read,
+                Realm::Maps => map::frame::read,
+            },
             is_down: false,
             fixed: Vec::new(),
             is_control: false,
@@ -216,7 +220,7 @@ impl Ear {
                 }
                 Change::Failed => {
                     self.is_down = true;
-                    events.trouble(self.unopened());
+                    events.trouble(self.realm, self.unopened());
                     self.fail_waiting(None, events);
                 }
             }
@@ -259,15 +263,15 @@ impl Ear {
     /// Takes what came.
     fn hear(&mut self, events: &mut Events) -> Result<(), String> {
         let unopened = self.unopened();
-        let Self { link, names, read, wanted, sent, is_control, .. } = self;
+        let Self { link, names, realm, read, wanted, sent, is_control, .. } = self;
         let mut problem = Ok(());
         loop {
             let heard = link.incoming.message(|message| match message {
                 Message::Message(_, body) if *is_control => events.control(body),
-                Message::Message(name, body) => deliver(names, *read, wanted, name, body, events),
+                Message::Message(name, body) => deliver(names, (*realm, *read), wanted, name, body, events),
                 Message::Subscribed(name) => problem = confirm(names, wanted, sent, name, false, events),
                 Message::Unsubscribed(name) => problem = confirm(names, wanted, sent, name, true, events),
-                Message::Failed(error) => problem = refuse(wanted, sent, error, unopened, events),
+                Message::Failed(error) => problem = refuse(wanted, sent, error, (*realm, unopened), events),
                 Message::Other => {}
             });
             problem.clone()?;
@@ -326,7 +330,7 @@ impl Ear {
 
     fn lose(&mut self, reason: &str, events: &mut Events) {
         self.link.lose(reason);
-        events.trouble(if self.is_control { Trouble::ControlConnection } else { Trouble::Connection });
+        events.trouble(self.realm, if self.is_control { Trouble::ControlConnection } else { Trouble::Connection });
         (self.again, self.later) = (Vec::new(), Vec::new());
         self.pinged_at = None;
         for wanted in &mut self.wanted {
@@ -371,7 +375,14 @@ impl Ear {
 }
 
 /// Brings a message to the home of its channel.
-fn deliver(names: &Names, read: ReadFrame, wanted: &HashTable<Wanted>, name: &[u8], body: &[u8], events: &mut Events) {
+fn deliver(
+    names: &Names,
+    (realm, read): (Realm, ReadFrame),
+    wanted: &HashTable<Wanted>,
+    name: &[u8],
+    body: &[u8],
+    events: &mut Events,
+) {
     let Some(channel) = std::str::from_utf8(name).ok().and_then(|name| names.channel_of(name)) else { return };
     let Some(wanted) = wanted.find(hash_of(channel), |wanted| wanted.channel.as_str() == channel) else { return };
     if wanted.state != State::Up {
@@ -382,7 +393,7 @@ fn deliver(names: &Names, read: ReadFrame, wanted: &HashTable<Wanted>, name: &[u
         Ok(message) => events.message(&wanted.channel, message),
         Err(unreadable) => {
             tracing::error!(channel, %unreadable, "a message was dropped");
-            events.trouble(Trouble::HandleClientMessage);
+            events.trouble(realm, Trouble::HandleClientMessage);
         }
     }
 }
@@ -432,7 +443,7 @@ fn refuse(
     wanted: &mut HashTable<Wanted>,
     sent: &mut VecDeque<Request>,
     error: &[u8],
-    unopened: Trouble,
+    (realm, unopened): (Realm, Trouble),
     events: &mut Events,
 ) -> Result<(), String> {
     let error = String::from_utf8_lossy(error);
@@ -450,7 +461,7 @@ fn refuse(
         fail(wanted, request, events);
     }
     if is_needed {
-        events.trouble(if is_opening { unopened } else { Trouble::SubscribeChannel });
+        events.trouble(realm, if is_opening { unopened } else { Trouble::SubscribeChannel });
     }
     // Another member may have the slot by now, or soon.
     let is_elsewhere = ["MOVED", "CLUSTERDOWN"].iter().any(|code| error.starts_with(code));

@@ -70,6 +70,21 @@ pub struct Sweep {
     asked: Vec<(Task, Asked)>,
     tasks: Task,
     complained_at: Option<Instant>,
+    came: Outcome,
+    /// Partitions that were not looked at in this round, and how far it is behind by the others.
+    unlooked: u32,
+    lag_ms: u64,
+}
+
+/// What came of a search since it was last asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Keys that were removed.
+    pub removed: u64,
+    /// Requests that failed, and maps that no namespace is for.
+    pub errors: u64,
+    /// Milliseconds that the oldest key waited when a round began; none = no round has looked everywhere since.
+    pub lag_ms: Option<u64>,
 }
 
 impl Sweep {
@@ -88,7 +103,15 @@ impl Sweep {
             asked: Vec::new(),
             tasks: 0,
             complained_at: None,
+            came: Outcome::default(),
+            unlooked: 0,
+            lag_ms: 0,
         }
+    }
+
+    /// What came of it since the last call.
+    pub fn take_outcome(&mut self) -> Outcome {
+        std::mem::take(&mut self.came)
     }
 
     /// Time passes: a search may begin, unless one is under way.
@@ -98,6 +121,7 @@ impl Sweep {
         }
         self.next_at = now + self.pause;
         self.looks = (0..self.partitions()).collect();
+        (self.unlooked, self.lag_ms) = (self.partitions(), 0);
         let mut asks = Vec::new();
         self.go_round(&mut asks);
         asks
@@ -137,6 +161,7 @@ impl Sweep {
             Asked::Due(partition) => *partition,
             Asked::Keys(job) | Asked::Removal { job, .. } => self.names.partition(&job.map),
         };
+        let is_look = matches!(asked, Asked::Due(_));
         let mut asks = Vec::new();
         let done = value.map(|value| self.go_on(asked, value, &mut asks));
         if let Some(Err(unreadable)) = &done {
@@ -145,6 +170,12 @@ impl Sweep {
         if !matches!(done, Some(Ok(()))) {
             // The same maps would come again at once.
             self.fuller.retain(|fuller| *fuller != partition);
+            self.came.errors += 1;
+        }
+        // Those that are looked at once more are no part of it.
+        if is_look && self.unlooked > 0 {
+            self.unlooked -= 1;
+            self.came.lag_ms = (self.unlooked == 0).then_some(self.lag_ms).or(self.came.lag_ms);
         }
         self.go_round(&mut asks);
         asks
@@ -153,8 +184,10 @@ impl Sweep {
     fn go_on(&mut self, asked: Asked, value: Value, asks: &mut Vec<Ask>) -> Result<(), Unreadable> {
         match asked {
             Asked::Due(partition) => {
-                let (maps, before) = (expiry::maps(value)?, self.due.len());
+                let (expiry::Due { maps, since_ms }, before) = (expiry::maps(value)?, self.due.len());
                 let is_full = maps.len() >= self.most() as usize;
+                let lag_ms = since_ms.map_or(0, |since_ms| unix_ms().saturating_sub(since_ms));
+                self.lag_ms = self.lag_ms.max(lag_ms);
                 for map in maps {
                     if (self.rules)(&map).is_some() || self.complain(&map) {
                         self.due.push_back(map);
@@ -173,7 +206,7 @@ impl Sweep {
                 asks.push(self.ask(call, Asked::Removal { job, goes_on }));
             }
             Asked::Removal { mut job, goes_on } => {
-                expiry::removed(value)?;
+                self.came.removed += expiry::removed(value)?;
                 job.batches += 1;
                 if goes_on && job.batches < MOST_BATCHES {
                     asks.push(self.find(job));
@@ -208,6 +241,7 @@ impl Sweep {
     /// Says that a map is left alone; false.
     fn complain(&mut self, map: &str) -> bool {
         let now = Instant::now();
+        self.came.errors += 1;
         if self.complained_at.is_none_or(|at| now.duration_since(at) > COMPLAIN_EVERY) {
             self.complained_at = Some(now);
             tracing::warn!(map, "keys expired that no namespace with maps is for, and stay until a node has one");
