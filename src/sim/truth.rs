@@ -63,7 +63,7 @@ impl Truth {
     }
 
     /// Somebody who has the publication at an offset gets the next one. The first must be in the stream, or the next one
-    /// be lost with it.
+    /// be lost with it, or before: a failover that spared the first one may have lost what was behind it.
     pub(super) fn follows(
         &self,
         channel: &str,
@@ -72,7 +72,7 @@ impl Truth {
         (next_offset, next): (u64, &[u8]),
     ) -> Result<(), String> {
         match self.lost_by(channel, epoch, offset, data) {
-            Some(lost) if self.lost_by(channel, epoch, next_offset, next) != Some(lost) => {
+            Some(lost) if self.lost_by(channel, epoch, next_offset, next).is_none_or(|next| next > lost) => {
                 Err(format!("{channel}: {next_offset} behind {offset}, which is lost, and nobody was told"))
             }
             _ => Ok(()),
