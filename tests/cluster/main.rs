@@ -179,6 +179,7 @@ fn two_nodes_of_ours() {
     assert!(has_metrics(0) && has_metrics(1), "the first word of a node tells its metrics: {nodes}");
     both::check(&one, &other);
     maps::check(&one, &other);
+    maps::under_another_epoch(&redis, &one);
     polls::check(&one, &other);
     polls::check_epochs(&one, &other);
     drop(one);
@@ -202,6 +203,7 @@ fn ours_and_a_reference() {
     redis.connect().send(&["FLUSHALL"]);
     both::check(&them, &us);
     maps::check(&them, &us);
+    maps::under_another_epoch(&redis, &them);
     polls::check(&them, &us);
 }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use spindle::broker::map::read;
+use spindle::broker::{Layout, Names};
+use spindle::channel::publication::Epoch;
 
+use crate::redis::Redis;
 use crate::support::server::Server;
 use crate::talker::Talker;
 
@@ -33,7 +37,7 @@ fn content(entries: &Value) -> BTreeMap<String, Value> {
     entries.map(|entry| (entry["key"].as_str().expect("a key").to_owned(), entry["data"].clone())).collect()
 }
 
-fn of(pairs: &[(&str, i32)]) -> BTreeMap<String, Value> {
+fn of_pairs(pairs: &[(&str, i32)]) -> BTreeMap<String, Value> {
     pairs.iter().map(|(key, data)| ((*key).to_owned(), json!(data))).collect()
 }
 
@@ -43,10 +47,10 @@ fn state_and_changes(one: &Server, other: &Server) {
     publish(one, "map:1", "a", json!(3));
     for node in [one, other] {
         let state = state(node, "map:1");
-        assert_eq!(content(&state["entries"]), of(&[("a", 3), ("b", 2)]));
+        assert_eq!(content(&state["entries"]), of_pairs(&[("a", 3), ("b", 2)]));
         assert_eq!((&state["offset"], &state["epoch"]), (&json!(3), &first["epoch"]));
         let key = node.api("map_read_state", json!({"channel": "map:1", "key": "b", "limit": 1}));
-        assert_eq!(content(&key["entries"]), of(&[("b", 2)]));
+        assert_eq!(content(&key["entries"]), of_pairs(&[("b", 2)]));
         assert_eq!(node.api("map_stats", json!({"channel": "map:1"})), json!({"num_keys": 2}));
         let since = json!({"channel": "map:1", "limit": -1, "since_offset": 1, "since_epoch": first["epoch"]});
         let changes = node.api("map_read_stream", since);
@@ -54,11 +58,26 @@ fn state_and_changes(one: &Server, other: &Server) {
         assert_eq!(offsets, [2, 3]);
     }
     other.api("map_remove", json!({"channel": "map:1", "key": "b"}));
-    assert_eq!(content(&state(one, "map:1")["entries"]), of(&[("a", 3)]));
+    assert_eq!(content(&state(one, "map:1")["entries"]), of_pairs(&[("a", 3)]));
     other.api("map_clear", json!({"channel": "map:1"}));
     let cleared = state(one, "map:1");
-    assert_eq!(content(&cleared["entries"]), of(&[]));
+    assert_eq!(content(&cleared["entries"]), of_pairs(&[]));
     assert_ne!(cleared["epoch"], first["epoch"]);
+}
+
+/// A map that lost changes goes on under another epoch: a node that knows nothing of it has all keys, and goes on.
+pub fn under_another_epoch(redis: &Redis, node: &Server) {
+    let names = Names::new("centrifugo", Layout::Plain, false);
+    let first = publish(node, "map:7", "a", json!(1));
+    let of = Epoch::parse(first["epoch"].as_str().expect("an epoch")).expect("an epoch");
+    let fresh = Epoch::parse("another").expect("an epoch");
+    redis.connect().call(&read::change_epoch(&names, "map:7", of, fresh, 0));
+    assert_eq!(content(&state(node, "map:7")["entries"]), of_pairs(&[("a", 1)]));
+    let next = publish(node, "map:7", "b", json!(2));
+    assert_eq!((&next["offset"], &next["epoch"]), (&json!(2), &json!("another")));
+    let state = state(node, "map:7");
+    assert_eq!(content(&state["entries"]), of_pairs(&[("a", 1), ("b", 2)]));
+    assert_eq!((&state["offset"], &state["epoch"]), (&json!(2), &json!("another")));
 }
 
 fn what_changes_nothing(one: &Server, other: &Server) {
@@ -93,7 +112,7 @@ fn subscribers(one: &Server, other: &Server) {
     let mut client = Talker::connect(other);
     let live = subscribe(&mut client, "map:3", json!({}));
     // Live: the phase is 0, which is not written.
-    assert_eq!((&live["phase"], content(&live["state"])), (&Value::Null, of(&[("a", 1)])));
+    assert_eq!((&live["phase"], content(&live["state"])), (&Value::Null, of_pairs(&[("a", 1)])));
     let mut publisher = Talker::connect(one);
     publisher.ask(json!({"publish": {"channel": "map:3", "type": 1, "key": "b", "data": 2}}));
     let pushed = client.pushed("pub");
@@ -118,7 +137,7 @@ fn subscribers(one: &Server, other: &Server) {
     publish(one, "map:3", "e", json!(5));
     assert_eq!(back.pushed("unsubscribe")["code"], 2500);
     let another = subscribe(&mut back, "map:3", json!({}));
-    assert_eq!(content(&another["state"]), of(&[("e", 5)]));
+    assert_eq!(content(&another["state"]), of_pairs(&[("e", 5)]));
 }
 
 fn many_pages(one: &Server, other: &Server) {
@@ -164,12 +183,12 @@ fn maps_without_changes(one: &Server, other: &Server) {
     publish(one, "passing:1", "a", json!(1));
     let mut client = Talker::connect(other);
     let live = subscribe(&mut client, "passing:1", json!({}));
-    assert_eq!(content(&live["state"]), of(&[("a", 1)]));
+    assert_eq!(content(&live["state"]), of_pairs(&[("a", 1)]));
     publish(one, "passing:1", "a", json!(2));
     assert_eq!(client.pushed("pub")["data"], 2);
     one.api("map_remove", json!({"channel": "passing:1", "key": "a"}));
     assert_eq!(client.pushed("pub")["removed"], true);
-    assert_eq!(content(&state(other, "passing:1")["entries"]), of(&[]));
+    assert_eq!(content(&state(other, "passing:1")["entries"]), of_pairs(&[]));
 }
 
 fn keys_that_expire(one: &Server, other: &Server) {
