@@ -234,6 +234,10 @@ impl Join {
             };
         }
         if !place.agrees(found, began.moment) {
+            // Keys that were read may be of what was lost as well.
+            if self.map.as_ref().is_some_and(|entry| entry.reads_keys()) {
+                self.recover = None;
+            }
             return Next::ReadAgain;
         }
         place.know(found);
