@@ -40,7 +40,9 @@ impl Cluster {
         }
         for (redis, ..) in &members {
             let mut connection = redis.connect();
-            let is_ready = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+            // Whose slots are whose, above all: the state is ok before that.
+            let known = ["cluster_state:ok", "cluster_known_nodes:3", "cluster_slots_assigned:16384"];
+            let is_ready = |info: String| known.iter().all(|line| info.contains(line));
             // Before that a member passes no messages on to another one.
             let are_linked = |nodes: String| nodes.matches(" connected").count() == 3 && !nodes.contains("handshake");
             while !is_ready(text(&mut connection, &["CLUSTER", "INFO"]))
