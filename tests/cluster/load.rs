@@ -246,8 +246,14 @@ impl<'s> Subscriber<'s> {
         self.notes
     }
 
-    /// Subscribes to what it is not subscribed to; from where it was, if it was.
+    /// Subscribes to what it is not subscribed to.
     fn ask(&mut self) {
+        let channels: Vec<_> = self.out.iter().copied().collect();
+        self.ask_for(&channels);
+    }
+
+    /// Subscribes to these channels; from where it was, if it was.
+    fn ask_for(&mut self, channels: &[&'static str]) {
         let command = |channel: &&str| {
             let id = 2 + CHANNELS.iter().position(|one| one == channel).expect("a channel");
             let mut request = json!({"channel": channel});
@@ -256,7 +262,7 @@ impl<'s> Subscriber<'s> {
             }
             json!({"id": id, "subscribe": request})
         };
-        let commands: Vec<_> = self.out.iter().map(command).collect();
+        let commands: Vec<_> = channels.iter().map(command).collect();
         self.client.send(&commands);
     }
 
@@ -291,24 +297,22 @@ impl<'s> Subscriber<'s> {
         let Some(channel) = channel else { panic!("unexpected: {message}") };
         if push["unsubscribe"]["code"] == 2500 {
             self.notes.losses += 1;
-            self.out.insert(channel);
-            self.ask_again();
+            self.ask_again(channel);
         } else if push["pub"].is_object() {
             self.notes.take(channel, &push["pub"]);
             self.look_for_end(channel);
         } else if message["subscribe"].is_object() {
             self.subscribed(channel, &message["subscribe"]);
         } else if message["error"].is_object() {
-            self.ask_again();
+            self.ask_again(channel);
         }
     }
 
-    /// A little later, and over a new connection: an error may have ended the old one.
-    fn ask_again(&mut self) {
+    /// A little later, and as clients do: the other channels are not left for it.
+    fn ask_again(&mut self, channel: &'static str) {
         std::thread::park_timeout(Duration::from_millis(20));
-        self.client = connect(self.server);
-        self.out = CHANNELS.into_iter().collect();
-        self.ask();
+        self.out.insert(channel);
+        self.ask_for(&[channel]);
     }
 
     fn subscribed(&mut self, channel: &'static str, result: &Value) {
