@@ -48,7 +48,7 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// `left` = where it was when it was left the last time, unless the stream was known to go on from there.
+    /// `left` = where it was when it was left the last time.
     pub(super) fn new(source: Source, left: Option<Mark>) -> Self {
         let (parked, checks) = (Vec::new(), Vec::new());
         Self {
@@ -128,7 +128,9 @@ impl Brokered {
             course.awaits_fill = true;
             return self.fills.waiting.push_back(channel.key);
         }
-        let read = course.source.read(Some(since), FILL);
+        // Where nobody is positioned, it is only to be found whether the stream goes on.
+        let limit = if course.place.is_doubtful() { 1 } else { FILL };
+        let read = course.source.read(Some(since), limit);
         self.ask_fill(slot, read, out);
     }
 

@@ -178,7 +178,14 @@ impl Join {
 
     fn next(&mut self, course: &mut Course) -> Next {
         if course.place.is_doubtful() {
-            return Next::Fill;
+            if course.place.is_filling() {
+                return Next::Wait;
+            }
+            let moment = self.began.moment;
+            let mut goes_on = |piece: &Arc<Piece>| course.place.goes_on_in(&piece.found, piece.top, moment);
+            if !self.read.as_ref().is_some_and(&mut goes_on) {
+                return Next::Fill;
+            }
         }
         if let Some(next) = self.next_of_map(course) {
             return next;
@@ -391,11 +398,13 @@ impl Brokered {
         let reads = join.wants_position && {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
-            let mut left = || self.doubts.take(&channel, join.source.realm());
+            let mut left = || self.marks.take(&channel, join.source.realm());
             let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source, left())));
             match join.recover {
-                // It is found first whether the stream goes on from where everybody was.
-                _ if course.place.is_doubtful() && join.page().is_none() => false,
+                // It is found first whether the stream goes on from there; whoever was there reads that himself.
+                _ if course.place.is_doubtful() && join.page().is_none() => {
+                    course.place.left_at().is_some_and(|at| join.is_at(at))
+                }
                 // Whoever is where everybody is missed nothing.
                 Some(_) => !course.place.at().is_some_and(|at| join.is_at(at)),
                 None => join.map.is_some() || !is_certain(course),

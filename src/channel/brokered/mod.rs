@@ -10,11 +10,11 @@
 
 mod admission;
 mod course;
-mod doubts;
 mod joining;
 pub mod map_model;
 mod map_steps;
 mod maps;
+mod marks;
 mod piece;
 mod place;
 mod present;
@@ -41,7 +41,7 @@ use crate::protocol::error::Error;
 
 pub use admission::Admission;
 use course::{Course, Fills};
-use doubts::Doubts;
+use marks::Marks;
 use present::Present;
 use source::Source;
 use task::Task;
@@ -135,7 +135,7 @@ pub struct Brokered {
     admitting: HashMap<(ChannelName, ClientId), Ticket>,
     /// Those of them that are.
     admitted: VecDeque<Admission>,
-    doubts: Doubts,
+    marks: Marks,
     now: Now,
 }
 
@@ -175,7 +175,7 @@ impl Brokered {
             present: None,
             admitting: HashMap::new(),
             admitted: VecDeque::new(),
-            doubts: Doubts::default(),
+            marks: Marks::default(),
             now: Now::default(),
             arrived: (!has_streams).then(Vec::new),
         }
@@ -326,7 +326,7 @@ impl Brokered {
         let course = found.course.take();
         self.table.remove(slot);
         if let Some(mark) = course.as_ref().and_then(|course| course.place.mark()) {
-            self.doubts.remember(channel, realm, mark);
+            self.marks.remember(channel, realm, mark);
         }
         self.request(channel, BrokerOp::Unsubscribe(realm), None);
         // Whoever waits has left, or its shard would still be interested.

@@ -67,8 +67,8 @@ pub(super) struct Place {
     at: Option<Position>,
     /// The fingerprint of the publication that is there, where it is known.
     print: Option<u64>,
-    /// The stream could not be read: subscribers were told that they may miss something. Before anybody is positioned
-    /// here again, the stream must be found to go on from here.
+    /// Nobody was subscribed for a while, or the stream could not be read and subscribers were told that they may miss
+    /// something. Before anybody is positioned here again, the stream must be found to go on from here.
     is_doubtful: bool,
     /// Subscribers without a position have everything up to here that they ever get.
     seen: Position,
@@ -96,15 +96,31 @@ impl Place {
         self.is_doubtful
     }
 
-    /// A place that was left before it was known whether the stream goes on from there.
+    /// Where it was when the last subscriber left, and it is to be found whether the stream goes on from there.
+    pub fn left_at(&self) -> Option<Position> {
+        self.at.filter(|_| self.is_doubtful)
+    }
+
+    /// A place that was left.
     pub fn remembered((at, print): Mark) -> Self {
         Self { at: Some(at), print: Some(print), is_doubtful: true, ..Self::default() }
     }
 
-    /// What to remember of a place that is being left; nothing when the stream is known to go on from there.
+    /// What to remember of a place that is being left.
     pub fn mark(&self) -> Option<Mark> {
-        let is_open = self.is_doubtful || self.is_filling();
-        self.at.zip(self.print).filter(|_| is_open)
+        self.at.zip(self.print)
+    }
+
+    /// Whether what was read, in a read begun at `began`, shows that the stream goes on from a place in doubt. Then
+    /// subscribers are from now on where it ended.
+    pub fn goes_on_in(&mut self, read: &[Arc<Publication>], top: Position, began: Moment) -> bool {
+        let Some(at) = self.at.filter(|at| at.epoch == top.epoch && began.jumps == self.jumps) else { return false };
+        let here = read.iter().find(|found| found.offset == at.offset).map(|found| fingerprint(found));
+        let is_same = here.is_some() && (here == self.print || is_on(Mutation::TrustOffsets));
+        if is_same {
+            self.stand_at(top, read);
+        }
+        is_same
     }
 
     /// Whether a gap is being filled.
@@ -213,28 +229,24 @@ impl Place {
             }
             _ => {}
         }
+        if was_doubtful {
+            // Nobody is positioned here, and all others were told messages as they came.
+            self.settle(top, &read);
+            return (Vec::new(), Filled::Whole);
+        }
         let mut next = at.offset;
         let mut follows = |publication: &Arc<Publication>| {
             next += 1;
             publication.offset == next
         };
         let behind = read.iter().skip_while(|found| found.offset <= at.offset);
-        let mut missing: Vec<_> = behind.take_while(|found| follows(found)).cloned().collect();
-        let seen = self.seen;
+        let missing: Vec<_> = behind.take_while(|found| follows(found)).cloned().collect();
         for publication in &missing {
             self.advance(publication);
         }
-        let found_any = !missing.is_empty();
-        if was_doubtful {
-            // Nobody is positioned here, and all others were told messages as they came.
-            (self.seen, missing) = (seen, Vec::new());
-        }
         match self.at {
             Some(now) if now.offset >= top.offset => (missing, Filled::Whole),
-            _ if found_any => {
-                self.is_doubtful = was_doubtful;
-                (missing, Filled::Partly)
-            }
+            _ if !missing.is_empty() => (missing, Filled::Partly),
             _ => {
                 self.settle(top, &read);
                 (missing, Filled::Lost)
@@ -269,11 +281,15 @@ impl Place {
 
     /// From now on here, where a part of the stream was read: nobody's position is elsewhere, or all of those are told.
     pub fn settle(&mut self, at: Position, read: &[Arc<Publication>]) {
+        self.jumps = self.jumps.wrapping_add(1);
+        self.stand_at(at, read);
+    }
+
+    fn stand_at(&mut self, at: Position, read: &[Arc<Publication>]) {
         if self.seen.epoch == at.epoch {
             self.seen.offset = self.seen.offset.min(at.offset);
         }
         (self.at, self.print, self.is_doubtful) = (Some(at), None, false);
-        self.jumps = self.jumps.wrapping_add(1);
         self.know(read);
     }
 

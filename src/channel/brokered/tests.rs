@@ -369,6 +369,51 @@ fn who_leaves_while_the_stream_cannot_be_read_is_told_later_what_was_lost() {
     }
 }
 
+/// A failover while nobody is subscribed.
+#[test]
+fn who_left_before_a_failover_is_told_what_it_lost() {
+    for op in [recovering_from, |_| positioned()] {
+        let mut bench = Bench::new();
+        bench.elsewhere("a");
+        bench.elsewhere("b");
+        let had = bench.model.top;
+        bench.ask(0, subscribe(positioned()));
+        bench.ask(0, unsubscribe(true));
+        bench.model.fail_over(1);
+        bench.elsewhere("c");
+        let told = bench.ask(0, subscribe(op(had)));
+        assert_eq!(told.last().map(|last| &**last), Some("0:Subscribed @2 []"), "not recovered: {told:?}");
+        assert_ne!(bench.model.top.epoch, had.epoch, "nobody else is, either");
+    }
+}
+
+/// Coming back costs one read as ever.
+#[test]
+fn who_comes_back_reads_once() {
+    let reads = |op: fn(Position) -> SubscribeOp, missed: usize| {
+        let mut bench = Bench::new();
+        bench.elsewhere("a");
+        let had = bench.model.top;
+        bench.ask(0, subscribe(positioned()));
+        bench.ask(0, unsubscribe(true));
+        ["b", "c"].into_iter().take(missed).for_each(|data| bench.elsewhere(data));
+        bench.op(0, subscribe(op(had)), REPLY);
+        let mut count = 0;
+        loop {
+            let is_read =
+                |request: &BrokerRequest| matches!(request, BrokerRequest::Channel { op: BrokerOp::History(_), .. });
+            count += usize::from(bench.requests.front().is_some_and(is_read));
+            if !bench.serve() && !bench.hear() {
+                break;
+            }
+        }
+        (count, bench.settle())
+    };
+    assert_eq!(reads(recovering_from, 0), (1, vec!["0:Subscribed @1 recovered []".into()]));
+    assert_eq!(reads(recovering_from, 2), (1, vec!["0:Subscribed @3 recovered [b@2 c@3]".into()]));
+    assert_eq!(reads(|_| positioned(), 2), (1, vec!["0:Subscribed @3 []".into()]));
+}
+
 /// What does not find room to wait is read from the stream.
 #[test]
 fn any_number_of_messages_may_come_while_a_gap_is_filled() {
@@ -533,6 +578,8 @@ struct Seen {
     is_lost: bool,
     /// Because the stream could not be read, which it was not since.
     is_doubted: bool,
+    /// It came back with this offset.
+    back_from: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -543,7 +590,8 @@ enum Step {
         is_positioned: bool,
     },
     Unsubscribe(usize),
-    /// Who was told that a position is lost because the stream could not be read comes back with it.
+    /// Who was told that a position is lost because the stream could not be read comes back with it, or who left a
+    /// channel that nobody was subscribed to since.
     Return(usize),
     Publish,
     Elsewhere,
@@ -583,13 +631,15 @@ struct Trial {
     bench: Bench,
     subscribers: BTreeMap<u32, Seen>,
     next_tag: u32,
+    /// Who left last.
+    away: Option<Seen>,
     /// Who was answered, and whether as recovered.
     answered: Vec<(u32, bool)>,
 }
 
 impl Trial {
     fn new() -> Self {
-        Self { bench: Bench::new(), subscribers: BTreeMap::new(), next_tag: 0, answered: Vec::new() }
+        Self { bench: Bench::new(), subscribers: BTreeMap::new(), next_tag: 0, away: None, answered: Vec::new() }
     }
 
     fn step(&mut self, step: Step) {
@@ -602,21 +652,28 @@ impl Trial {
                     None => plain(),
                 };
                 let is_positioned = op.position;
-                let (since, got) = (u64::MAX, HashMap::new());
-                self.enter(Seen { shard, is_positioned, at: None, since, got, is_lost: false, is_doubted: false }, op);
+                let (since, got, back_from) = (u64::MAX, HashMap::new(), None);
+                let seen =
+                    Seen { shard, is_positioned, at: None, since, got, is_lost: false, is_doubted: false, back_from };
+                self.enter(seen, op);
             }
             Step::Unsubscribe(which) => {
                 let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
-                self.leave(tag);
+                self.away = self.leave(tag).filter(|seen| seen.is_positioned && !seen.is_lost);
             }
             Step::Return(which) => {
-                let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
-                let Some(seen) = self.leave(tag).filter(|seen| seen.is_doubted) else { return };
+                let mark = self.bench.homes.marks.place_of(&ChannelName::new(CHANNEL));
+                let seen = match self.away.take().filter(|seen| mark.is_some() && seen.at == mark) {
+                    Some(seen) => seen,
+                    None => {
+                        let Some(tag) = self.subscribers.keys().nth(which).copied() else { return };
+                        let Some(seen) = self.leave(tag).filter(|seen| seen.is_doubted) else { return };
+                        seen
+                    }
+                };
                 let at = seen.at.expect("it was told");
-                // Otherwise nobody can know what took the place of what it has.
-                if self.bench.model.kept.iter().any(|kept| kept.offset == at.offset) {
-                    self.enter(Seen { at: None, is_lost: false, is_doubted: false, ..seen }, recovering_from(at));
-                }
+                let seen = Seen { at: None, is_lost: false, is_doubted: false, back_from: Some(at.offset), ..seen };
+                self.enter(seen, recovering_from(at));
             }
             Step::Publish => self.bench.op(0, publish("x"), ReplyTo::None),
             Step::Elsewhere => self.bench.elsewhere("y"),
@@ -681,6 +738,9 @@ impl Trial {
                 }
                 let got = publications.iter().map(|found| (found.offset, found.unix_ms));
                 if recovered {
+                    // Once its place is trimmed, nobody can know what took the place of what it has.
+                    let is_kept = |offset| self.bench.model.kept.iter().any(|kept| kept.offset == offset);
+                    seen.is_lost |= seen.back_from.is_some_and(|offset| !is_kept(offset));
                     // Who came back has what it had.
                     seen.since = seen.since.min(position.offset - publications.len() as u64);
                     seen.got.extend(got);

@@ -1,26 +1,28 @@
-//! Where channels were left before it was known whether their streams go on from there.
+//! Where channels were left by their last subscribers.
 //!
-//! While a stream cannot be read, its subscribers leave: they were told to. When they come back, what they have may have
-//! been lost in a failover, and its offsets given to others. So the home must know then where it was.
+//! When these come back, what they have may have been lost in a failover meanwhile, and its offsets given to others. So
+//! the home must know then where it was.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::place::Mark;
 use crate::channel::broker_op::Realm;
 use crate::channel::name::ChannelName;
+#[cfg(test)]
+use crate::channel::publication::Position;
 
 /// Most channels that are remembered; beyond, the earliest is forgotten.
 const MAX_CHANNELS: usize = 1 << 16;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
+pub(super) struct Marks {
     marks: HashMap<ChannelName, (Realm, Mark)>,
     /// In the order in which they were left; some came back since.
     order: VecDeque<ChannelName>,
 }
 
-impl Doubts {
+impl Marks {
     /// A channel is left.
     pub fn remember(&mut self, channel: &ChannelName, realm: Realm, mark: Mark) {
         while self.order.len() >= MAX_CHANNELS {
@@ -29,6 +31,12 @@ impl Doubts {
         }
         self.marks.insert(channel.clone(), (realm, mark));
         self.order.push_back(channel.clone());
+    }
+
+    /// Where a channel was left.
+    #[cfg(test)]
+    pub fn place_of(&self, channel: &ChannelName) -> Option<Position> {
+        self.marks.get(channel).map(|(_, (at, _))| *at)
     }
 
     /// Somebody comes back to it.
@@ -47,18 +55,18 @@ impl Doubts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::publication::{Epoch, Position};
+    use crate::channel::publication::Epoch;
 
     #[test]
     fn the_earliest_are_forgotten() {
         let mark = |offset| (Position { offset, epoch: Epoch::NONE }, 7);
         let name = |n: usize| ChannelName::new(&n.to_string());
-        let mut doubts = Doubts::default();
+        let mut marks = Marks::default();
         for n in 0..MAX_CHANNELS + 2 {
-            doubts.remember(&name(n), Realm::Streams, mark(n as u64));
+            marks.remember(&name(n), Realm::Streams, mark(n as u64));
         }
-        assert_eq!(doubts.marks.len(), MAX_CHANNELS);
-        let mut taken = |n, realm| doubts.take(&name(n), realm);
+        assert_eq!(marks.marks.len(), MAX_CHANNELS);
+        let mut taken = |n, realm| marks.take(&name(n), realm);
         assert_eq!([taken(0, Realm::Streams), taken(1, Realm::Streams)], [None; 2]);
         assert_eq!(taken(2, Realm::Streams), Some(mark(2)));
         assert_eq!(taken(2, Realm::Streams), None, "asked once");
