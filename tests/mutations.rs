@@ -4,8 +4,11 @@
 use spindle::base::mutation::{Mutation, switch};
 use spindle::sim::{Setup, run};
 
-/// Seeds within which a fault must show.
+/// Seeds that must pass without a fault.
 const SEEDS: u64 = 20;
+
+/// Seeds within which a fault must show.
+const FAULTY: u64 = 3 * SEEDS;
 
 fn check(mutation: Mutation) {
     check_with(Setup::default(), mutation);
@@ -13,9 +16,9 @@ fn check(mutation: Mutation) {
 
 fn check_with(setup: Setup, mutation: Mutation) {
     switch(Some(mutation));
-    let caught = (0..SEEDS).find_map(|seed| run(seed, setup).err());
+    let caught = (0..FAULTY).find_map(|seed| run(seed, setup).err());
     switch(None);
-    let failure = caught.unwrap_or_else(|| panic!("{mutation:?} went unnoticed in {SEEDS} seeds"));
+    let failure = caught.unwrap_or_else(|| panic!("{mutation:?} went unnoticed in {FAULTY} seeds"));
     println!("{mutation:?}: {failure}");
 }
 
