@@ -55,11 +55,12 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::brokered::place::Print;
     use crate::channel::publication::Epoch;
 
     #[test]
     fn the_earliest_are_forgotten() {
-        let mark = |offset| (Position { offset, epoch: Epoch::NONE }, 7);
+        let mark = |offset| (Position { offset, epoch: Epoch::NONE }, Print::with_data(7));
         let name = |n: usize| ChannelName::new(&n.to_string());
         let mut marks = Marks::default();
         for n in 0..MAX_CHANNELS + 2 {

@@ -21,7 +21,37 @@ const RECENT: usize = 256;
 const HELD: usize = 1024;
 
 /// A place and the fingerprint of the publication that is there.
-pub(super) type Mark = (Position, u64);
+pub(super) type Mark = (Position, Print);
+
+/// Tells a publication from another one that got the same offset later.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Print {
+    /// When it was published; 0 = unknown, as with messages over NATS of what is kept in Redis.
+    unix_ms: u64,
+    data: u64,
+}
+
+impl Print {
+    fn of(publication: &Publication) -> Self {
+        let entry = publication.entry.as_ref().map(|entry| (&entry.key, entry.removed));
+        if entry.is_some() && is_on(Mutation::TrustMapOffsets) {
+            return Self { unix_ms: 0, data: 0 };
+        }
+        let data = foldhash::quality::FixedState::default().hash_one((&publication.data, entry));
+        Self { unix_ms: publication.unix_ms, data }
+    }
+
+    #[cfg(test)]
+    pub fn with_data(data: u64) -> Self {
+        Self { unix_ms: 0, data }
+    }
+
+    fn is_of_another(self, publication: &Publication) -> bool {
+        let other = Self::of(publication);
+        let are_known = self.unix_ms > 0 && other.unix_ms > 0;
+        self.data != other.data || are_known && self.unix_ms != other.unix_ms
+    }
+}
 
 /// A message that came, with the base of its patch.
 pub(super) type Arrival = (Arc<Publication>, Option<Arc<Publication>>);
@@ -66,7 +96,7 @@ pub(super) struct Place {
     /// Positioned subscribers have everything up to here; none before the stream was first read.
     at: Option<Position>,
     /// The fingerprint of the publication that is there, where it is known.
-    print: Option<u64>,
+    print: Option<Print>,
     /// Nobody was subscribed for a while, or the stream could not be read and subscribers were told that they may miss
     /// something. Before anybody is positioned here again, the stream must be found to go on from here.
     is_doubtful: bool,
@@ -115,8 +145,9 @@ impl Place {
     /// subscribers are from now on where it ended.
     pub fn goes_on_in(&mut self, read: &[Arc<Publication>], top: Position, began: Moment) -> bool {
         let Some(at) = self.at.filter(|at| at.epoch == top.epoch && began.jumps == self.jumps) else { return false };
-        let here = read.iter().find(|found| found.offset == at.offset).map(|found| fingerprint(found));
-        let is_same = here.is_some() && (here == self.print || is_on(Mutation::TrustOffsets));
+        let here = read.iter().find(|found| found.offset == at.offset);
+        let is_another = |here: &&Arc<Publication>| self.print.is_none_or(|print| print.is_of_another(here));
+        let is_same = here.is_some_and(|here| !is_another(&here) || is_on(Mutation::TrustOffsets));
         if is_same {
             self.stand_at(top, read);
         }
@@ -211,15 +242,15 @@ impl Place {
             self.settle(top, &read);
             return (Vec::new(), Filled::Lost);
         };
-        let here = read.iter().find(|found| found.offset == at.offset).map(|found| fingerprint(found));
+        let here = read.iter().find(|found| found.offset == at.offset);
         match (self.print, here) {
             _ if at.offset > top.offset => return (Vec::new(), Filled::Diverged),
-            (Some(print), Some(here)) if print != here && !is_on(Mutation::TrustOffsets) => {
+            (Some(print), Some(here)) if print.is_of_another(here) && !is_on(Mutation::TrustOffsets) => {
                 return (Vec::new(), Filled::Diverged);
             }
             // Nobody can tell whether earlier reads found the same one there.
             (None, here) => {
-                self.print = here;
+                self.print = here.map(|here| Print::of(here));
                 self.jumps = self.jumps.wrapping_add(1);
             }
             // Whether what is there follows from here cannot be known any more.
@@ -297,7 +328,7 @@ impl Place {
     pub fn know(&mut self, read: &[Arc<Publication>]) {
         if self.print.is_none() {
             let here = read.iter().find(|found| Some(position_of(found)) == self.at);
-            self.print = here.map(|found| fingerprint(found));
+            self.print = here.map(|found| Print::of(found));
         }
     }
 
@@ -315,7 +346,7 @@ impl Place {
                     return None;
                 }
                 if publication.offset == end.offset {
-                    last = Some(fingerprint(publication));
+                    last = Some(Print::of(publication));
                 }
                 continue;
             }
@@ -323,7 +354,7 @@ impl Place {
             if position_of(publication) != end {
                 return None;
             }
-            last = Some(fingerprint(publication));
+            last = Some(Print::of(publication));
         }
         (self.at, self.print) = (Some(end), last);
         self.know(read);
@@ -354,7 +385,7 @@ impl Place {
         let Some(newest) = read.last() else { return true };
         let mut came = self.remembered_since(began).into_iter().flatten();
         let place = position_of(newest);
-        let is_other = came.any(|found| position_of(found) == place && fingerprint(found) != fingerprint(newest));
+        let is_other = came.any(|found| position_of(found) == place && Print::of(found).is_of_another(newest));
         !is_other && !self.is_another(newest)
     }
 
@@ -375,7 +406,7 @@ impl Place {
     /// Whether another publication is known to stand where this one says that it stands.
     fn is_another(&self, publication: &Publication) -> bool {
         let is_here = self.at == Some(position_of(publication));
-        is_here && self.print.is_some_and(|print| print != fingerprint(publication))
+        is_here && self.print.is_some_and(|print| print.is_of_another(publication))
     }
 
     fn is_seen(&self, publication: &Publication) -> bool {
@@ -383,7 +414,7 @@ impl Place {
     }
 
     fn advance(&mut self, publication: &Arc<Publication>) {
-        (self.at, self.print) = (Some(position_of(publication)), Some(fingerprint(publication)));
+        (self.at, self.print) = (Some(position_of(publication)), Some(Print::of(publication)));
         self.seen = position_of(publication);
         self.remember(publication.clone());
     }
@@ -402,15 +433,6 @@ impl Place {
 
 fn position_of(publication: &Publication) -> Position {
     Position { offset: publication.offset, epoch: publication.epoch }
-}
-
-/// Tells a publication from another one that got the same offset later.
-fn fingerprint(publication: &Publication) -> u64 {
-    let entry = publication.entry.as_ref().map(|entry| (&entry.key, entry.removed));
-    if entry.is_some() && is_on(Mutation::TrustMapOffsets) {
-        return 0;
-    }
-    foldhash::quality::FixedState::default().hash_one((publication.unix_ms, &publication.data, entry))
 }
 
 #[cfg(test)]

@@ -391,6 +391,26 @@ fn who_left_before_a_failover_is_told_what_it_lost() {
     }
 }
 
+/// Messages over NATS do not have the time that what is kept in Redis has.
+#[test]
+fn a_message_without_its_time_is_the_one_that_is_kept() {
+    let mut bench = Bench::new();
+    bench.ask(0, subscribe(positioned()));
+    bench.elsewhere("a");
+    for event in &mut bench.events {
+        if let BrokerEvent::Publication(_, publication, _) = event {
+            *publication = Arc::new(Publication { unix_ms: 0, ..(**publication).clone() });
+        }
+    }
+    assert_eq!(bench.settle(), ["0:pub a@1"]);
+    let had = bench.model.top;
+    bench.cut();
+    bench.resume();
+    assert_eq!(bench.settle(), [""; 0], "nothing is missing");
+    bench.ask(0, unsubscribe(true));
+    assert_eq!(bench.ask(0, subscribe(recovering_from(had))), ["0:Subscribed @1 recovered []"]);
+}
+
 /// Coming back costs one read as ever.
 #[test]
 fn who_comes_back_reads_once() {
