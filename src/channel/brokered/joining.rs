@@ -398,8 +398,9 @@ impl Brokered {
         let reads = join.wants_position && {
             let found = self.table.slot(join.key).and_then(|slot| self.table.get(slot));
             let Some(found) = found else { return self.fail_join(ticket, Error::INTERNAL, out) };
-            let mut left = || self.marks.take(&channel, join.source.realm());
-            let course = found.course.get_or_insert_with(|| Box::new(Course::new(join.source, left())));
+            let course = found.course.get_or_insert_with(|| {
+                Box::new(Course::new(join.source, self.marks.take(&channel, join.source.realm())))
+            });
             match join.recover {
                 // It is found first whether the stream goes on from there; whoever was there reads that himself.
                 _ if course.place.is_doubtful() && join.page().is_none() => {

@@ -145,9 +145,8 @@ impl Place {
     /// subscribers are from now on where it ended.
     pub fn goes_on_in(&mut self, read: &[Arc<Publication>], top: Position, began: Moment) -> bool {
         let Some(at) = self.at.filter(|at| at.epoch == top.epoch && began.jumps == self.jumps) else { return false };
-        let here = read.iter().find(|found| found.offset == at.offset);
-        let is_another = |here: &&Arc<Publication>| self.print.is_none_or(|print| print.is_of_another(here));
-        let is_same = here.is_some_and(|here| !is_another(&here) || is_on(Mutation::TrustOffsets));
+        let known = read.iter().find(|found| found.offset == at.offset).zip(self.print);
+        let is_same = known.is_some_and(|(here, print)| !print.is_of_another(here) || is_on(Mutation::TrustOffsets));
         if is_same {
             self.stand_at(top, read);
         }
