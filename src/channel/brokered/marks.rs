@@ -17,34 +17,36 @@ const MAX_CHANNELS: usize = 1 << 16;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    marks: HashMap<ChannelName, (Realm, Mark)>,
-    /// In the order in which they were left; some came back since.
-    order: VecDeque<ChannelName>,
+    /// Each with its number in the order in which channels were left.
+    marks: HashMap<ChannelName, (u64, Realm, Mark)>,
+    /// In that order; some came back since, and perhaps left again.
+    order: VecDeque<(u64, ChannelName)>,
+    next: u64,
 }
 
 impl Marks {
     /// A channel is left.
     pub fn remember(&mut self, channel: &ChannelName, realm: Realm, mark: Mark) {
         while self.order.len() >= MAX_CHANNELS {
-            let earliest = self.order.pop_front();
-            earliest.and_then(|earliest| self.marks.remove(&earliest));
+            let Some((number, earliest)) = self.order.pop_front() else { break };
+            if self.marks.get(&earliest).is_some_and(|left| left.0 == number) {
+                self.marks.remove(&earliest);
+            }
         }
-        self.marks.insert(channel.clone(), (realm, mark));
-        self.order.push_back(channel.clone());
+        self.marks.insert(channel.clone(), (self.next, realm, mark));
+        self.order.push_back((self.next, channel.clone()));
+        self.next += 1;
     }
 
     /// Where a channel was left.
     #[cfg(test)]
     pub fn place_of(&self, channel: &ChannelName) -> Option<Position> {
-        self.marks.get(channel).map(|(_, (at, _))| *at)
+        self.marks.get(channel).map(|(_, _, (at, _))| *at)
     }
 
     /// Somebody comes back to it.
     pub fn take(&mut self, channel: &ChannelName, realm: Realm) -> Option<Mark> {
-        if self.marks.is_empty() {
-            return None;
-        }
-        let (left, mark) = self.marks.remove(channel)?;
+        let (_, left, mark) = self.marks.remove(channel)?;
         if self.marks.is_empty() {
             *self = Self::default();
         }
@@ -73,5 +75,21 @@ mod tests {
         assert_eq!(taken(2, Realm::Streams), None, "asked once");
         assert_eq!(taken(3, Realm::Maps), None, "it is something else by now");
         assert_eq!(taken(3, Realm::Streams), None);
+    }
+
+    #[test]
+    fn who_left_again_counts_from_then() {
+        let mark = (Position { offset: 1, epoch: Epoch::NONE }, Print::with_data(7));
+        let name = |n: usize| ChannelName::new(&n.to_string());
+        let mut marks = Marks::default();
+        for n in [1, 0, 0] {
+            marks.remember(&name(n), Realm::Streams, mark);
+        }
+        for n in 2..MAX_CHANNELS {
+            marks.remember(&name(n), Realm::Streams, mark);
+        }
+        assert_eq!(marks.take(&name(1), Realm::Streams), None);
+        marks.remember(&name(1), Realm::Streams, mark);
+        assert_eq!(marks.take(&name(0), Realm::Streams), Some(mark), "only where it was left first is forgotten");
     }
 }
